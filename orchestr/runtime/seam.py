@@ -1,0 +1,190 @@
+"""The Runtime seam: what the agent asks for and what it is told. No system call is known above this line.
+
+Promises, the same for `SupervisedRuntime` (over orch-supervisor) and `FakeRuntime` (in memory):
+- A container outlives the daemon and the supervisor. `state()` after a restart of either tells the truth: a process
+  that lives is `running` with the same pid; an exit that nobody could see has `exit_code` None, never 0.
+- Every exit is told at least once through `events()` and again after a reconnect, until the container is removed.
+- `create_*` and `remove_*` are idempotent: the same id again is fine; removing what is gone is fine. What fails half way
+  leaves nothing behind.
+- Ids are chosen by the caller: a pod's uid for a sandbox; anything unique for a container.
+Errors are RuntimeFailure: text as "cannot VERB OBJECT: CAUSE (WHAT TO DO)".
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+
+class RuntimeFailure(Exception):
+    """The runtime cannot do it; `reason` is a CamelCase word fit for a status field."""
+
+    def __init__(self, message: str, *, reason: str = "RuntimeError", exit_code: int | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason  # StartError, ExecutableNotFound (exit_code 127), NotExecutable (126), NotIdmappable, ...
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """The namespaces that the containers of a pod share."""
+
+    id: str
+    hostname: str
+    cgroup: str  # "orch/ns_pod_uid", relative to each hierarchy's root; containers get children of it
+    domainname: str = ""
+    host_users: bool = False  # no user namespace
+    host_network: bool = False
+    host_pid: bool = False
+    host_ipc: bool = False
+    share_pid: bool = False  # one pid namespace for all containers (a pausing, reaping pid 1)
+    uid_base: int = 0  # first host id of the pod's range; ignored with host_users
+    uid_count: int = 65536
+    sysctls: Mapping[str, str] = field(default_factory=dict)  # namespaced ones only
+    resources: Mapping[str, Any] = field(default_factory=dict)  # OCI LinuxResources of the pod's own cgroup
+
+
+@dataclass(frozen=True, slots=True)
+class Rootfs:
+    """An overlay: read-only layer directories, top first, and a directory for the upper and work dirs."""
+
+    lower: tuple[str, ...]
+    upper: str  # directory made by the runtime when missing; kept until remove_container(keep_upper=False)
+    readonly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogSpec:
+    directory: str  # made when missing; holds the container's log files
+    max_bytes: int = 10 * 1024 * 1024  # of one file
+    max_files: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    id: str
+    sandbox: str
+    oci: Mapping[str, Any]  # config.json (runtime-spec 1.2) without root and without namespaces: those come from the sandbox.
+    # A bind mount with option "idmap" is mapped to the sandbox's user namespace. uid/gid in process.user are the container's.
+    rootfs: Rootfs
+    log: LogSpec | None  # None: stdout and stderr go nowhere
+    init: bool = False  # a tiny reaping init as pid 1
+    tty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OomKill:
+    limit: int | None  # bytes
+    peak: int | None  # bytes
+    victim: str | None  # "python pid 41", None when unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What is known of a container now."""
+
+    id: str
+    sandbox: str
+    status: Literal["created", "running", "exited"]
+    pid: int | None = None  # on the host
+    started_at: float | None = None  # seconds since the epoch
+    finished_at: float | None = None
+    exit_code: int | None = None  # 128+n after signal n; None while running, and when nobody could see the exit
+    signal: int | None = None
+    oom: OomKill | None = None
+    message: str = ""  # why exit_code is unknown, why the start failed
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    id: str
+    pid_path: str  # a /proc/PID whose ns/ has the sandbox's namespaces, "" when none lives
+    uid_base: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeState:
+    sandboxes: tuple[Sandbox, ...]
+    containers: tuple[Container, ...]
+    supervisor_pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecSpec:
+    container: str
+    args: tuple[str, ...]
+    env: Mapping[str, str] | None = None  # None: the container's own
+    cwd: str | None = None
+    user: str | None = None
+    tty: bool = False
+
+
+class ExecSession(Protocol):
+    """A process in a container. Descriptors belong to the caller, who closes them; -1 where there is none.
+
+    With a tty `stdout` is the pty's master for both ways, and stderr is -1.
+    """
+
+    pid: int
+    stdin: int
+    stdout: int
+    stderr: int
+
+    async def wait(self) -> int:
+        """Exit code, 128+n after signal n."""
+        ...
+
+    async def resize(self, rows: int, columns: int) -> None: ...
+
+    async def kill(self, signal: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    cpu_ns: int
+    memory_bytes: int  # working set: usage less inactive file pages
+    memory_peak_bytes: int
+    pids: int
+
+
+class Runtime(Protocol):
+    async def create_sandbox(self, spec: SandboxSpec) -> Sandbox: ...
+
+    def netns(self, sandbox: str) -> int:
+        """A new descriptor of the sandbox's network namespace; the caller closes it. KeyError when unknown."""
+        ...
+
+    async def remove_sandbox(self, id: str) -> None:
+        """Ends whatever still runs in it and removes its cgroups and namespaces."""
+        ...
+
+    async def start_container(self, spec: ContainerSpec) -> Container:
+        """Creates and starts; returns when the process has been exec'd. RuntimeFailure when it cannot be."""
+        ...
+
+    async def kill(self, container: str, signal: int, *, everyone: bool = False) -> None:
+        """Signals pid 1 of the container, or every process in its cgroup. A container that exited is fine."""
+        ...
+
+    async def remove_container(self, id: str, *, keep_upper: bool = False, keep_logs: bool = True) -> None:
+        """Kills what still runs, removes cgroup, mounts, state; waits until they are gone."""
+        ...
+
+    async def exec(self, spec: ExecSpec) -> ExecSession: ...
+
+    async def state(self) -> RuntimeState: ...
+
+    async def stats(self, ids: Sequence[str]) -> Mapping[str, Stats]:
+        """Of containers and sandboxes; ids that are gone are left out."""
+        ...
+
+    async def update(self, id: str, resources: Mapping[str, Any]) -> None:
+        """Changes the cgroup limits (OCI LinuxResources) of a running container or sandbox."""
+        ...
+
+    def events(self) -> AsyncIterator[Container]:
+        """A container each time its status changed; after a lost connection everything is told once more."""
+        ...
+
+    def volatile(self) -> str:
+        """A 0700 directory on a tmpfs of this instance, for secrets: it does not survive a reboot, nor touch a disk."""
+        ...
