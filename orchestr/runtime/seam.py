@@ -4,15 +4,16 @@ Promises, the same for `SupervisedRuntime` (over orch-supervisor) and `FakeRunti
 - A container outlives the daemon and the supervisor. `state()` after a restart of either tells the truth: a process
   that lives is `running` with the same pid; an exit that nobody could see has `exit_code` None, never 0.
 - Every exit is told at least once through `events()` and again after a reconnect, until the container is removed.
-- `create_*` and `remove_*` are idempotent: the same id again is fine; removing what is gone is fine. What fails half way
-  leaves nothing behind.
+- `create_*` and `remove_*` are idempotent: the same id again is fine; removing what is gone is fine. What fails half
+  way leaves nothing behind.
 - Ids are chosen by the caller: a pod's uid for a sandbox; anything unique for a container.
 Errors are RuntimeFailure: text as "cannot VERB OBJECT: CAUSE (WHAT TO DO)".
+
+NamedTuples, not dataclasses: orch-supervisor imports this, and dataclasses would cost it 10 ms and `inspect`.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 
 class RuntimeFailure(Exception):
@@ -24,8 +25,7 @@ class RuntimeFailure(Exception):
         self.exit_code = exit_code
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxSpec:
+class SandboxSpec(NamedTuple):
     """The namespaces that the containers of a pod share."""
 
     id: str
@@ -39,12 +39,11 @@ class SandboxSpec:
     share_pid: bool = False  # one pid namespace for all containers (a pausing, reaping pid 1)
     uid_base: int = 0  # first host id of the pod's range; ignored with host_users
     uid_count: int = 65536
-    sysctls: Mapping[str, str] = field(default_factory=dict)  # namespaced ones only
-    resources: Mapping[str, Any] = field(default_factory=dict)  # OCI LinuxResources of the pod's own cgroup
+    sysctls: Mapping[str, str] = {}  # namespaced ones only
+    resources: Mapping[str, Any] = {}  # OCI LinuxResources of the pod's own cgroup
 
 
-@dataclass(frozen=True, slots=True)
-class Rootfs:
+class Rootfs(NamedTuple):
     """An overlay: read-only layer directories, top first, and a directory for the upper and work dirs."""
 
     lower: tuple[str, ...]
@@ -52,34 +51,31 @@ class Rootfs:
     readonly: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LogSpec:
+class LogSpec(NamedTuple):
     directory: str  # made when missing; holds the container's log files
     max_bytes: int = 10 * 1024 * 1024  # of one file
     max_files: int = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerSpec:
+class ContainerSpec(NamedTuple):
     id: str
     sandbox: str
-    oci: Mapping[str, Any]  # config.json (runtime-spec 1.2) without root and without namespaces: those come from the sandbox.
-    # A bind mount with option "idmap" is mapped to the sandbox's user namespace. uid/gid in process.user are the container's.
+    # config.json (runtime-spec 1.2) without root and without namespaces: those come from the sandbox. A bind mount with
+    # option "idmap" is mapped to the sandbox's user namespace. uid/gid in process.user are the container's.
+    oci: Mapping[str, Any]
     rootfs: Rootfs
     log: LogSpec | None  # None: stdout and stderr go nowhere
     init: bool = False  # a tiny reaping init as pid 1
     tty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OomKill:
+class OomKill(NamedTuple):
     limit: int | None  # bytes
     peak: int | None  # bytes
     victim: str | None  # "python pid 41", None when unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(NamedTuple):
     """What is known of a container now."""
 
     id: str
@@ -94,22 +90,19 @@ class Container:
     message: str = ""  # why exit_code is unknown, why the start failed
 
 
-@dataclass(frozen=True, slots=True)
-class Sandbox:
+class Sandbox(NamedTuple):
     id: str
     pid_path: str  # a /proc/PID whose ns/ has the sandbox's namespaces, "" when none lives
     uid_base: int
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeState:
+class RuntimeState(NamedTuple):
     sandboxes: tuple[Sandbox, ...]
     containers: tuple[Container, ...]
     supervisor_pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExecSpec:
+class ExecSpec(NamedTuple):
     container: str
     args: tuple[str, ...]
     env: Mapping[str, str] | None = None  # None: the container's own
@@ -138,8 +131,7 @@ class ExecSession(Protocol):
     async def kill(self, signal: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(NamedTuple):
     cpu_ns: int
     memory_bytes: int  # working set: usage less inactive file pages
     memory_peak_bytes: int
