@@ -1,0 +1,85 @@
+"""A command in a container, as the CLI sees it: one socket that carries all its streams."""
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from orchestr.client.websocket import Channel, Decoder, Opcode, encode
+
+
+class ExecStream:
+    """Pump it with select: when `fileno()` is readable, `receive()` gives what came. `exit_code` is set at the end."""
+
+    def __init__(self, sock: socket.socket, received: bytes) -> None:
+        self.socket = sock
+        self.decoder = Decoder(received)
+        self.message = b""  # of a message in several frames
+        self.exit_code: int | None = None
+        self.error = ""  # why the command could not run
+        self.closed = False
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def send(self, data: bytes) -> None:
+        """To the command's stdin."""
+        self._send(Channel.STDIN, data)
+
+    def end_stdin(self) -> None:
+        self._send(Channel.CLOSE, bytes([Channel.STDIN]))
+
+    def resize(self, rows: int, columns: int) -> None:
+        self._send(Channel.RESIZE, json.dumps({"Width": columns, "Height": rows}).encode())
+
+    def receive(self) -> list[tuple[Channel, bytes]]:
+        """What came: stdout and stderr pieces. Blocks when nothing is there; sets `closed` at the end.
+
+        Call it once before the first select: bytes may have come along with the handshake.
+        """
+        found = list(self._messages())
+        if not found and not self.closed:
+            data = self.socket.recv(256 * 1024)
+            if not data:
+                self._ended()
+            self.decoder.feed(data)
+            found = list(self._messages())
+        return found
+
+    def _messages(self) -> Iterator[tuple[Channel, bytes]]:
+        for frame in self.decoder.frames():
+            if frame.opcode is Opcode.CLOSE:
+                self._ended()
+            elif frame.opcode is Opcode.PING:
+                self.socket.sendall(encode(Opcode.PONG, frame.payload))
+            elif frame.opcode is not Opcode.PONG:
+                self.message += frame.payload
+                if frame.final and self.message:
+                    message, self.message = self.message, b""
+                    yield from self._message(message[0], message[1:])
+
+    def _message(self, channel: int, data: bytes) -> Iterator[tuple[Channel, bytes]]:
+        if channel == Channel.ERROR:
+            self._status(json.loads(data))
+        elif channel in (Channel.STDOUT, Channel.STDERR) and data:
+            yield Channel(channel), data
+
+    def _status(self, status: dict[str, Any]) -> None:
+        if status.get("status") == "Success":
+            self.exit_code = 0
+            return
+        causes = (status.get("details") or {}).get("causes") or []
+        codes = [cause.get("message", "") for cause in causes if cause.get("reason") == "ExitCode"]
+        self.exit_code = int(codes[0]) if codes and codes[0].isdecimal() else 1
+        self.error = "" if codes else str(status.get("message") or "the command failed")
+
+    def _ended(self) -> None:
+        self.closed = True
+        if self.exit_code is None:
+            self.exit_code, self.error = 1, self.error or "the daemon closed the connection before the command ended"
+
+    def _send(self, channel: Channel, data: bytes) -> None:
+        self.socket.sendall(encode(Opcode.BINARY, bytes([channel]) + data))
+
+    def close(self) -> None:
+        self.socket.close()

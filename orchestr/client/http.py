@@ -1,0 +1,158 @@
+"""HTTP/1.1 on a blocking socket: just what the daemon speaks. http.client would cost a command 20 ms to import."""
+
+import socket
+from collections.abc import Iterator, Mapping
+
+from orchestr.client.paths import Address
+
+CONNECT_TIMEOUT = 5.0  # seconds; the daemon accepts at once or is stuck
+CHUNK = 256 * 1024
+
+
+class NoDaemon(Exception):
+    """Nobody answers at the address; the CLI exits with 5. The text names the command that starts it."""
+
+
+def connect(address: Address, start: str) -> socket.socket:
+    """A connected socket. NoDaemon with the cause and `start`, the command that starts a daemon there."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family if address.port else socket.AF_UNIX)
+    sock.settimeout(CONNECT_TIMEOUT)
+    try:
+        sock.connect((address.host, address.port) if address.port else address.host)
+    except OSError as error:
+        sock.close()
+        where = f"{address.host}:{address.port}" if address.port else address.host
+        if isinstance(error, PermissionError):
+            hint = "be root or in the group orch"
+        else:
+            hint = f"start it: {start}"
+        raise NoDaemon(f"cannot reach the daemon at {where}: {error.strerror or error} ({hint})") from error
+    return sock
+
+
+class Response:
+    """A response whose head is read; the body comes by read(), chunks() or lines(), once."""
+
+    def __init__(self, connection: "Connection", status: int, headers: Mapping[str, str]) -> None:
+        self.connection, self.status, self.headers = connection, status, headers
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it arrives."""
+        if self.headers.get("transfer-encoding", "").lower() == "chunked":
+            while size := int(self.connection.line().split(b";")[0], 16):
+                yield self.connection.exactly(size)
+                self.connection.line()
+            while self.connection.line():
+                pass  # trailers
+        elif "content-length" in self.headers:
+            left = int(self.headers["content-length"])
+            while left:
+                data = self.connection.some(left)
+                left -= len(data)
+                yield data
+        elif self.status not in (204, 304):
+            yield from self.connection.rest()
+
+    def read(self) -> bytes:
+        return b"".join(self.chunks())
+
+    def lines(self) -> Iterator[bytes]:
+        """The body's lines as they arrive, without their newline."""
+        rest = b""
+        for chunk in self.chunks():
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+        if rest:
+            yield rest
+
+    def fileno(self) -> int:
+        return self.connection.socket.fileno()
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+class Connection:
+    """A connection and what was received of it but not yet read."""
+
+    def __init__(self, address: Address, start: str, timeout: float | None) -> None:
+        self.address = address
+        self.socket = connect(address, start)
+        self.socket.settimeout(timeout)
+        self.buffer = b""
+
+    def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
+        """Sends a request and reads the response's head. NoDaemon when the connection ends before one came."""
+        host = "localhost" if not self.address.port else f"{self.address.host}:{self.address.port}"
+        fields = {"host": host, **headers, **({"content-length": str(len(body))} if body or method != "GET" else {})}
+        head = "".join(
+            [f"{method} {target} HTTP/1.1\r\n", *(f"{name}: {text}\r\n" for name, text in fields.items()), "\r\n"]
+        )
+        try:
+            self.socket.sendall(head.encode("latin-1") + body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it may have answered all the same (413 before the end of the body)
+        return self._head()
+
+    def _head(self) -> Response:
+        status_line = self.line()
+        try:
+            version, status = status_line.split(b" ", 2)[:2]
+            if not version.startswith(b"HTTP/1."):
+                raise ValueError(version)
+            headers: dict[str, str] = {}
+            while line := self.line():
+                name, _, value = line.partition(b":")
+                headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+            return Response(self, int(status), headers)
+        except ValueError as error:
+            raise NoDaemon(
+                f"cannot read the answer of {self.address.host}: no HTTP (give the daemon's own address)"
+            ) from error
+
+    def _fill(self) -> None:
+        try:
+            data = self.socket.recv(CHUNK)
+        except TimeoutError as error:
+            raise NoDaemon(
+                f"cannot get an answer from the daemon at {self.address.host}: no byte in {self.socket.gettimeout():.0f} s"
+                " (look at its log)"
+            ) from error
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            raise NoDaemon(
+                f"cannot get an answer from the daemon at {self.address.host}: it closed the connection (try again)"
+            )
+        self.buffer += data
+
+    def line(self) -> bytes:
+        while b"\n" not in self.buffer:
+            self._fill()
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return line.rstrip(b"\r")
+
+    def exactly(self, size: int) -> bytes:
+        while len(self.buffer) < size:
+            self._fill()
+        data, self.buffer = self.buffer[:size], self.buffer[size:]
+        return data
+
+    def some(self, limit: int) -> bytes:
+        """At least one byte, at most `limit`."""
+        if not self.buffer:
+            self._fill()
+        data, self.buffer = self.buffer[:limit], self.buffer[limit:]
+        return data
+
+    def rest(self) -> Iterator[bytes]:
+        """Everything up to the end of the connection."""
+        while True:
+            try:
+                yield self.some(CHUNK)
+            except NoDaemon:
+                return
+
+    def close(self) -> None:
+        self.socket.close()

@@ -1,0 +1,170 @@
+"""The synchronous client of the CLI: paths and plain JSON, no models.
+
+Errors: ApiError (what the daemon answered), NoDaemon (nobody there, or it went away).
+"""
+
+import json
+from binascii import b2a_base64
+from collections.abc import Iterator, Mapping, Sequence
+from os import urandom
+from typing import Any
+
+from orchestr.api.errors import ApiError, from_status
+from orchestr.client.exec import ExecStream
+from orchestr.client.http import Connection, NoDaemon, Response
+from orchestr.client.paths import address, path, with_query
+from orchestr.client.websocket import PROTOCOL
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+Object = dict[str, Any]
+Query = Mapping[str, object]
+
+
+class Client:
+    """One kept-alive connection for requests; streams (watch, logs, exec) open their own. Not for several threads."""
+
+    def __init__(self, host: str, *, start: str = "orch system start", timeout: float = 60.0) -> None:
+        """`host`: a socket's path, unix:// or http:// URL (ValueError else); `start`: the command that NoDaemon names."""
+        self.address, self.start, self.timeout = address(host), start, timeout
+        self._idle: Connection | None = None
+
+    def get(self, target: str, query: Query | None = None) -> Object:
+        """The object, or the list, at a path such as path("pods", "shop")."""
+        return self._json("GET", target, query or {})
+
+    def list(self, target: str, query: Query | None = None) -> list[Object]:
+        """The items at a collection's path."""
+        items: list[Object] = self.get(target, query)["items"]
+        return items
+
+    def create(self, target: str, obj: Mapping[str, Any], query: Query | None = None) -> Object:
+        return self._json("POST", target, query or {}, obj)
+
+    def replace(self, target: str, obj: Mapping[str, Any], query: Query | None = None) -> Object:
+        return self._json("PUT", target, query or {}, obj)
+
+    def patch(self, target: str, patch: Mapping[str, Any], query: Query | None = None) -> Object:
+        """JSON merge patch."""
+        return self._json("PATCH", target, query or {}, patch, MERGE_PATCH)
+
+    def delete(self, target: str, options: Mapping[str, Any] | None = None) -> Object:
+        """`options`: DeleteOptions such as {"gracePeriodSeconds": 0, "propagationPolicy": "Foreground"}."""
+        return self._json("DELETE", target, {}, options)
+
+    def apply_all(
+        self,
+        items: Sequence[Mapping[str, Any]],
+        *,
+        manager: str = "orch",
+        dry_run: bool = False,
+        prune: str | None = None,
+        force: bool = False,
+    ) -> list[Object]:
+        """Applies all or none; [{"action": "created", "object": {...}}, ...] in the order of the items, pruned ones last.
+
+        An ApiError's causes name the item: "items[2].spec.replicas".
+        """
+        query = {"manager": manager, "dryRun": "All" if dry_run else None, "prune": prune, "force": force or None}
+        answer = self._json(
+            "POST", "/orchestr.dev/v1/apply", query, {"kind": "List", "apiVersion": "v1", "items": list(items)}
+        )
+        results: list[Object] = answer["items"]
+        return results
+
+    def watch(self, target: str, *, since: str | None = None, query: Query | None = None) -> Iterator[Object]:
+        """Events {"type", "object"} until the generator is closed or the daemon ends it; without `since` what exists first.
+
+        Expired when `since` is too old.
+        """
+        options = {**(query or {}), "watch": True, "resourceVersion": since}
+        for line in self.stream("GET", with_query(target, options)).lines():
+            event: Object = json.loads(line)
+            if event["type"] == "ERROR":
+                raise from_status(event["object"], int(event["object"].get("code", 500)))
+            yield event
+
+    def logs(self, namespace: str, pod: str, **options: object) -> Response:
+        """A pod's log as it comes: lines(), chunks(), fileno(), close(). Options: follow, tailLines, container, ..."""
+        return self.stream("GET", with_query(path("pods", namespace, pod, sub="log"), options))
+
+    def exec(
+        self,
+        namespace: str,
+        pod: str,
+        command: Sequence[str],
+        *,
+        container: str | None = None,
+        stdin: bool = False,
+        tty: bool = False,
+        stderr: bool = True,
+    ) -> ExecStream:
+        query = {"command": list(command), "container": container, "stdin": stdin, "stdout": True}
+        query |= {"stderr": stderr and not tty, "tty": tty}
+        headers = {
+            "connection": "Upgrade",
+            "upgrade": "websocket",
+            "sec-websocket-version": "13",
+            "sec-websocket-key": b2a_base64(urandom(16), newline=False).decode(),
+            "sec-websocket-protocol": PROTOCOL,
+        }
+        connection = Connection(self.address, self.start, self.timeout)
+        target = with_query(path("pods", namespace, pod, sub="exec"), query)
+        response = connection.request("GET", target, headers)
+        if response.status != 101:
+            raise _error(response)
+        connection.socket.settimeout(None)
+        return ExecStream(connection.socket, connection.buffer)
+
+    def stream(
+        self, method: str, target: str, *, body: bytes = b"", content_type: str = JSON, timeout: float | None = None
+    ) -> Response:
+        """A request with a connection of its own, for what takes its time; the response's head is read and good."""
+        connection = Connection(self.address, self.start, self.timeout)
+        response = connection.request(method, target, {"content-type": content_type} if body else {}, body)
+        if response.status >= 400:
+            raise _error(response)
+        connection.socket.settimeout(timeout)
+        return response
+
+    def close(self) -> None:
+        if self._idle:
+            self._idle.close()
+            self._idle = None
+
+    def _json(
+        self, method: str, target: str, query: Query, body: Mapping[str, Any] | None = None, content_type: str = JSON
+    ) -> Object:
+        data = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = {"accept": JSON, **({"content-type": content_type} if data else {})}
+        response = self._request(method, with_query(target, query), headers, data)
+        if response.status >= 400:
+            raise _error(response)
+        answer: Object = json.loads(response.read())
+        if response.headers.get("connection", "").lower() == "close":
+            self.close()
+        return answer
+
+    def _request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
+        reused, self._idle = self._idle, self._idle or Connection(self.address, self.start, self.timeout)
+        try:
+            return self._idle.request(method, target, headers, body)
+        except NoDaemon:
+            self.close()
+            if reused is None or method != "GET":  # a write may have been carried out; only a read is asked again
+                raise
+        self._idle = Connection(self.address, self.start, self.timeout)
+        return self._idle.request(method, target, headers, body)
+
+
+def _error(response: Response) -> ApiError:
+    body = response.read()
+    if response.headers.get("connection", "").lower() == "close":
+        response.close()
+    try:
+        status = json.loads(body)
+    except ValueError:
+        status = {"message": body[:256].decode(errors="replace").strip() or f"HTTP {response.status}"}
+    return from_status(status, response.status)
