@@ -1,6 +1,6 @@
 """Clients of the daemon: `Client` (synchronous, next to no imports, for the CLI) and `remote.RemoteCluster` (trio).
 
-Importing this package costs a command a few milliseconds: socket and json, nothing that parses HTTP for the whole world.
+Importing this package costs a command a few milliseconds: socket and json, no general HTTP library.
 """
 
 from orchestr.client.http import NoDaemon

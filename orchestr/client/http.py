@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from orchestr.client.paths import Address
 
@@ -23,10 +24,7 @@ def connect(address: Address, start: str) -> socket.socket:
     except OSError as error:
         sock.close()
         where = f"{address.host}:{address.port}" if address.port else address.host
-        if isinstance(error, PermissionError):
-            hint = "be root or in the group orch"
-        else:
-            hint = f"start it: {start}"
+        hint = "be root or in the group orch" if isinstance(error, PermissionError) else f"start it: {start}"
         raise NoDaemon(f"cannot reach the daemon at {where}: {error.strerror or error} ({hint})") from error
     return sock
 
@@ -89,10 +87,8 @@ class Connection:
         head = "".join(
             [f"{method} {target} HTTP/1.1\r\n", *(f"{name}: {text}\r\n" for name, text in fields.items()), "\r\n"]
         )
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before the body's end, with 413
             self.socket.sendall(head.encode("latin-1") + body)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it may have answered all the same (413 before the end of the body)
         return self._head()
 
     def _head(self) -> Response:
@@ -115,10 +111,8 @@ class Connection:
         try:
             data = self.socket.recv(CHUNK)
         except TimeoutError as error:
-            raise NoDaemon(
-                f"cannot get an answer from the daemon at {self.address.host}: no byte in {self.socket.gettimeout():.0f} s"
-                " (look at its log)"
-            ) from error
+            waited = f"no byte in {self.socket.gettimeout() or 0:.0f} s"
+            raise NoDaemon(f"cannot get an answer from {self.address.host}: {waited} (look at its log)") from error
         except ConnectionResetError:
             data = b""
         if not data:

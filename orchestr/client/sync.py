@@ -27,7 +27,7 @@ class Client:
     """One kept-alive connection for requests; streams (watch, logs, exec) open their own. Not for several threads."""
 
     def __init__(self, host: str, *, start: str = "orch system start", timeout: float = 60.0) -> None:
-        """`host`: a socket's path, unix:// or http:// URL (ValueError else); `start`: the command that NoDaemon names."""
+        """`host`: a socket's path, unix:// or http:// URL (ValueError else); `start`: the command NoDaemon names."""
         self.address, self.start, self.timeout = address(host), start, timeout
         self._idle: Connection | None = None
 
@@ -35,7 +35,7 @@ class Client:
         """The object, or the list, at a path such as path("pods", "shop")."""
         return self._json("GET", target, query or {})
 
-    def list(self, target: str, query: Query | None = None) -> list[Object]:
+    def items(self, target: str, query: Query | None = None) -> list[Object]:
         """The items at a collection's path."""
         items: list[Object] = self.get(target, query)["items"]
         return items
@@ -63,7 +63,7 @@ class Client:
         prune: str | None = None,
         force: bool = False,
     ) -> list[Object]:
-        """Applies all or none; [{"action": "created", "object": {...}}, ...] in the order of the items, pruned ones last.
+        """Applies all or none: [{"action": "created", "object": {...}}, ...] in the items' order, pruned ones last.
 
         An ApiError's causes name the item: "items[2].spec.replicas".
         """
@@ -75,9 +75,9 @@ class Client:
         return results
 
     def watch(self, target: str, *, since: str | None = None, query: Query | None = None) -> Iterator[Object]:
-        """Events {"type", "object"} until the generator is closed or the daemon ends it; without `since` what exists first.
+        """Events {"type", "object"} until the generator is closed or the daemon ends it.
 
-        Expired when `since` is too old.
+        Without `since`, what exists comes first. Expired when `since` is too old.
         """
         options = {**(query or {}), "watch": True, "resourceVersion": since}
         for line in self.stream("GET", with_query(target, options)).lines():
