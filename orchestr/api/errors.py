@@ -1,16 +1,16 @@
 """Why a request was refused: one tree for store, server, client and controllers.
 
-    ApiError                 anything that becomes a Kubernetes `Status` with an HTTP code
-      BadRequest        400  the request itself makes no sense
-      Forbidden         403  not allowed: rights, or quota  (alias Refused: what a controller expects from create)
-      NotFound          404  no such object or kind
-      AlreadyExists     409  create of a name that is taken
-      Conflict          409  the object changed meanwhile, or another field manager owns the field
-      Expired           410  a watch or list from a resourceVersion that is no longer kept
-      TooLarge          413  body or object over the limit
-      UnsupportedMedia  415  content type of a patch that is not served
-      Invalid           422  the object breaks a rule; `causes` has one entry a field
-      Unavailable       503  the daemon is starting, stopping, or out of disk
+ApiError                 anything that becomes a Kubernetes `Status` with an HTTP code
+  BadRequest        400  the request itself makes no sense
+  Forbidden         403  not allowed: rights, or quota  (alias Refused: what a controller expects from create)
+  NotFound          404  no such object or kind
+  AlreadyExists     409  create of a name that is taken
+  Conflict          409  the object changed meanwhile, or another field manager owns the field
+  Expired           410  a watch or list from a resourceVersion that is no longer kept
+  TooLarge          413  body or object over the limit
+  UnsupportedMedia  415  content type of a patch that is not served
+  Invalid           422  the object breaks a rule; `causes` has one entry a field
+  Unavailable       503  the daemon is starting, stopping, or out of disk
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,37 @@
+"""PersistentVolumeClaim (core/v1): a directory that outlives its pods."""
+
+from typing import Any, ClassVar
+
+from orchestr.api.base import Condition, Dict, Items, KubeObject, Model
+from orchestr.api.quantity import Quantity
+
+
+class VolumeResourceRequirements(Model):
+    requests: Dict[Quantity] = {}
+    limits: Dict[Quantity] = {}
+
+
+class PersistentVolumeClaimSpec(Model):
+    access_modes: Items[str] = ()  # ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod
+    resources: VolumeResourceRequirements = VolumeResourceRequirements()
+    storage_class_name: str | None = None
+    volume_mode: str | None = None
+    volume_name: str | None = None
+    selector: Any = None
+
+
+class PersistentVolumeClaimStatus(Model):
+    phase: str | None = None  # Pending, Bound, Lost
+    access_modes: Items[str] = ()
+    capacity: Dict[Quantity] = {}
+    conditions: Items[Condition] = ()
+
+
+class PersistentVolumeClaim(KubeObject):
+    PLURAL: ClassVar[str] = "persistentvolumeclaims"
+    SHORT: ClassVar[tuple[str, ...]] = ("pvc",)
+
+    api_version: str = "v1"
+    kind: str = "PersistentVolumeClaim"
+    spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
+    status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
