@@ -1,0 +1,124 @@
+"""All objects in memory, with the indexes that the store needs. SQLite makes them durable; nothing reads it back.
+
+There are two tables: the writer's, which a transaction changes in place and can undo, and the published one, which
+readers use and which changes only by committed batches. Both hold the same frozen rows, so the second costs little.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from orchestr.api.base import Key, KubeObject
+from orchestr.engine.cluster import EventType
+
+
+def kind_name(kind: type[KubeObject]) -> str:
+    """How a kind is called in the store: "pods", "deployments.apps"."""
+    return f"{kind.PLURAL}.{kind.GROUP}" if kind.GROUP else kind.PLURAL
+
+
+class Ident(NamedTuple):
+    kind: str
+    key: Key
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One object as stored: decoded once, encoded once."""
+
+    kind: str
+    object: KubeObject
+    data: bytes  # canonical JSON
+    revision: int
+    claims: tuple[str, ...] = ()  # what it holds exclusively or by agreement: addresses, ports
+
+    @property
+    def ident(self) -> Ident:
+        return Ident(self.kind, self.object.key)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """One revision: what was, what is. `new` of a DELETED is the last state, with the revision of the deletion."""
+
+    type: EventType
+    old: Row | None
+    new: Row
+
+    @property
+    def revision(self) -> int:
+        return self.new.revision
+
+
+class Table:
+    """Rows by kind, namespace and name; by uid; by owner's uid; by claim."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[str, dict[str, Row]]] = {}
+        self._uids: dict[str, Row] = {}
+        self._owned: dict[str, dict[Ident, Row]] = {}
+        self._claims: dict[str, dict[Ident, Row]] = {}
+
+    def get(self, kind: str, key: Key) -> Row | None:
+        return self._rows.get(kind, {}).get(key.namespace, {}).get(key.name)
+
+    def by_uid(self, uid: str) -> Row | None:
+        return self._uids.get(uid)
+
+    def rows(self, kind: str, namespace: str | None = None) -> list[Row]:
+        """Rows of a kind in the order of namespace and name."""
+        spaces = self._rows.get(kind, {})
+        names = sorted(spaces) if namespace is None else [namespace]
+        return [row for name in names for _, row in sorted(spaces.get(name, {}).items())]
+
+    def kinds(self) -> list[str]:
+        return list(self._rows)
+
+    def owned(self, uid: str) -> list[Row]:
+        """Rows with an owner reference to this uid."""
+        return list(self._owned.get(uid, {}).values())
+
+    def holders(self, claim: str) -> list[Row]:
+        return list(self._claims.get(claim, {}).values())
+
+    def put(self, row: Row) -> None:
+        """Adds the row, in place of the one with its name."""
+        ident = row.ident
+        old = self.get(*ident)
+        if old is not None:
+            self._unlink(old)
+        self._rows.setdefault(row.kind, {}).setdefault(ident.key.namespace, {})[ident.key.name] = row
+        self._uids[row.object.metadata.uid or ""] = row
+        for index, entry in self._entries(row):
+            index.setdefault(entry, {})[ident] = row
+
+    def remove(self, kind: str, key: Key) -> None:
+        spaces = self._rows[kind]
+        self._unlink(spaces[key.namespace].pop(key.name))
+        if not spaces[key.namespace]:
+            del spaces[key.namespace]
+
+    def apply(self, change: Change) -> None:
+        if change.type is EventType.DELETED:
+            self.remove(*change.new.ident)
+        else:
+            self.put(change.new)
+
+    def undo(self, change: Change) -> None:
+        if change.old is not None:
+            self.put(change.old)
+        else:
+            self.remove(*change.new.ident)
+
+    def _unlink(self, row: Row) -> None:
+        self._uids.pop(row.object.metadata.uid or "", None)
+        for index, entry in self._entries(row):
+            del index[entry][row.ident]
+            if not index[entry]:
+                del index[entry]
+
+    def _entries(self, row: Row) -> Iterator[tuple[dict[str, dict[Ident, Row]], str]]:
+        for uid in {owner.uid for owner in row.object.metadata.owner_references}:
+            yield self._owned, uid
+        for claim in row.claims:
+            yield self._claims, claim

@@ -1,0 +1,78 @@
+"""A transaction as the functions see it that run in the writer: reads and writes on the writer's own table.
+
+Changes are made in place and noted, so that the functions of one batch see each other's, and any of them can be
+undone alone. Only what is left at the end goes to the database.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from orchestr.api.base import Key, KubeObject
+from orchestr.engine.cluster import EventType
+from orchestr.store.table import Change, Row, Table, kind_name
+
+Claims = Callable[[KubeObject], tuple[str, ...]]
+Hook = Callable[["Tx", Change], None]
+
+
+def no_claims(obj: KubeObject) -> tuple[str, ...]:
+    return ()
+
+
+class Tx:
+    """One function's view. `now` is the time of the transaction, in whole seconds as metav1.Time has."""
+
+    def __init__(self, table: Table, revision: int, now: datetime, claims: Claims = no_claims) -> None:
+        self.table, self.now = table, now.replace(microsecond=0)
+        self._first, self._claims = revision, claims
+        self.changes: list[Change] = []
+
+    @property
+    def revision(self) -> int:
+        return self._first + len(self.changes)
+
+    def get(self, kind: type[KubeObject], key: Key) -> Row | None:
+        return self.table.get(kind_name(kind), key)
+
+    def put(self, obj: KubeObject, old: Row | None) -> Row:
+        """Stores `obj` in place of `old` with the next revision; `old` itself when its JSON would not change."""
+        before = str(old.revision) if old else "0"
+        data = obj.but(metadata=obj.metadata.but(resource_version=before)).canonical()
+        if old is not None and data == old.data:
+            return old
+        revision = self.revision + 1
+        type_ = EventType.MODIFIED if old else EventType.ADDED
+        return self._change(type_, old, self._row(type(obj), restamp(data, before, revision), revision))
+
+    def remove(self, row: Row) -> Row:
+        """Takes the object away. The event's last state always has a deletionTimestamp, unlike Kubernetes': who
+        sees only objects and not the events' types can tell that it is gone.
+        """
+        revision = self.revision + 1
+        meta = row.object.metadata.but(
+            resource_version=str(revision), deletion_timestamp=row.object.metadata.deletion_timestamp or self.now
+        )
+        return self._change(EventType.DELETED, row, self._row(type(row.object), row.object.but(metadata=meta).canonical(), revision))
+
+    def undo(self, mark: int) -> None:
+        """Takes back all changes after the first `mark` ones."""
+        while len(self.changes) > mark:
+            self.table.undo(self.changes.pop())
+
+    def _row(self, kind: type[KubeObject], data: bytes, revision: int) -> Row:
+        # Decoded anew: the caller keeps no reference into what the store hands out, and the object is what the wire says.
+        obj = kind.model_validate_json(data)
+        return Row(kind_name(kind), obj, data, revision, self._claims(obj))
+
+    def _change(self, type_: EventType, old: Row | None, new: Row) -> Row:
+        change = Change(type_, old, new)
+        self.table.apply(change)
+        self.changes.append(change)
+        return new
+
+
+def restamp(data: bytes, before: str, revision: int) -> bytes:
+    """Canonical JSON with another resourceVersion. It is the first in the text: before it stand apiVersion, kind and
+    names, which cannot contain quotes.
+    """
+    return data.replace(b'"resourceVersion":"%s"' % before.encode(), b'"resourceVersion":"%d"' % revision, 1)
