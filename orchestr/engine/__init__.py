@@ -3,16 +3,28 @@
 from orchestr.api.base import Condition, Key, KubeObject
 from orchestr.api.errors import AlreadyExists, ApiError, Conflict, Expired, Forbidden, Invalid, NotFound, Refused
 from orchestr.engine.cluster import Cluster, EventType, Propagation, WatchEvent
-from orchestr.engine.controller import After, Controller, Hopeless, Index, Related, Watches, child_name
+from orchestr.engine.controller import (
+    After,
+    By,
+    Controller,
+    ControllerCluster,
+    Hopeless,
+    Index,
+    Related,
+    Watches,
+    child_name,
+)
 
 __all__ = [
     "After",
     "AlreadyExists",
     "ApiError",
+    "By",
     "Cluster",
     "Condition",
     "Conflict",
     "Controller",
+    "ControllerCluster",
     "EventType",
     "Expired",
     "Forbidden",

@@ -73,7 +73,7 @@ class Cluster(Protocol):
         ...
 
     async def patch_status(self, obj: K, status: Model) -> K:
-        """Replaces the status of the stored object with this uid; NotFound when it is gone. No change writes nothing."""
+        """Replaces the status of the stored object with this uid; NotFound when it is gone. No change: no write."""
         ...
 
     async def delete(
