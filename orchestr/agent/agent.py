@@ -1,0 +1,240 @@
+"""The agent: every pod that is bound to this node has a worker; what the runtime tells goes to the right one.
+
+At start `adopt` compares what the store says with what the runtime has, and writes the truth about every pod before any
+controller acts on it: after a reboot nothing counts as ready, after a restart of the daemon everything that runs goes on.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, TypeVar
+
+import trio
+
+from orchestr import graph
+from orchestr.agent.addresses import Addresses
+from orchestr.agent.machine import Machine, primary_address
+from orchestr.agent.node import Node, Recorder, log
+from orchestr.agent.places import Places
+from orchestr.agent.runs import parse_id
+from orchestr.agent.services import Services
+from orchestr.agent.worker import Worker
+from orchestr.api.apps import Deployment, ReplicaSet
+from orchestr.api.base import Condition, Key, KubeObject
+from orchestr.api.batch import Job
+from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Pod, Secret
+from orchestr.engine import Cluster
+from orchestr.engine.informers import Informers
+from orchestr.images.seam import ContentStore
+from orchestr.network.seam import Dataplane
+from orchestr.runtime.seam import Container as Record
+from orchestr.runtime.seam import Runtime
+
+K = TypeVar("K", bound=KubeObject)
+
+DEPENDENCIES = (Deployment, ReplicaSet, Job, ConfigMap, Secret, PersistentVolumeClaim)
+
+
+class Agent:
+    """One machine's pods. `informers` are the daemon's own, shared with its controllers; add() is called here."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        informers: Informers,
+        recorder: Recorder,
+        runtime: Runtime,
+        dataplane: Dataplane,
+        images: ContentStore,
+        *,
+        name: str,
+        state: str,
+        cgroup: str,
+        pod_networks: tuple[IPv4Network, IPv6Network],
+        dns: Sequence[str],
+        spread: float = 0.0,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.informers = informers
+        for kind in (Pod, *DEPENDENCIES):
+            informers.add(kind)
+        self.services = Services(informers, dataplane, self._links, recorder)
+        self.node = Node(
+            name=name,
+            cluster=cluster,
+            informers=informers,
+            recorder=recorder,
+            runtime=runtime,
+            dataplane=dataplane,
+            images=images,
+            places=Places(state, runtime.volatile()),
+            addresses=Addresses(*pod_networks, offset=spread),
+            cgroup=cgroup,
+            host_ip=primary_address(),
+            dns=tuple(dns),
+            clock=clock,
+            random=chance,
+            services=self.services,
+            unmet=self._unmet,
+        )
+        self.machine = Machine(self.node)
+        self.workers: dict[str, Worker] = {}
+        self._nursery: trio.Nursery | None = None
+
+    # -- at start
+
+    async def adopt(self) -> None:
+        """Before the controllers start: take over what runs, and tell the truth about what does not."""
+        state = await self.node.runtime.state()
+        pods = {pod.metadata.uid or "": pod for pod in await self.node.cluster.list(Pod) if self._ours(pod)}
+        for pod in pods.values():
+            if pod.ips and not pod.spec.host_network:
+                self.node.addresses.claim(pod.metadata.uid or "", pod.ips[0])
+        for sandbox in state.sandboxes:
+            if sandbox.id in pods and sandbox.pid_path:
+                self.node.addresses.claim_uids(sandbox.id, sandbox.uid_base)
+            else:
+                await self._evict(sandbox.id, state.containers)
+        alive = {sandbox.id for sandbox in state.sandboxes if sandbox.pid_path}
+        async with trio.open_nursery() as nursery:
+            for uid, pod in pods.items():
+                records = [record for record in state.containers if record.sandbox == uid]
+                nursery.start_soon(self._adopt_pod, pod, uid in alive, records)
+
+    async def _evict(self, sandbox: str, containers: Sequence[Record]) -> None:
+        """A sandbox without a pod, or one whose namespaces are gone: its remains are removed."""
+        for record in containers:
+            if record.sandbox == sandbox and record.status != "exited":
+                await self.node.runtime.remove_container(record.id)
+        await self.node.dataplane.detach(sandbox)
+        await self.node.runtime.remove_sandbox(sandbox)
+
+    async def _adopt_pod(self, pod: Pod, alive: bool, records: Sequence[Record]) -> None:
+        worker = Worker(self.node, pod)
+        worker.remember(pod.status)
+        for record in records:
+            parsed = parse_id(record.id)
+            if parsed is not None:
+                worker.adopt(parsed[1], parsed[2], record)
+        if alive:
+            await worker.take_over()
+        if not pod.finished:
+            await worker.tell()
+        self.workers[pod.metadata.uid or ""] = worker
+
+    # -- the main loop
+
+    async def run(self) -> None:
+        """Never returns. The informers must be running or about to."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for worker in list(self.workers.values()):
+                nursery.start_soon(self._work, worker)
+            nursery.start_soon(self.services.run)
+            nursery.start_soon(self.machine.run)
+            nursery.start_soon(self._listen)
+            informer = self.informers.add(Pod)
+            await informer.synced.wait()
+            informer.add_handler(self._pod_changed)
+            for kind in DEPENDENCIES:
+                self.informers.add(kind).add_handler(self._dependency_changed)
+            self._collect_strays()
+            await trio.sleep_forever()
+
+    async def _work(self, worker: Worker) -> None:
+        try:
+            await worker.run()
+        finally:
+            if worker.gone:
+                self.workers.pop(worker.uid, None)
+
+    async def _listen(self) -> None:
+        async for record in self.node.runtime.events():
+            parsed = parse_id(record.id)
+            worker = self.workers.get(parsed[0]) if parsed else None
+            if worker is not None:
+                worker.told(record)
+
+    def _ours(self, pod: Pod) -> bool:
+        return pod.spec.node_name == self.node.name and not pod.spec.scheduling_gates
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        if new is not None and self._ours(new):
+            uid = new.metadata.uid or ""
+            worker = self.workers.get(uid)
+            if worker is None and self._nursery is not None:
+                worker = self.workers[uid] = Worker(self.node, new)
+                self._nursery.start_soon(self._work, worker)
+            elif worker is not None:
+                worker.changed(new)
+        elif new is None and old is not None:
+            worker = self.workers.get(old.metadata.uid or "")
+            if worker is not None:
+                worker.removed()
+        self._dependency_changed(old, new)
+
+    def _dependency_changed(self, old: KubeObject | None, new: KubeObject | None) -> None:
+        changed = new or old
+        for worker in self.workers.values():
+            if worker.blocked and changed and worker.pod.metadata.namespace == changed.metadata.namespace:
+                worker.wake()
+
+    def _collect_strays(self) -> None:
+        """Files of pods that the store no longer knows: the daemon died between two steps of their end."""
+        from orchestr.agent.volumes import remove_tree
+
+        for parent in (os.path.join(self.node.places.state, "pods"), self.node.places.volatile):
+            for uid in os.listdir(parent) if os.path.isdir(parent) else []:
+                if uid not in self.workers and len(uid) == 36:
+                    remove_tree(os.path.join(parent, uid))
+
+    # -- what others ask
+
+    def _links(self) -> list[Any]:
+        return [worker.link for worker in self.workers.values() if worker.link is not None]
+
+    def _unmet(self, pod: Pod) -> list[str]:
+        return graph.unmet(pod, _Live(self.informers, self.workers))
+
+    async def stop_all(self) -> None:
+        """Ends every pod on this machine, dependants before what they depend on. The store keeps the objects."""
+        order = graph.stop_order(graph.build(self.node.informers.all(Deployment)))
+        level = {(node.namespace, node.name): number for number, nodes in enumerate(order) for node in nodes}
+        by_level: dict[int, list[Worker]] = {}
+        for worker in self.workers.values():
+            name = worker.pod.metadata.labels.get("orchestr.dev/service", "")
+            by_level.setdefault(level.get((worker.pod.metadata.namespace or "", name), -1), []).append(worker)
+        for number in sorted(by_level):
+            async with trio.open_nursery() as nursery:
+                for worker in by_level[number]:
+                    nursery.start_soon(worker.halt)
+        log.info("stopped all pods count=%d", len(self.workers))
+
+
+class _Live:
+    """Lookup for dependencies: the informers' caches, corrected by what the workers know this moment."""
+
+    def __init__(self, informers: Informers, workers: dict[str, Worker]) -> None:
+        self._informers, self._workers = informers, workers
+
+    def one(self, kind: type[K], key: Key) -> K | None:
+        found = self._informers.one(kind, key)
+        return found if found is None else self._now(found)
+
+    def all(self, kind: type[K], *, namespace: str | None = None) -> Sequence[K]:
+        return [self._now(obj) for obj in self._informers.all(kind, namespace=namespace)]
+
+    def _now(self, obj: K) -> K:
+        if not isinstance(obj, Pod) or not obj.ready:
+            return obj
+        worker = self._workers.get(obj.metadata.uid or "")
+        if worker is None or worker.ready or obj.finished:
+            return obj
+        unready = tuple(
+            c.but(status="False") if isinstance(c, Condition) and c.type in ("Ready", "ContainersReady") else c
+            for c in obj.status.conditions
+        )
+        return obj.but(status=obj.status.but(conditions=unready, phase="Pending"))

@@ -1,0 +1,104 @@
+"""What a pod needs next. Pure: the pod and what is known of its containers in, one step out; worker.py carries it out.
+
+The order is Kubernetes': sandbox, init containers one by one, then the containers; a container that ended starts again
+as restartPolicy says, not before its back-off is over; a pod whose containers all ended for good is finished.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestr.agent.runs import Run
+from orchestr.api.core import Container, Pod
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nothing to do before `until` (seconds on the agent's clock; None: until something changes)."""
+
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MakeSandbox:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    container: str
+    init: bool
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Every container ended for good."""
+
+    succeeded: bool
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """The pod is to go: by deletion or by its deadline."""
+
+    reason: str = ""
+
+
+Step = Nothing | MakeSandbox | Start | Finish | Terminate
+
+
+def decide(pod: Pod, runs: Mapping[str, Run], *, sandbox: bool, now: float, started: float | None) -> Step:
+    """The one next step; `started` is when the pod started, on the same clock as `now`."""
+    if pod.metadata.deleting:
+        return Terminate()
+    deadline = pod.spec.active_deadline_seconds
+    if deadline is not None and started is not None and now >= started + deadline:
+        return Terminate("DeadlineExceeded")
+    step = _containers(pod, runs, now)
+    if isinstance(step, Start) and not sandbox:
+        return MakeSandbox()
+    if isinstance(step, Nothing) and deadline is not None and started is not None:
+        return Nothing(min(step.until or started + deadline, started + deadline))
+    return step
+
+
+def _containers(pod: Pod, runs: Mapping[str, Run], now: float) -> Step:
+    for container in pod.spec.init_containers:
+        run = runs.get(container.name)
+        if run is not None and run.succeeded:
+            continue
+        if run is not None and run.exited and pod.spec.restart_policy == "Never":
+            return Finish(False, message=f"init container {container.name} failed: {run.outcome}")
+        return _start_or_wait(container, run, now, init=True)
+    waits: list[float] = []
+    open_ended = False
+    for container in pod.spec.containers:
+        run = runs.get(container.name)
+        if run is not None and run.exited and not _restarts(pod, run):
+            continue
+        step = _start_or_wait(container, run, now, init=False)
+        if isinstance(step, Start):
+            return step
+        open_ended = open_ended or step.until is None
+        waits += [] if step.until is None else [step.until]
+    if waits or open_ended:
+        return Nothing(min(waits, default=None))
+    failed = [run for c in pod.spec.containers if (run := runs[c.name]) and not run.succeeded]
+    return Finish(not failed, message="; ".join(f"container {run.container} {run.outcome}" for run in failed))
+
+
+def _restarts(pod: Pod, run: Run) -> bool:
+    policy = pod.spec.restart_policy
+    return policy == "Always" or (policy == "OnFailure" and not run.succeeded)
+
+
+def _start_or_wait(container: Container, run: Run | None, now: float, *, init: bool) -> Start | Nothing:
+    if run is None:
+        return Start(container.name, init, 0)
+    if not run.exited:
+        return Nothing()
+    if now < run.not_before:
+        return Nothing(run.not_before)
+    return Start(container.name, init, run.attempt + 1)

@@ -1,0 +1,80 @@
+"""What a pod worker shares with all others: the seams, the places, the informers, id ranges and addresses."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from orchestr.agent.addresses import Addresses
+from orchestr.agent.env import Sources
+from orchestr.agent.places import Places
+from orchestr.api.base import Key, KubeObject
+from orchestr.api.core import ConfigMap, Pod, Secret
+from orchestr.engine import Cluster
+from orchestr.engine.informers import Informers
+from orchestr.images.seam import ContentStore
+from orchestr.network.seam import Dataplane
+from orchestr.runtime.seam import Runtime
+
+log = logging.getLogger("orch.agent")
+
+
+class Recorder(Protocol):
+    """Writes Event objects; never blocks, never fails."""
+
+    def record(
+        self, obj: KubeObject, reason: str, message: str, *, warning: bool = False, component: str = "agent"
+    ) -> None: ...
+
+
+@dataclass(slots=True)
+class Node:
+    """One machine's share of everything."""
+
+    name: str
+    cluster: Cluster
+    informers: Informers
+    recorder: Recorder
+    runtime: Runtime
+    dataplane: Dataplane
+    images: ContentStore
+    places: Places
+    addresses: Addresses
+    cgroup: str
+    host_ip: str
+    dns: tuple[str, ...]
+    clock: Callable[[], float]  # seconds since the epoch
+    random: Callable[[], float]
+    services: "ServicesView"
+    unmet: Callable[[Pod], list[str]] = field(default=lambda pod: [])
+
+    def sources(self, pod: Pod) -> Sources:
+        return _Sources(self.informers, pod.metadata.namespace or "")
+
+    def uid_base(self, uid: str) -> int:
+        return self.addresses.uid_base(uid)
+
+
+class ServicesView(Protocol):
+    """What a pod worker asks of the services."""
+
+    def poke(self) -> None:
+        """A link came or went."""
+        ...
+
+    async def out_of_service(self, pod: Pod) -> None:
+        """Returns when no service in the dataplane has the pod as a backend any more."""
+        ...
+
+
+class _Sources:
+    """ConfigMaps and Secrets of one namespace, from the informers' caches."""
+
+    def __init__(self, informers: Informers, namespace: str) -> None:
+        self._informers, self._namespace = informers, namespace
+
+    def config_map(self, name: str) -> ConfigMap | None:
+        return self._informers.one(ConfigMap, Key(self._namespace, name))
+
+    def secret(self, name: str) -> Secret | None:
+        return self._informers.one(Secret, Key(self._namespace, name))

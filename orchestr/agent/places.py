@@ -1,0 +1,39 @@
+"""Where the agent keeps a pod's files. One function a place, so that no path is spelled twice.
+
+<state>/pods/<uid>/empty/<volume>              emptyDir
+<state>/pods/<uid>/upper/<container>/<attempt> the writable layer of one run
+<state>/logs/<ns>_<pod>_<uid>/<container>/<n>  the log of one run
+<state>/volumes/<ns>/<claim>                   a PersistentVolumeClaim
+<run>/volatile/<uid>/...                       ConfigMaps, Secrets, hosts, resolv.conf: on a tmpfs
+"""
+
+import os
+
+from orchestr.api.base import Key
+from orchestr.api.core import Pod
+
+
+class Places:
+    def __init__(self, state: str, volatile: str) -> None:
+        self.state, self.volatile = state, volatile
+
+    def pod(self, uid: str) -> str:
+        return os.path.join(self.state, "pods", uid)
+
+    def empty(self, uid: str, volume: str) -> str:
+        return os.path.join(self.pod(uid), "empty", volume)
+
+    def upper(self, uid: str, container: str, attempt: int) -> str:
+        return os.path.join(self.pod(uid), "upper", container, str(attempt))
+
+    def logs(self, pod: Pod) -> str:
+        return os.path.join(self.state, "logs", f"{pod.metadata.namespace}_{pod.metadata.name}_{pod.metadata.uid}")
+
+    def log(self, pod: Pod, container: str, attempt: int) -> str:
+        return os.path.join(self.logs(pod), container, str(attempt))
+
+    def claim(self, claim: Key) -> str:
+        return os.path.join(self.state, "volumes", claim.namespace, claim.name)
+
+    def tmpfs(self, uid: str) -> str:
+        return os.path.join(self.volatile, uid)

@@ -1,0 +1,171 @@
+"""From a Pod to what the runtime takes: SandboxSpec and ContainerSpec. Pure but for volumes.prepare, which it calls."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestr.agent import etc, volumes
+from orchestr.agent.env import environment, expand_all
+from orchestr.agent.node import Node
+from orchestr.agent.resources import linux_resources, oom_score
+from orchestr.agent.runs import container_id
+from orchestr.api.core import Container, Pod
+from orchestr.images.seam import Image
+from orchestr.runtime.seam import ContainerSpec, LogSpec, Rootfs, SandboxSpec
+from orchestr.runtime.spec import default_spec
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class ConfigFailure(Exception):
+    """The pod asks for something that cannot be: `reason` as in a waiting state."""
+
+    def __init__(self, message: str, reason: str = "CreateContainerConfigError") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def privileged(pod: Pod) -> bool:
+    return any(
+        container.security_context is not None and bool(container.security_context.privileged)
+        for container in (*pod.spec.init_containers, *pod.spec.containers)
+    )
+
+
+def host_users(pod: Pod) -> bool:
+    """Whether the pod lives without a user namespace: by its own word, or because another field implies it."""
+    spec = pod.spec
+    return spec.host_users is True or bool(spec.host_network or spec.host_pid or spec.host_ipc) or privileged(pod)
+
+
+def sandbox_spec(node: Node, pod: Pod) -> SandboxSpec:
+    uid = pod.metadata.uid or ""
+    context = pod.spec.security_context
+    return SandboxSpec(
+        id=uid,
+        hostname=etc.hostname(pod),
+        cgroup=f"{node.cgroup}/{uid}",
+        host_users=host_users(pod),
+        host_network=bool(pod.spec.host_network),
+        host_pid=bool(pod.spec.host_pid),
+        host_ipc=bool(pod.spec.host_ipc),
+        share_pid=bool(pod.spec.share_process_namespace),
+        uid_base=node.uid_base(uid),
+        sysctls={sysctl.name: sysctl.value for sysctl in context.sysctls},
+    )
+
+
+def owner(node: Node, pod: Pod) -> int:
+    """The host's id of root in the pod."""
+    return 0 if host_users(pod) else node.uid_base(pod.metadata.uid or "")
+
+
+def write_etc(node: Node, pod: Pod, ips: Sequence[str]) -> dict[str, str]:
+    """Writes hosts, hostname and resolv.conf of the pod to its tmpfs; destination -> source."""
+    folder = os.path.join(node.places.tmpfs(pod.metadata.uid or ""), "etc")
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    with open("/etc/resolv.conf", encoding="utf-8") if os.path.exists("/etc/resolv.conf") else open(os.devnull) as file:
+        machine = file.read()
+    texts = {
+        "/etc/hosts": etc.hosts(pod, ips),
+        "/etc/hostname": etc.hostname(pod) + "\n",
+        "/etc/resolv.conf": etc.resolv_conf(pod, node.dns, machine),
+    }
+    files = {}
+    for destination, text in texts.items():
+        files[destination] = os.path.join(folder, os.path.basename(destination))
+        with open(files[destination], "w", encoding="utf-8") as file:
+            file.write(text)
+    return files
+
+
+def container_spec(
+    node: Node, pod: Pod, container: Container, image: Image, attempt: int, ips: Sequence[str], files: Mapping[str, str]
+) -> ContainerSpec:
+    """Everything that one run needs. Raises ConfigFailure, MissingConfig, VolumeFailure."""
+    uid = pod.metadata.uid or ""
+    ready = volumes.prepare(pod, node.places, node.sources(pod), owner(node, pod))
+    env = environment(pod, container, image.config.env, node.sources(pod), ips, node.name, node.host_ip)
+    env.setdefault("PATH", DEFAULT_PATH)
+    env.setdefault("HOSTNAME", etc.hostname(pod))
+    if container.tty:
+        env.setdefault("TERM", "xterm")
+    mounted = volumes.mounts(container, ready)
+    taken = {mount["destination"] for mount in mounted}
+    own = [
+        {
+            "destination": destination,
+            "type": "bind",
+            "source": source,
+            "options": ["bind", "ro", "nosuid", "nodev", "noexec"],
+        }
+        for destination, source in files.items()
+        if destination not in taken
+    ]
+    spec = default_spec(
+        args=arguments(container, image, env),
+        env=[f"{name}={value}" for name, value in env.items()],
+        cwd=container.working_dir or image.config.working_dir or "/",
+        mounts=[*own, *mounted],
+        resources=linux_resources(container),
+        oom_score_adj=oom_score(pod),
+        **security(pod, container, image),
+    )
+    context = container.security_context
+    return ContainerSpec(
+        id=container_id(uid, container.name, attempt),
+        sandbox=uid,
+        oci=spec,
+        rootfs=Rootfs(
+            lower=image.lower,
+            upper=node.places.upper(uid, container.name, attempt),
+            readonly=bool(context and context.read_only_root_filesystem),
+        ),
+        log=LogSpec(node.places.log(pod, container.name, attempt)),
+        init=pod.metadata.annotations.get("orchestr.dev/init") == "true",
+        tty=bool(container.tty),
+    )
+
+
+def arguments(container: Container, image: Image, env: Mapping[str, str]) -> list[str]:
+    """command and args over the image's entrypoint and cmd, by Kubernetes' table."""
+    if container.command:
+        words = [*container.command, *container.args]
+    else:
+        words = [*image.config.entrypoint, *(container.args or image.config.cmd)]
+    if not words:
+        raise ConfigFailure(
+            f"cannot start container {container.name}: image {container.image} names no command (set command)",
+            "CreateContainerError",
+        )
+    given = {*container.command, *container.args}
+    return [expand_all((word,), env)[0] if word in given else word for word in words]
+
+
+def security(pod: Pod, container: Container, image: Image) -> dict[str, Any]:
+    """Arguments of default_spec that decide what the process may do."""
+    own, shared = container.security_context, pod.spec.security_context
+    user = own.run_as_user if own and own.run_as_user is not None else shared.run_as_user
+    group = own.run_as_group if own and own.run_as_group is not None else shared.run_as_group
+    name = pod.metadata.annotations.get("orchestr.dev/user") or image.config.user
+    text = name if user is None else str(user)
+    if group is not None:
+        text = f"{(text or '0').partition(':')[0]}:{group}"
+    must_not_root = own.run_as_non_root if own and own.run_as_non_root is not None else shared.run_as_non_root
+    if must_not_root and (text or "0").partition(":")[0] in ("0", "root"):
+        raise ConfigFailure(
+            f"cannot start container {container.name}: it would run as root and runAsNonRoot is set (set runAsUser)"
+        )
+    capabilities = own.capabilities if own else None
+    profile = (own.seccomp_profile if own else None) or shared.seccomp_profile
+    groups = [*shared.supplemental_groups, *([shared.fs_group] if shared.fs_group is not None else [])]
+    return {
+        "user": text or "0",
+        "groups": groups,
+        "cap_add": capabilities.add if capabilities else (),
+        "cap_drop": capabilities.drop if capabilities else (),
+        "privileged": bool(own and own.privileged),
+        "no_new_privs": not (own and (own.allow_privilege_escalation or own.privileged)),
+        "seccomp": not (profile is not None and profile.type == "Unconfined"),
+        "terminal": bool(container.tty),
+    }

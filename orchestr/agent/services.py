@@ -1,0 +1,190 @@
+"""Services and their endpoints as one NetworkState; applied whenever it differs from the last one.
+
+Changes are gathered for a moment: a hundred pods that become ready together cost a few transactions, not a hundred.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+import trio
+
+from orchestr.agent.node import Recorder, log
+from orchestr.agent.pulse import Pulse
+from orchestr.api.base import KubeObject
+from orchestr.api.core import Pod, Service, ServicePort
+from orchestr.api.discovery import SERVICE_NAME, Endpoint, EndpointSlice
+from orchestr.engine.informers import Informers
+from orchestr.network.seam import (
+    Backend,
+    Dataplane,
+    Link,
+    NetworkFailure,
+    NetworkState,
+    PortTaken,
+    Publish,
+    ServiceNet,
+)
+from orchestr.network.seam import ServicePort as Port
+
+GATHER = 0.02  # seconds
+PUBLISH, ALIASES = "orchestr.dev/publish", "orchestr.dev/aliases"
+
+
+class Services:
+    def __init__(
+        self, informers: Informers, dataplane: Dataplane, links: Callable[[], list[Link]], recorder: Recorder
+    ) -> None:
+        self._informers, self._dataplane, self._links, self._recorder = informers, dataplane, links, recorder
+        self._pulse, self._applied = Pulse(), Pulse()
+        self._cache: dict[str, tuple[tuple[str, ...], ServiceNet]] = {}
+        self._state: NetworkState | None = None
+        self._backends: frozenset[IPv4Address] = frozenset()
+        self.refused: dict[tuple[str, str, int], PortTaken] = {}
+        for kind in (Service, EndpointSlice):
+            informers.add(kind)
+
+    def poke(self) -> None:
+        """Links changed."""
+        self._pulse.wake()
+
+    async def run(self) -> None:
+        kinds: tuple[type[KubeObject], ...] = (Service, EndpointSlice)
+        for kind in kinds:
+            await self._informers.add(kind).synced.wait()
+            self._informers.add(kind).add_handler(lambda _old, _new: self._pulse.wake())
+        while True:
+            beat = self._pulse.beat
+            state = self._desired()
+            if state != self._state:
+                await self._apply(state)
+            await self._pulse.after(beat)
+            await trio.sleep(GATHER)
+
+    async def _apply(self, state: NetworkState) -> None:
+        try:
+            refused = await self._dataplane.apply(state)
+        except NetworkFailure as failure:
+            log.warning("cannot apply the network state: %s (will try again)", failure)
+            await trio.sleep(1)
+            self._pulse.wake()
+            return
+        self._state = state
+        self._backends = frozenset(
+            backend.ipv4 for service in state.services for port in service.ports for backend in port.backends
+        )
+        self._applied.wake()
+        for where, taken in refused.items():
+            if where not in self.refused:
+                self._report(where, taken)
+        self.refused = refused
+
+    def _report(self, where: tuple[str, str, int], taken: PortTaken) -> None:
+        for service in self._informers.all(Service, namespace=where[0]):
+            if service.metadata.name == where[1]:
+                self._recorder.record(service, "PortTaken", str(taken), warning=True)
+        log.warning("cannot publish a port service=%s/%s port=%d: %s", *where, taken)
+
+    def _desired(self) -> NetworkState:
+        slices: dict[tuple[str, str], list[EndpointSlice]] = {}
+        for piece in self._informers.all(EndpointSlice):
+            name = piece.metadata.labels.get(SERVICE_NAME, "")
+            slices.setdefault((piece.metadata.namespace or "", name), []).append(piece)
+        fresh: dict[str, tuple[tuple[str, ...], ServiceNet]] = {}
+        for service in self._informers.all(Service):
+            if service.spec.type == "ExternalName":
+                continue
+            mine = slices.get((service.metadata.namespace or "", service.metadata.name), [])
+            mark = tuple(sorted(_version(obj) for obj in (service, *mine)))
+            uid = service.metadata.uid or ""
+            known = self._cache.get(uid)
+            fresh[uid] = known if known is not None and known[0] == mark else (mark, service_net(service, mine))
+        self._cache = fresh
+        return NetworkState(tuple(self._links()), tuple(net for _, net in fresh.values()))
+
+    async def out_of_service(self, pod: Pod) -> None:
+        addresses = {IPv4Address(ip) for ip in pod.ips if "." in ip}
+        while True:
+            beat = self._applied.beat
+            if not addresses & self._backends:
+                return
+            await self._applied.after(beat)
+
+
+def _version(obj: KubeObject) -> str:
+    return f"{obj.metadata.uid}@{obj.metadata.resource_version}"
+
+
+def service_net(service: Service, slices: Sequence[EndpointSlice]) -> ServiceNet:
+    """A Service with its ready endpoints. Pure."""
+    spec = service.spec
+    v4 = {_who(e): e for piece in slices if piece.address_type == "IPv4" for e in piece.endpoints if _ready(e)}
+    v6 = {_who(e): e for piece in slices if piece.address_type == "IPv6" for e in piece.endpoints if _ready(e)}
+    pairs = [
+        (endpoint.hostname or _who(endpoint), IPv4Address(endpoint.addresses[0]), IPv6Address(v6[who].addresses[0]))
+        for who, endpoint in sorted(v4.items())
+        if who in v6
+    ]
+    addresses = [] if spec.headless else [*spec.cluster_ips] or ([spec.cluster_ip] if spec.cluster_ip else [])
+    published = publications(service)
+    affinity = spec.session_affinity_config.client_ip if spec.session_affinity_config else None
+    return ServiceNet(
+        namespace=service.metadata.namespace or "",
+        name=service.metadata.name,
+        ipv4=next((IPv4Address(ip) for ip in addresses if "." in ip), None),
+        ipv6=next((IPv6Address(ip) for ip in addresses if ":" in ip), None),
+        ports=tuple(_port(port, slices, pairs, published) for port in spec.ports),
+        pods=tuple(pairs),
+        aliases=tuple(
+            name.strip() for name in service.metadata.annotations.get(ALIASES, "").split(",") if name.strip()
+        ),
+        sticky=(affinity.timeout_seconds if affinity else 10800) if spec.session_affinity == "ClientIP" else 0,
+    )
+
+
+def _who(endpoint: Endpoint) -> str:
+    return (endpoint.target_ref.name if endpoint.target_ref else None) or endpoint.addresses[0]
+
+
+def _ready(endpoint: Endpoint) -> bool:
+    return bool(endpoint.addresses) and endpoint.conditions.ready is not False
+
+
+def _port(
+    port: ServicePort,
+    slices: Sequence[EndpointSlice],
+    pairs: Iterable[tuple[str, IPv4Address, IPv6Address]],
+    published: Sequence[tuple[int, str, Publish]],
+) -> Port:
+    targets = {
+        address: found.port
+        for piece in slices
+        if piece.address_type == "IPv4"
+        for found in piece.ports
+        if (found.name or "") == (port.name or "") and found.port
+        for endpoint in piece.endpoints
+        for address in endpoint.addresses
+    }
+    return Port(
+        name=port.name or "",
+        protocol=port.protocol,
+        port=port.port,
+        backends=tuple(Backend(v4, v6, targets[str(v4)]) for _, v4, v6 in pairs if str(v4) in targets),
+        publish=tuple(
+            publish for number, protocol, publish in published if number == port.port and protocol == port.protocol
+        ),
+    )
+
+
+def publications(service: Service) -> list[tuple[int, str, Publish]]:
+    """(service port, protocol, where) of every port of the machine that belongs to the service."""
+    found = [
+        (entry["port"], entry.get("protocol", "TCP"), Publish(entry.get("hostIP", ""), entry["hostPort"]))
+        for entry in json.loads(service.metadata.annotations.get(PUBLISH, "[]"))
+    ]
+    for port in service.spec.ports:
+        if port.node_port:
+            found.append((port.port, port.protocol, Publish("", port.node_port)))
+        if service.spec.type == "LoadBalancer":
+            found.append((port.port, port.protocol, Publish("", port.port)))
+    return found

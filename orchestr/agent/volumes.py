@@ -1,0 +1,227 @@
+"""A pod's volumes: made ready on the machine, then told to the runtime as OCI mounts.
+
+ConfigMaps and Secrets are copied into fresh files on a tmpfs at every start, never into a directory that a container
+could write (CVE-2025-9566); their owner is root of the pod's id range. Host paths, claims and emptyDirs are mounted
+idmapped, so that nothing is ever chowned and root inside is not root outside.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestr.agent.env import MissingConfig, Sources, config_bytes, secret_bytes
+from orchestr.agent.places import Places
+from orchestr.api.base import Key
+from orchestr.api.core import Container, KeyToPath, Pod, Volume, VolumeMount
+
+
+class VolumeFailure(Exception):
+    """A volume cannot be made; text as "cannot VERB OBJECT: CAUSE (WHAT TO DO)"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A volume that can be mounted."""
+
+    source: str  # path on the machine
+    idmap: bool
+
+
+def prepare(pod: Pod, places: Places, sources: Sources, owner: int) -> dict[str, Ready]:
+    """Makes every volume of the pod; `owner` is the host's id of its root. Raises MissingConfig, VolumeFailure."""
+    return {volume.name: _one(pod, volume, places, sources, owner) for volume in pod.spec.volumes}
+
+
+def _one(pod: Pod, volume: Volume, places: Places, sources: Sources, owner: int) -> Ready:
+    uid = pod.metadata.uid or ""
+    if volume.host_path is not None:
+        return Ready(_host_path(volume.name, volume.host_path.path, volume.host_path.type or ""), idmap=True)
+    if volume.empty_dir is not None and volume.empty_dir.medium == "Memory":
+        path = os.path.join(places.tmpfs(uid), "memory", volume.name)
+        _directory(path, 0o1777, owner)
+        return Ready(path, idmap=False)
+    if not (volume.config_map or volume.secret or volume.persistent_volume_claim):
+        path = places.empty(uid, volume.name)  # an emptyDir, also when nothing at all is named
+        _directory(path, 0o777, 0)
+        return Ready(path, idmap=True)
+    if volume.persistent_volume_claim is not None:
+        path = places.claim(Key(pod.metadata.namespace or "", volume.persistent_volume_claim.claim_name))
+        _directory(path, 0o777, 0)
+        return Ready(path, idmap=True)
+    path = os.path.join(places.tmpfs(uid), "volumes", volume.name)
+    _write(path, _content(volume, sources), owner, *_group(pod))
+    return Ready(path, idmap=False)
+
+
+def _group(pod: Pod) -> tuple[int]:
+    context = pod.spec.security_context
+    return ((context.fs_group if context is not None else None) or 0,)
+
+
+def _directory(path: str, mode: int, owner: int) -> None:
+    """Made with the mode and owner when it was not there; what is there is left as it is."""
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.mkdir(path)
+    except FileExistsError:
+        return
+    os.chmod(path, mode)
+    os.chown(path, owner, owner)
+
+
+def _host_path(name: str, path: str, kind: str) -> str:
+    """The path checked against its type, made where the type asks for it (core/v1 HostPathType)."""
+    try:
+        if kind == "DirectoryOrCreate":
+            os.makedirs(path, exist_ok=True)
+        elif kind == "FileOrCreate" and not os.path.exists(path):
+            with open(path, "xb"):
+                pass
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise VolumeFailure(f"cannot mount volume {name}: {path}: {why} (create it, or give its type)") from error
+    wanted = {
+        "Directory": stat.S_ISDIR,
+        "File": stat.S_ISREG,
+        "Socket": stat.S_ISSOCK,
+        "CharDevice": stat.S_ISCHR,
+        "BlockDevice": stat.S_ISBLK,
+    }.get(kind.removesuffix("OrCreate"))
+    if wanted is not None and not wanted(mode):
+        raise VolumeFailure(
+            f"cannot mount volume {name}: {path} is no {kind.removesuffix('OrCreate')} (correct its type)"
+        )
+    return path
+
+
+def _content(volume: Volume, sources: Sources) -> list[tuple[str, bytes, int]]:
+    """(relative path, content, mode) of the files of a ConfigMap or Secret volume."""
+    if volume.config_map is not None:
+        source = volume.config_map
+        config = sources.config_map(source.name)
+        content = None if config is None else config_bytes(config)
+        return _files("ConfigMap", source.name, content, source.items, source.optional, source.default_mode)
+    if volume.secret is not None:
+        found = sources.secret(volume.secret.secret_name)
+        content = None if found is None else secret_bytes(found)
+        secret = volume.secret
+        return _files("Secret", secret.secret_name, content, secret.items, secret.optional, secret.default_mode)
+    raise AssertionError(f"volume {volume.name} has no content")
+
+
+def _files(
+    kind: str,
+    name: str,
+    content: Mapping[str, bytes] | None,
+    items: Iterable[KeyToPath],
+    optional: bool | None,
+    default_mode: int | None,
+) -> list[tuple[str, bytes, int]]:
+    mode = 0o644 if default_mode is None else default_mode
+    if content is None:
+        if optional:
+            return []
+        raise MissingConfig(f"{kind} {name} does not exist")
+    chosen = list(items)
+    if not chosen:
+        return [(key, value, mode) for key, value in content.items()]
+    files = []
+    for item in chosen:
+        if item.key in content:
+            files.append((item.path, content[item.key], mode if item.mode is None else item.mode))
+        elif not optional:
+            raise MissingConfig(f"{kind} {name} has no key {item.key}")
+    return files
+
+
+def _write(root: str, files: list[tuple[str, bytes, int]], owner: int, group: int) -> None:
+    """A fresh directory with these files, owned by the pod's root; what was there before goes."""
+    remove_tree(root)
+    os.makedirs(root, mode=0o755)
+    os.chown(root, owner, owner + group)
+    os.chmod(root, 0o755)
+    for path, content, mode in files:
+        *folders, name = path.split("/")
+        if any(part in ("", ".", "..") for part in (*folders, name)):
+            raise VolumeFailure(f"cannot write {path!r}: not a path below the volume (remove '..' and empty parts)")
+        place = root
+        for folder in folders:
+            place = os.path.join(place, folder)
+            if not os.path.isdir(place):
+                os.mkdir(place, 0o755)
+                os.chown(place, owner, owner + group)
+        descriptor = os.open(os.path.join(place, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            os.fchown(descriptor, owner, owner + group)
+            os.fchmod(descriptor, mode | (0o040 if group else 0))
+
+
+def remove_tree(path: str) -> None:
+    """Removes a tree by descriptors, following no link (shutil does so on Linux); gone already is fine."""
+    import shutil
+
+    assert shutil.rmtree.avoids_symlink_attacks
+    shutil.rmtree(path, ignore_errors=False, onerror=_gone_is_fine)
+
+
+def _gone_is_fine(_function: Any, _path: str, info: Any) -> None:
+    if not isinstance(info[1], FileNotFoundError):
+        raise info[1]
+
+
+def mounts(container: Container, ready: Mapping[str, Ready]) -> list[dict[str, Any]]:
+    """OCI mounts of a container's volumeMounts, in the order of their depth."""
+    return [
+        _mount(container, mount, ready)
+        for mount in sorted(container.volume_mounts, key=lambda mount: mount.mount_path.rstrip("/").count("/"))
+    ]
+
+
+def _mount(container: Container, mount: VolumeMount, ready: Mapping[str, Ready]) -> dict[str, Any]:
+    volume = ready.get(mount.name)
+    if volume is None:
+        raise VolumeFailure(f"cannot mount {mount.name} in container {container.name}: no such volume in the pod")
+    source = volume.source
+    if mount.sub_path:
+        source = _sub_path(source, mount.sub_path, create=volume.idmap)
+    options = ["rbind", "ro" if mount.read_only else "rw", "nosuid", "nodev"]
+    propagation = {"HostToContainer": "rslave", "Bidirectional": "rshared"}.get(
+        mount.mount_propagation or "", "rprivate"
+    )
+    return {
+        "destination": mount.mount_path,
+        "type": "bind",
+        "source": source,
+        "options": [*options, propagation, *(["idmap"] if volume.idmap else [])],
+    }
+
+
+def _sub_path(root: str, sub_path: str, *, create: bool) -> str:
+    """A path below the volume that no link leads out of (CVE-2017-1002101).
+
+    It is walked and made component by component without following a link.
+    """
+    here = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        parts = [part for part in sub_path.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise VolumeFailure(f"cannot mount subPath {sub_path}: it leaves the volume (remove '..')")
+        for part in parts:
+            try:
+                step = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+            except FileNotFoundError:
+                if not create:
+                    raise VolumeFailure(f"cannot mount subPath {sub_path}: no such file in the volume") from None
+                os.mkdir(part, 0o755, dir_fd=here)
+                step = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+            os.close(here)
+            here = step
+            if stat.S_ISLNK(os.fstat(here).st_mode):
+                raise VolumeFailure(f"cannot mount subPath {sub_path}: {part} is a symbolic link (name the target)")
+    finally:
+        os.close(here)
+    return os.path.join(root, *parts)
