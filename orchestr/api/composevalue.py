@@ -32,9 +32,7 @@ def size(value: Any) -> int:
         raise ValueError(f"cannot read size {value!r}: not a number with a unit (write it as 512k, 64m or 1g)")
     number = int(Decimal(found[1]) * 1024 ** " kmgtp".index(found[2].lower() or " "))
     if number > LIMIT:
-        raise ValueError(
-            f"cannot use size {value!r}: it is larger than any machine's memory (write it as 512k, 64m or 1g)"
-        )
+        raise ValueError(f"cannot use size {value!r}: too large (write it as 512k, 64m or 1g)")
     return number
 
 

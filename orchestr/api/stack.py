@@ -21,22 +21,20 @@ class ComposeModel(Model):
     model_config = ConfigDict(alias_generator=None)
 
 
-class Port(ComposeModel):
-    """A published port of the service."""
-
-    target: int = Field(ge=1, le=65535)
-    published: int = Field(ge=1, le=65535)
-    host_ip: str = Field(default="", exclude_if=lambda value: not value)
-    protocol: Literal["tcp", "udp"] = "tcp"
-    name: str | None = None
-    app_protocol: str | None = None
-
-
 class Expose(ComposeModel):
     """A port that other services reach by the service's address."""
 
     target: int = Field(ge=1, le=65535)
     protocol: Literal["tcp", "udp"] = "tcp"
+
+
+class Port(Expose):
+    """A port that the machine publishes too."""
+
+    published: int = Field(ge=1, le=65535)
+    host_ip: str = Field(default="", exclude_if=lambda value: not value)
+    name: str | None = None
+    app_protocol: str | None = None
 
 
 class BindOptions(ComposeModel):
@@ -67,8 +65,6 @@ class FileMount(ComposeModel):
 
     source: str
     target: str  # absolute
-    uid: int | None = None
-    gid: int | None = None
     mode: int = 0o444
 
 
@@ -183,6 +179,10 @@ class Config(ComposeModel):
 
     content: str | None = None
     base64: str | None = None
+
+    def canonical_content(self) -> str:
+        """What tells one content from another."""
+        return f"base64:{self.base64}" if self.base64 is not None else f"text:{self.content or ''}"
 
 
 class StackSpec(ComposeModel):
