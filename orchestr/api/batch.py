@@ -1,6 +1,6 @@
 """Job (batch/v1)."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from orchestr.api.base import Condition, Items, KubeObject, Model, Time
 from orchestr.api.meta import LabelSelector
@@ -16,7 +16,7 @@ class JobSpec(Model):
     manual_selector: bool | None = None
     parallelism: int = 1
     completions: int | None = None  # None with parallelism > 1: a work queue, done when one succeeds and all ended
-    completion_mode: str = "NonIndexed"
+    completion_mode: Literal["NonIndexed"] = "NonIndexed"
     backoff_limit: int = 6
     active_deadline_seconds: int | None = None
     ttl_seconds_after_finished: int | None = None

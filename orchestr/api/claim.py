@@ -1,6 +1,6 @@
 """PersistentVolumeClaim (core/v1): a directory that outlives its pods."""
 
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 from orchestr.api.base import Condition, Dict, Items, KubeObject, Model
 from orchestr.api.quantity import Quantity
@@ -15,9 +15,8 @@ class PersistentVolumeClaimSpec(Model):
     access_modes: Items[str] = ()  # ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod
     resources: VolumeResourceRequirements = VolumeResourceRequirements()
     storage_class_name: str | None = None
-    volume_mode: str | None = None
+    volume_mode: Literal["Filesystem"] | None = None
     volume_name: str | None = None
-    selector: Any = None
 
 
 class PersistentVolumeClaimStatus(Model):

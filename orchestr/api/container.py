@@ -1,10 +1,11 @@
 """Container (core/v1) and what it consists of."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from orchestr.api.base import Dict, Items, Model
 from orchestr.api.probe import Lifecycle, Probe
 from orchestr.api.quantity import Quantity
+from orchestr.api.schema import Kept
 
 
 class ConfigMapKeySelector(Model):
@@ -64,7 +65,7 @@ class EnvFromSource(Model):
 class ContainerPort(Model):
     container_port: int
     name: str | None = None
-    protocol: str = "TCP"
+    protocol: Literal["TCP", "UDP"] = "TCP"
     host_port: int | None = None
     host_ip: str | None = None
 
@@ -74,8 +75,8 @@ class VolumeMount(Model):
     mount_path: str
     read_only: bool | None = None
     sub_path: str | None = None
-    mount_propagation: str | None = None
-    recursive_read_only: str | None = None
+    mount_propagation: Literal["None"] | None = None
+    recursive_read_only: Literal["Disabled"] | None = None
 
 
 class ResourceRequirements(Model):
@@ -91,14 +92,14 @@ class Capabilities(Model):
 
 
 class SeccompProfile(Model):
-    type: str  # RuntimeDefault, Unconfined
+    type: Literal["RuntimeDefault", "Unconfined"]
 
 
 class SecurityContext(Model):
     allow_privilege_escalation: bool | None = None
     capabilities: Capabilities | None = None
     privileged: bool | None = None
-    proc_mount: str | None = None
+    proc_mount: Literal["Default"] | None = None
     read_only_root_filesystem: bool | None = None
     run_as_user: int | None = None
     run_as_group: int | None = None
@@ -118,7 +119,7 @@ class Container(Model):
     ports: Items[ContainerPort] = ()
     volume_mounts: Items[VolumeMount] = ()
     resources: ResourceRequirements = ResourceRequirements()
-    resize_policy: Any = None
+    resize_policy: Annotated[Any, Kept("[@core.v1.ContainerResizePolicy")] = None
     readiness_probe: Probe | None = None
     liveness_probe: Probe | None = None
     startup_probe: Probe | None = None
@@ -127,5 +128,5 @@ class Container(Model):
     stdin: bool | None = None
     stdin_once: bool | None = None
     tty: bool | None = None
-    termination_message_path: str = "/dev/termination-log"
-    termination_message_policy: str = "File"
+    termination_message_path: Literal["/dev/termination-log"] = "/dev/termination-log"
+    termination_message_policy: Literal["File", "FallbackToLogsOnError"] = "File"

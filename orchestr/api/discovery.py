@@ -1,9 +1,10 @@
 """EndpointSlice (discovery.k8s.io/v1): the addresses behind a service."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from orchestr.api.base import Items, KubeObject, Model
 from orchestr.api.meta import ObjectReference
+from orchestr.api.schema import Kept
 
 SERVICE_NAME = "kubernetes.io/service-name"  # label of a slice: the service it belongs to
 
@@ -21,7 +22,7 @@ class Endpoint(Model):
     node_name: str | None = None
     target_ref: ObjectReference | None = None
     zone: str | None = None
-    hints: Any = None
+    hints: Annotated[Any, Kept("@discovery.v1.EndpointHints")] = None
 
 
 class EndpointPort(Model):

@@ -1,9 +1,10 @@
 """Node (core/v1): this machine."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from orchestr.api.base import Condition, Dict, Items, KubeObject, Model
 from orchestr.api.quantity import Quantity
+from orchestr.api.schema import Kept
 
 
 class NodeAddress(Model):
@@ -29,7 +30,7 @@ class NodeSpec(Model):
     pod_cidrs: Items[str] = ()
     provider_id: str | None = None
     unschedulable: bool | None = None
-    taints: Any = None
+    taints: Annotated[Any, Kept("[@core.v1.Taint")] = None
 
 
 class ContainerImage(Model):

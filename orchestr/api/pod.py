@@ -1,12 +1,11 @@
 """Pod (core/v1): what should run, and what does."""
 
-from typing import Any, ClassVar
-
-from pydantic import Field
+from typing import Annotated, Any, ClassVar, Literal
 
 from orchestr.api.base import Condition, Dict, Items, KubeObject, Model, ObjectMeta, Time
 from orchestr.api.container import Container, ResourceRequirements, SeccompProfile
 from orchestr.api.quantity import Quantity
+from orchestr.api.schema import Kept
 from orchestr.api.volume import Volume
 
 
@@ -31,7 +30,7 @@ class PodSchedulingGate(Model):
 
 
 class PodOS(Model):
-    name: str
+    name: Literal["linux"]
 
 
 class Sysctl(Model):
@@ -47,7 +46,7 @@ class PodSecurityContext(Model):
     run_as_non_root: bool | None = None
     seccomp_profile: SeccompProfile | None = None
     supplemental_groups: Items[int] = ()
-    supplemental_groups_policy: str | None = None
+    supplemental_groups_policy: Literal["Merge"] | None = None
     sysctls: Items[Sysctl] = ()
 
 
@@ -74,20 +73,20 @@ class PodSpec(Model):
     share_process_namespace: bool | None = None
     security_context: PodSecurityContext = PodSecurityContext()
     os: PodOS | None = None
-    scheduler_name: str = "default-scheduler"
+    scheduler_name: Literal["default-scheduler"] = "default-scheduler"
     enable_service_links: bool | None = None
     service_account_name: str | None = None
     service_account: str | None = None
     automount_service_account_token: bool | None = None
-    image_pull_secrets: Any = None
+    image_pull_secrets: Annotated[Any, Kept("[@core.v1.LocalObjectReference")] = None
     priority: int | None = None
     priority_class_name: str | None = None
     preemption_policy: str | None = None
-    affinity: Any = None
+    affinity: Annotated[Any, Kept("@core.v1.Affinity")] = None
     node_selector: Dict[str] = {}
-    tolerations: Any = None
-    topology_spread_constraints: Any = None
-    overhead: Any = None
+    tolerations: Annotated[Any, Kept("[@core.v1.Toleration")] = None
+    topology_spread_constraints: Annotated[Any, Kept("[@core.v1.TopologySpreadConstraint")] = None
+    overhead: Annotated[Any, Kept("{q")] = None
 
 
 class PodTemplateSpec(Model):
@@ -155,7 +154,7 @@ class PodStatus(Model):
     start_time: Time | None = None
     init_container_statuses: Items[ContainerStatus] = ()
     container_statuses: Items[ContainerStatus] = ()
-    qos_class: str | None = Field(default=None, alias="qosClass")
+    qos_class: str | None = None
 
     def condition(self, type: str) -> Condition | None:
         return next((condition for condition in self.conditions if condition.type == type), None)

@@ -1,22 +1,27 @@
-"""The kinds that this machine serves, and the way from wire data to objects.
+"""The kinds, and the way from wire data to objects.
 
 `decode` is for what people and programs send: strict, and it tells everything that is wrong at once. `load` is for
 bytes that the store wrote itself: as fast as pydantic reads JSON.
+
+Kinds that Kubernetes has and this machine has no behaviour for, and kinds of groups that are not built in, become
+`Foreign` objects, and only for a caller that asks for them (a client that only looks).
 """
 
-import json
 from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
-from orchestr.api import core
+from orchestr.api import core, schema, support
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
+from orchestr.api.decode import model_of, notes, refusal, without_nulls
 from orchestr.api.discovery import EndpointSlice
 from orchestr.api.errors import Cause, Invalid
+from orchestr.api.stack import Stack
+
+__all__ = ["KINDS", "Foreign", "UnknownKind", "by_plural", "decode", "kind_of", "known", "load", "namespaced", "notes"]
 
 K = TypeVar("K", bound=KubeObject)
 
@@ -34,11 +39,19 @@ KINDS: tuple[type[KubeObject], ...] = (
     ReplicaSet,
     Job,
     EndpointSlice,
-)
+    Stack,
+)  # those that are served; all others of Kubernetes only decode
 
 
 class UnknownKind(Invalid):
-    """No such kind is served; the message names the nearest."""
+    """No such kind, or none that is served; the message names the nearest."""
+
+
+class Foreign(KubeObject):
+    """An object of a kind without behaviour here: checked against Kubernetes' tables if it is Kubernetes' own."""
+
+    model_config = ConfigDict(extra="allow")
+    PLURAL: ClassVar[str] = ""
 
 
 def gvk(kind: type[KubeObject]) -> tuple[str, str]:
@@ -51,12 +64,9 @@ BY_PLURAL = {(kind.GROUP, kind.VERSION, kind.PLURAL): kind for kind in KINDS}
 
 
 def kind_of(api_version: str, kind: str) -> type[KubeObject]:
-    """The model of a served kind. Raises UnknownKind with the nearest."""
+    """The model of a served kind. Raises UnknownKind with what to write instead."""
     found = BY_NAME.get((api_version, kind))
-    if found is None:
-        near = get_close_matches(kind, [name for _, name in BY_NAME], 1)
-        raise UnknownKind(f"no kind {kind!r} in {api_version!r}" + (f" (did you mean {near[0]}?)" if near else ""))
-    return found
+    return found or _unknown(api_version, kind)
 
 
 def by_plural(group: str, version: str, plural: str) -> type[KubeObject] | None:
@@ -64,16 +74,86 @@ def by_plural(group: str, version: str, plural: str) -> type[KubeObject] | None:
     return BY_PLURAL.get((group, version, plural))
 
 
-def load(kind: type[K], data: bytes) -> K:
+def known(api_version: str, kind: str) -> bool:
+    """Whether Kubernetes itself has the kind, served here or not."""
+    return f"{api_version} {kind}" in schema.tables().kinds
+
+
+def custom(api_version: str) -> bool:
+    """Whether the group is neither Kubernetes' nor ours."""
+    group, _, _ = api_version.rpartition("/")
+    return bool(group) and group not in schema.groups() and group != Stack.GROUP and api_version not in support.REMOVED
+
+
+def _unknown(api_version: str, kind: str) -> NoReturn:
+    field, message = _why_unknown(api_version, kind)
+    raise UnknownKind(f"cannot read {kind} of {api_version}: {message}", causes=[Cause(field, message)])
+
+
+def _why_unknown(api_version: str, kind: str) -> tuple[str, str]:
+    """(field, message) for a kind that is not served."""
+    if known(api_version, kind):
+        return "kind", f"kind {kind} of {api_version} is not supported: this machine has no behaviour for it"
+    if custom(api_version):
+        return "kind", f"kind {kind} of {api_version} is not supported: the group is not built in"
+    if kind in support.REMOVED_KINDS:
+        return "kind", f"kind {kind}: {support.REMOVED_KINDS[kind]}"
+    versions = [v for v, name in (key.split(" ") for key in schema.tables().kinds) if name == kind]
+    versions += [v for v, name in BY_NAME if name == kind and v not in versions]
+    moved = support.REMOVED.get(api_version)
+    if moved and (moved.get(kind) or moved[""]) in versions:
+        return "apiVersion", f"{api_version} of {kind} was removed (use {moved.get(kind) or moved['']})"
+    if versions:
+        return "apiVersion", f"there is no {kind} in {api_version} (use {versions[0]})"
+    kinds = [key.split(" ")[1] for key in schema.tables().kinds] + [name for _, name in BY_NAME]
+    return "kind", f"there is no kind {kind!r} in {api_version}{schema.near(kind, kinds)}"
+
+
+def load(kind: type[K], data: bytes | str) -> K:
     """An object from bytes that were written by `canonical()`. Raises pydantic.ValidationError for anything else."""
     return kind.model_validate_json(data)
 
 
-def decode(data: Mapping[str, Any]) -> KubeObject:
-    """An object from wire data of unknown origin. Raises Invalid with one cause for each problem."""
-    kind = kind_of(str(data.get("apiVersion", "")), str(data.get("kind", "")))
+def decode(data: Mapping[str, Any], *, foreign: bool = False) -> KubeObject:
+    """An object from wire data of unknown origin. Raises Invalid with one cause for each problem.
+
+    With `foreign`, kinds that are not served decode too, as Foreign.
+    """
+    api_version, kind = _names(data)
+    served = BY_NAME.get((api_version, kind))
+    if served:
+        return model_of(served, data)
+    if not foreign or not (known(api_version, kind) or custom(api_version)):
+        _unknown(api_version, kind)
+    return _foreign(without_nulls(data), schema.tables().kinds.get(f"{api_version} {kind}"))
+
+
+def _names(data: Mapping[str, Any]) -> tuple[str, str]:
+    if not isinstance(data, Mapping):
+        raise Invalid("cannot read object", causes=[Cause("", f"must be a map, not {schema.told(data)}")])
+    causes = [
+        Cause(field, schema.wrong_type("s", data[field]) if data.get(field) is not None else "is required")
+        for field in ("apiVersion", "kind")
+        if not data.get(field) or not isinstance(data[field], str)
+    ]
+    if causes:
+        raise refusal(str(data.get("kind") or "object"), data, causes)
+    return data["apiVersion"], data["kind"]
+
+
+def _foreign(data: dict[str, Any], type_name: str | None) -> Foreign:
+    code = "@" + type_name if type_name else "*"
+    causes = [*schema.check(data, code)] or [
+        *schema.check(data.get("metadata", {}), "@meta.v1.ObjectMeta", ("metadata",))
+    ]
+    if causes:
+        raise refusal(data["kind"], data, causes)
     try:
-        return kind.model_validate_json(json.dumps(data), strict=True)
+        return Foreign.model_validate(data)
     except ValidationError as error:
-        causes = [Cause(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors(include_url=False)]
-        raise Invalid(f"cannot read {kind.__name__}: {len(causes)} problems", causes=causes) from error
+        raise refusal(data["kind"], data, [Cause("metadata", "is malformed")]) from error
+
+
+def namespaced(obj: KubeObject) -> bool:
+    """Whether the object lives in a namespace; a kind of a group that is not built in is taken to."""
+    return obj.kind not in support.CLUSTER_SCOPED if isinstance(obj, Foreign) else obj.NAMESPACED

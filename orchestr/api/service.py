@@ -1,15 +1,16 @@
 """Service (core/v1)."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from orchestr.api.base import Condition, Dict, Items, KubeObject, Model
 from orchestr.api.meta import IntOrString
+from orchestr.api.schema import Kept
 
 
 class ServicePort(Model):
     port: int
     name: str | None = None
-    protocol: str = "TCP"  # TCP, UDP, SCTP
+    protocol: Literal["TCP", "UDP"] = "TCP"
     target_port: IntOrString | None = None  # None before defaulting: the same as port
     node_port: int | None = None
     app_protocol: str | None = None
@@ -49,7 +50,7 @@ class LoadBalancerIngress(Model):
     ip: str | None = None
     hostname: str | None = None
     ip_mode: str | None = None
-    ports: Any = None
+    ports: Annotated[Any, Kept("[@core.v1.PortStatus")] = None
 
 
 class LoadBalancerStatus(Model):
