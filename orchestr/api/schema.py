@@ -106,7 +106,10 @@ def fits(code: str, value: Any) -> bool:
 def wrong_type(code: str, value: Any) -> str:
     quote = isinstance(value, bool | int | float) and code in "sy"
     text = str(value).lower() if isinstance(value, bool) else value
-    return f"must be {WORDS[code]}, not {told(value)}" + (f' (quote it: "{text}")' if quote else "")
+    hint = f' (quote it: "{text}")' if quote else ""
+    if code == "i" and isinstance(value, str) and value.isdecimal():
+        hint = f" (write {value} without quotes)"
+    return f"must be {WORDS[code]}, not {told(value)}{hint}"
 
 
 def check(value: Any, code: str, path: Path = ()) -> Iterator[Cause]:

@@ -140,7 +140,7 @@ REMOVED_KINDS = {"PodSecurityPolicy": "it was removed in Kubernetes 1.25 without
 
 # Kinds of Kubernetes that live outside of namespaces.
 CLUSTER_SCOPED = frozenset(
-    [
+    {
         "APIService",
         "CSIDriver",
         "CSINode",
@@ -178,5 +178,5 @@ CLUSTER_SCOPED = frozenset(
         "ValidatingWebhookConfiguration",
         "VolumeAttachment",
         "VolumeAttributesClass",
-    ]
+    }
 )

@@ -1,4 +1,4 @@
-"""Makes orchestr/api/kubernetes.json, the compact field tables of Kubernetes 1.36, from kubernetes-validate's JSON schemas.
+"""Makes orchestr/api/kubernetes.json, compact field tables of Kubernetes 1.36, from the schemas of kubernetes-validate.
 
     python tests/api/make_schema.py > orchestr/api/kubernetes.json
 
