@@ -1,0 +1,203 @@
+"""Kubernetes' defaulting: what is filled in when an object is written.
+
+Most defaults are the defaults of the models' fields. Here is what depends on something else: on another field, on what
+was left out, on the uid. Pure: a new object comes back, and defaulting it again changes nothing.
+Source: pkg/apis/{core,apps,batch}/v1/defaults.go of Kubernetes.
+"""
+
+import base64
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from orchestr.api.apps import Deployment, ReplicaSet, RollingUpdateDeployment
+from orchestr.api.base import KubeObject, Model
+from orchestr.api.batch import CONTROLLER_UID, JOB_NAME, Job
+from orchestr.api.core import (
+    ClientIPConfig,
+    Container,
+    EmptyDirVolumeSource,
+    Namespace,
+    PersistentVolumeClaim,
+    Pod,
+    PodSpec,
+    PodTemplateSpec,
+    Secret,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    SessionAffinityConfig,
+    Volume,
+)
+from orchestr.api.meta import LabelSelector
+
+K = TypeVar("K", bound=KubeObject)
+M = TypeVar("M", bound=Model)
+
+NAMESPACE_NAME = "kubernetes.io/metadata.name"  # label on every namespace
+FAMILIES = ("IPv4", "IPv6")
+
+
+def default(obj: K) -> K:
+    """The object with defaults filled in; the same object when there is nothing to fill in."""
+    found: Callable[[Any], Any] | None = DEFAULTS.get(type(obj))
+    result: K = found(obj) if found else obj
+    return result
+
+
+def _changed(model: M, **fields: Any) -> M:
+    """A copy with those of the fields that differ; the model itself when none does."""
+    different = {name: value for name, value in fields.items() if getattr(model, name) != value}
+    return model.but(**different) if different else model
+
+
+def image_pull_policy(image: str | None) -> str:
+    """Always for `latest` and for no tag at all, else IfNotPresent."""
+    if not image or "@" in image:
+        return "IfNotPresent"
+    _, _, tag = image.rpartition("/")[2].partition(":")
+    return "Always" if tag in ("", "latest") else "IfNotPresent"
+
+
+def _container(container: Container, host_network: bool) -> Container:
+    limits = {name: value for name, value in container.resources.limits.items() if not name.startswith("orchestr.dev/")}
+    ports = container.ports
+    if host_network:
+        ports = tuple(_changed(port, host_port=port.host_port or port.container_port) for port in ports)
+    return _changed(
+        container,
+        image_pull_policy=container.image_pull_policy or image_pull_policy(container.image),
+        resources=_changed(container.resources, requests={**limits, **container.resources.requests}),
+        ports=ports,
+    )
+
+
+def _volume(volume: Volume) -> Volume:
+    sources = (volume.host_path, volume.empty_dir, volume.config_map, volume.secret, volume.persistent_volume_claim)
+    return volume if any(sources) else _changed(volume, empty_dir=EmptyDirVolumeSource())
+
+
+def pod_spec(spec: PodSpec) -> PodSpec:
+    host_network = bool(spec.host_network)
+    return _changed(
+        spec,
+        containers=tuple(_container(container, host_network) for container in spec.containers),
+        init_containers=tuple(_container(container, host_network) for container in spec.init_containers),
+        volumes=tuple(_volume(volume) for volume in spec.volumes),
+        enable_service_links=True if spec.enable_service_links is None else spec.enable_service_links,
+    )
+
+
+def _template(template: PodTemplateSpec) -> PodTemplateSpec:
+    return _changed(template, spec=pod_spec(template.spec))
+
+
+def _pod(pod: Pod) -> Pod:
+    return _changed(pod, spec=pod_spec(pod.spec), status=_changed(pod.status, phase=pod.status.phase or "Pending"))
+
+
+def _replica_set(rs: ReplicaSet) -> ReplicaSet:
+    return _changed(rs, spec=_changed(rs.spec, template=_template(rs.spec.template)))
+
+
+def _deployment(deployment: Deployment) -> Deployment:
+    strategy = deployment.spec.strategy
+    if strategy.type == "RollingUpdate":
+        strategy = _changed(strategy, rolling_update=strategy.rolling_update or RollingUpdateDeployment())
+    return _changed(
+        deployment,
+        spec=_changed(deployment.spec, strategy=strategy, template=_template(deployment.spec.template)),
+    )
+
+
+def _job(job: Job) -> Job:
+    spec = job.spec
+    # Neither given means one pod; parallelism alone means a work queue, which is done when its pods are.
+    alone = spec.completions is None and "parallelism" not in spec.model_fields_set
+    spec = _changed(
+        spec,
+        completions=1 if alone else spec.completions,
+        suspend=bool(spec.suspend),
+        pod_replacement_policy=spec.pod_replacement_policy or "TerminatingOrFailed",
+        template=_template(spec.template),
+    )
+    uid = job.metadata.uid
+    if uid and not spec.manual_selector and spec.selector is None:
+        labels = {
+            CONTROLLER_UID: uid,
+            JOB_NAME: job.metadata.name,
+            "controller-uid": uid,
+            "job-name": job.metadata.name,
+        }
+        metadata = spec.template.metadata
+        spec = spec.but(
+            selector=LabelSelector(match_labels={CONTROLLER_UID: uid}),
+            template=spec.template.but(metadata=metadata.but(labels={**metadata.labels, **labels})),
+        )
+    return _changed(job, spec=spec)
+
+
+def _port(port: ServicePort) -> ServicePort:
+    return _changed(port, target_port=port.port if port.target_port is None else port.target_port)
+
+
+def _families(spec: ServiceSpec) -> tuple[str, tuple[str, ...]]:
+    """(policy, families): both families unless the file asks for one."""
+    if spec.ip_family_policy is None and len(spec.ip_families) == 1:
+        return "SingleStack", spec.ip_families
+    policy = spec.ip_family_policy or "PreferDualStack"
+    if policy == "SingleStack":
+        return policy, spec.ip_families or FAMILIES[:1]
+    return policy, (*spec.ip_families, *(family for family in FAMILIES if family not in spec.ip_families))
+
+
+def _service(service: Service) -> Service:
+    spec = service.spec
+    spec = _changed(spec, ports=tuple(_port(port) for port in spec.ports))
+    if spec.session_affinity == "ClientIP" and spec.session_affinity_config is None:
+        spec = spec.but(session_affinity_config=SessionAffinityConfig(client_ip=ClientIPConfig()))
+    if spec.type != "ExternalName":
+        policy, families = _families(spec)
+        spec = _changed(
+            spec,
+            ip_family_policy=policy,
+            ip_families=families,
+            internal_traffic_policy=spec.internal_traffic_policy or "Cluster",
+            cluster_ips=spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ()),
+        )
+    if spec.type in ("NodePort", "LoadBalancer"):
+        spec = _changed(spec, external_traffic_policy=spec.external_traffic_policy or "Cluster")
+    return _changed(service, spec=spec)
+
+
+def _secret(secret: Secret) -> Secret:
+    if not secret.string_data:
+        return secret
+    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in secret.string_data.items()}
+    return secret.but(data={**secret.data, **encoded}, string_data={})
+
+
+def _namespace(namespace: Namespace) -> Namespace:
+    metadata, status = namespace.metadata, namespace.status
+    labels = {**metadata.labels, NAMESPACE_NAME: metadata.name} if metadata.name else metadata.labels
+    return _changed(
+        namespace,
+        metadata=_changed(metadata, labels=labels),
+        status=_changed(status, phase=status.phase or "Active"),
+    )
+
+
+def _claim(claim: PersistentVolumeClaim) -> PersistentVolumeClaim:
+    status = _changed(claim.status, phase=claim.status.phase or "Pending")
+    return _changed(claim, spec=_changed(claim.spec, volume_mode=claim.spec.volume_mode or "Filesystem"), status=status)
+
+
+DEFAULTS: dict[type[KubeObject], Callable[[Any], Any]] = {
+    Pod: _pod,
+    ReplicaSet: _replica_set,
+    Deployment: _deployment,
+    Job: _job,
+    Service: _service,
+    Secret: _secret,
+    Namespace: _namespace,
+    PersistentVolumeClaim: _claim,
+}
