@@ -57,15 +57,13 @@ def difference(service: Service, pods: Sequence[Pod], slices: Sequence[EndpointS
     present = {each.metadata.name: each for each in slices if not each.metadata.deleting}
     # The first slice of a family is emptied, not deleted: the next pod is not far, and a watcher sees one change.
     first = {child_name(service, f"{family}/0") for family in FAMILIES}
-    emptied = [
-        old.but(endpoints=()) for name, old in present.items() if name in first - wanted.keys() and old.endpoints
-    ]
+    idle = [present[name] for name in sorted(first & present.keys() - wanted.keys()) if present[name].endpoints]
     kept = [_rewritten(old, wanted[name]) for name, old in present.items() if name in wanted]
     return Difference(
         create=tuple(new for name, new in wanted.items() if name not in present),
         update=(
             *(new for new in kept if new is not present[new.metadata.name]),
-            *(old.but(endpoints=()) for old in idle if old.endpoints),
+            *(old.but(endpoints=()) for old in idle),
         ),
         delete=tuple(old for name, old in present.items() if name not in wanted and name not in first),
     )
