@@ -1,0 +1,105 @@
+"""A Compose file as a tree that remembers where everything stands, so that any later step can name FILE:LINE:COL."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from orchestr.manifest.errors import Problem
+from orchestr.manifest.yaml import Document
+
+Path = tuple[str | int, ...]
+
+
+class Place(NamedTuple):
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+
+@dataclass(slots=True)
+class Node:
+    """A value: `data` is a dict of Nodes, a list of Nodes, or a scalar. `key` is where its key stands, if it has one."""
+
+    data: Any
+    at: Place
+    key: Place
+    filled: bool = False  # a variable was filled in: text that may stand for a number or boolean
+
+    def get(self, name: str) -> "Node | None":
+        return self.data.get(name) if isinstance(self.data, dict) else None
+
+    def items(self) -> Iterator[tuple[str, "Node"]]:
+        return iter(self.data.items() if isinstance(self.data, dict) else ())
+
+    def list(self) -> "list[Node]":
+        return self.data if isinstance(self.data, list) else []
+
+    def like(self, data: Any) -> "Node":
+        """Another value at the same place."""
+        return Node(data, self.at, self.key)
+
+    def plain(self) -> Any:
+        if isinstance(self.data, dict):
+            return {name: child.plain() for name, child in self.data.items()}
+        if isinstance(self.data, list):
+            return [child.plain() for child in self.data]
+        return self.data
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found wrong, doubtful or not done on the way."""
+
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    unsupported: list[Problem] = field(default_factory=list)
+
+    def error(self, at: Place, path: Path, message: str, hint: str = "") -> None:
+        self.errors.append(problem(at, path, message, hint))
+
+    def warn(self, at: Place, path: Path, message: str, hint: str = "") -> None:
+        self.warnings.append(problem(at, path, message, hint))
+
+    def refuse(self, at: Place, path: Path, what: str, why: str) -> None:
+        self.unsupported.append(problem(at, path, f"not supported: {what}", why))
+
+
+def problem(at: Place, path: Path, message: str, hint: str = "") -> Problem:
+    return Problem(at.file, at.line, at.column, dotted(path), message, hint)
+
+
+def dotted(path: Path) -> str:
+    """`services.web.ports[0]`"""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def tree(document: Document) -> Node:
+    """The document with its positions."""
+    return _node(document.data, (), document, Place(document.name, 1, 1))
+
+
+def _node(data: Any, path: Path, document: Document, key: Place) -> Node:
+    at = _place(document.positions, path, document.name, value=True) or key
+    if isinstance(data, Mapping):
+        children = {
+            str(name): _node(
+                child, (*path, name), document, _place(document.positions, (*path, name), document.name) or at
+            )
+            for name, child in data.items()
+        }
+        return Node(children, at, key)
+    if isinstance(data, list | tuple):
+        return Node([_node(child, (*path, index), document, at) for index, child in enumerate(data)], at, key)
+    return Node(data, at, key)
+
+
+def scalars(node: Node, change: Callable[[Node, Path], None], path: Path = ()) -> None:
+    """Calls `change` with every scalar."""
+    if isinstance(node.data, dict):
+        for name, child in node.data.items():
+            scalars(child, change, (*path, name))
+    elif isinstance(node.data, list):
+        for index, child in enumerate(node.data):
+            scalars(child, change, (*path, index))
+    else:
+        change(node, path)
