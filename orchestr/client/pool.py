@@ -1,0 +1,156 @@
+"""HTTP/1.1 on trio streams by h11: a pool of kept-alive connections for requests, a connection each for streams."""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+import h11
+import trio
+
+from orchestr.api.errors import ApiError, Unavailable, from_status
+from orchestr.client.paths import Address
+
+CHUNK = 256 * 1024
+IDLE = 8  # connections kept for later
+TIMEOUT = 60.0  # seconds for a request's whole answer
+CONNECT_TIMEOUT = 5.0
+
+
+class Lost(Unavailable):
+    """The connection ended before the answer did; a write may have been carried out."""
+
+
+class Connection:
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream, self.http = stream, h11.Connection(h11.CLIENT)
+
+    async def send(self, request: h11.Request, body: bytes) -> h11.Response:
+        """Sends a request; the response's head."""
+        data = self.http.send(request) + self.http.send(h11.Data(body)) + self.http.send(h11.EndOfMessage())
+        with suppress(trio.BrokenResourceError):  # it may have answered before the body's end
+            await self.stream.send_all(data)
+        while not isinstance(event := await self._event(), h11.Response):
+            if isinstance(event, h11.ConnectionClosed):
+                raise Lost("the server closed the connection before it answered")
+        return event
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it arrives."""
+        while isinstance(event := await self._event(), h11.Data):
+            yield bytes(event.data)
+
+    async def _event(self) -> h11.Event:
+        try:
+            while (event := self.http.next_event()) is h11.NEED_DATA:
+                self.http.receive_data(await self.stream.receive_some(CHUNK))
+        except (h11.RemoteProtocolError, trio.BrokenResourceError) as error:
+            raise Lost(f"the server closed the connection: {error}") from error
+        assert not isinstance(event, type)
+        return event
+
+    def reuse(self) -> bool:
+        """Makes it ready for the next request, if that can be."""
+        if self.http.our_state is h11.DONE and self.http.their_state is h11.DONE:
+            self.http.start_next_cycle()
+            return True
+        return False
+
+
+class Pool:
+    """Requests to one address. Use as an async context manager."""
+
+    def __init__(self, address: Address) -> None:
+        self.address, self.idle = address, list[Connection]()
+        self.host = f"{address.host}:{address.port}" if address.port else "localhost"
+
+    async def __aenter__(self) -> "Pool":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        while self.idle:
+            await trio.aclose_forcefully(self.idle.pop().stream)
+
+    async def request(
+        self, method: str, target: str, body: bytes = b"", content_type: str = "application/json"
+    ) -> bytes:
+        """The answer's body. ApiError for a Status; Unavailable when nobody answers."""
+        with _timed():
+            while self.idle:
+                try:
+                    return await self._on(self.idle.pop(), self._request(method, target, body, content_type), body)
+                except Lost:
+                    # A kept connection that the server has closed meanwhile. A write is asked again only if it
+                    # cannot have been carried out, which nobody knows here.
+                    if method != "GET":
+                        raise
+            return await self._on(await self._connect(), self._request(method, target, body, content_type), body)
+
+    async def _on(self, connection: Connection, request: h11.Request, body: bytes) -> bytes:
+        kept = False
+        try:
+            response = await connection.send(request, body)
+            data = b"".join([piece async for piece in connection.pieces()])
+            if connection.reuse() and len(self.idle) < IDLE:
+                self.idle.append(connection)
+                kept = True
+        finally:
+            if not kept:
+                await trio.aclose_forcefully(connection.stream)
+        if response.status_code >= 400:
+            raise _error(data, response.status_code)
+        return data
+
+    @asynccontextmanager
+    async def lines(self, target: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The lines of an endless answer, on a connection of its own."""
+        connection = await self._connect()
+        try:
+            with _timed():
+                response = await connection.send(self._request("GET", target, b"", ""), b"")
+                if response.status_code >= 400:
+                    raise _error(b"".join([piece async for piece in connection.pieces()]), response.status_code)
+            yield _lines(connection)
+        finally:
+            await trio.aclose_forcefully(connection.stream)
+
+    def _request(self, method: str, target: str, body: bytes, content_type: str) -> h11.Request:
+        headers = [("host", self.host), ("accept", "application/json"), ("content-length", str(len(body)))]
+        if body:
+            headers.append(("content-type", content_type))
+        return h11.Request(method=method, target=target, headers=headers)
+
+    async def _connect(self) -> Connection:
+        try:
+            with trio.fail_after(CONNECT_TIMEOUT):
+                if self.address.port:
+                    return Connection(await trio.open_tcp_stream(self.address.host, self.address.port))
+                return Connection(await trio.open_unix_socket(self.address.host))
+        except (OSError, trio.TooSlowError) as error:
+            cause = getattr(error, "strerror", None) or str(error) or "it does not accept connections"
+            raise Unavailable(f"cannot reach {self.address.host}: {cause} (start the daemon)") from error
+
+
+@contextmanager
+def _timed() -> Iterator[None]:
+    try:
+        with trio.fail_after(TIMEOUT):
+            yield
+    except trio.TooSlowError:
+        raise Unavailable(f"cannot get an answer: none in {TIMEOUT:.0f} s (look at the server's log)") from None
+
+
+async def _lines(connection: Connection) -> AsyncIterator[bytes]:
+    rest = b""
+    async for piece in connection.pieces():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line
+
+
+def _error(data: bytes, code: int) -> ApiError:
+    try:
+        status: Mapping[str, Any] = json.loads(data)
+        return from_status(dict(status), code)
+    except (ValueError, TypeError):
+        return from_status({"message": data[:256].decode(errors="replace").strip()}, code)

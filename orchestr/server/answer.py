@@ -1,0 +1,92 @@
+"""Answers: JSON as it is in the store, errors as `Status`, lines as they come."""
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import trio
+from starlette.responses import Response
+
+from orchestr.api.errors import ApiError
+from orchestr.server.log import log, pairs
+
+JSON = "application/json"
+CODES_WITH_RETRY = (429, 503)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+Emit = Callable[[bytes], Awaitable[None]]
+
+
+def dump(data: Any) -> bytes:
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def json_bytes(body: bytes, status: int = 200) -> Response:
+    """A body that is JSON already."""
+    return Response(body, status, media_type=JSON)
+
+
+def json_data(data: Any, status: int = 200) -> Response:
+    return json_bytes(dump(data), status)
+
+
+def failure(error: ApiError) -> Response:
+    """A `Status` body with its code."""
+    response = json_data(error.status(), error.code)
+    if error.code in CODES_WITH_RETRY:
+        response.headers["retry-after"] = str(error.details.get("retryAfterSeconds", 1))
+    return response
+
+
+def success(details: dict[str, Any] | None = None) -> Response:
+    """What a delete answers when nothing is left to show."""
+    status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    return json_data({**status, **({"details": details} if details else {})})
+
+
+def internal(error: BaseException, path: str) -> ApiError:
+    """What a client hears of a bug; the cause goes to the log, one line, without the traceback's text."""
+    where = error.__traceback__
+    while where and where.tb_next:
+        where = where.tb_next
+    place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else ""
+    log.error(pairs("request failed", path=path, error=type(error).__name__, cause=str(error)[:256], at=place))
+    return ApiError(f"cannot serve {path}: internal error, {type(error).__name__} (the daemon's log has the cause)")
+
+
+class Stream(Response):
+    """A body that is sent piece by piece, until `run` returns, the client goes, or the server stops.
+
+    `run` gets `emit`, which sends one piece and waits while the client is slower; it is cancelled when the client goes.
+    """
+
+    def __init__(self, run: Callable[[Emit], Awaitable[None]], media_type: str) -> None:
+        super().__init__(None, 200, media_type=media_type)
+        del self.headers["content-length"]
+        self.run = run
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def emit(piece: bytes) -> None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_gone, receive, nursery.cancel_scope)
+            nursery.start_soon(_stopped, scope["state"]["stopping"], nursery.cancel_scope)
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await self.run(emit)
+            nursery.cancel_scope.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _gone(receive: Receive, scope: trio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+async def _stopped(stopping: trio.Event, scope: trio.CancelScope) -> None:
+    await stopping.wait()
+    scope.cancel()

@@ -1,0 +1,108 @@
+"""The application: who may, what is asked for, and every error as a `Status`.
+
+starlette gives requests, responses and WebSockets; its router is not used, because Kubernetes' paths are read by one
+rule (paths.py) and an unknown path or method is answered with a `Status`.
+"""
+
+from contextlib import suppress
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from orchestr.api.errors import ApiError, Forbidden, Invalid, Unavailable
+from orchestr.images.seam import ImageError
+from orchestr.runtime.seam import RuntimeFailure
+from orchestr.server import exec as exec_
+from orchestr.server.answer import Message, Receive, Scope, Send, failure, internal
+from orchestr.server.auth import Peer, refusal
+from orchestr.server.inbound import Inbound
+from orchestr.server.node import Node
+from orchestr.server.paths import target, unknown
+from orchestr.server.routes import Routes
+from orchestr.store.local import LocalCluster
+
+
+class App:
+    """The ASGI application of one daemon."""
+
+    def __init__(self, cluster: LocalCluster, node: Node) -> None:
+        self.node, self.routes = node, Routes(cluster, node)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        inbound = Inbound(receive)
+        response = await self._response(scope, inbound)
+        # A body that nobody wanted is read to its end first: hypercorn cannot end a response before its request.
+        drained = await inbound.drain()
+        try:
+            await response(scope, inbound.receive, send if drained else unfinished(send))
+        except Exception as error:  # half an answer is out: only the end of the connection tells the client
+            internal(error, scope["path"])
+            drained = False
+        if not drained:
+            scope["state"]["connection"].cancel()
+
+    async def _response(self, scope: Scope, inbound: Inbound) -> Response:
+        try:
+            _admit(scope["state"].get("peer"))
+            return await self.routes.respond(Request(scope, inbound.receive))
+        except Exception as error:
+            return failure(as_api_error(error, scope["path"]))
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        socket = WebSocket(scope, receive, send)
+        accepted = False
+
+        async def note(message: Message) -> None:
+            nonlocal accepted
+            accepted = accepted or message["type"] == "websocket.accept"
+            await send(message)
+
+        try:
+            _admit(scope["state"].get("peer"))
+            where = target(scope["path"]) if scope["path"].startswith(("/api/", "/apis/")) else None
+            if where is None or (where.plural, where.sub) != ("pods", "exec"):
+                raise unknown(scope["path"])
+            await exec_.run(self.node, WebSocket(scope, receive, note), where.namespace, where.name)
+        except Exception as error:
+            reason = as_api_error(error, scope["path"])
+            if not accepted:
+                await socket.send_denial_response(failure(reason))
+            else:
+                with suppress(RuntimeError):  # the client is gone
+                    await socket.close(1011)
+
+
+def unfinished(send: Send) -> Send:
+    """Sends a response whole, but does not say that it is."""
+
+    async def more(message: Message) -> None:
+        await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
+
+    return more
+
+
+def _admit(peer: Peer | None) -> None:
+    if peer is None:
+        raise Forbidden("cannot serve this client: its credentials are unknown (use the unix socket)")
+    if (refused := refusal(peer)) is not None:
+        raise refused
+
+
+def as_api_error(error: BaseException, path: str) -> ApiError:
+    """What the client is told of an exception; a bug is logged."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, RuntimeFailure | ImageError):
+        return Invalid(str(error), details={"kind": type(error).__name__})
+    if isinstance(error, OSError) and error.errno == 28:  # ENOSPC
+        return Unavailable("cannot write: no space left on the device (free some)")
+    return internal(error, path)

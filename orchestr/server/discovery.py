@@ -1,0 +1,101 @@
+"""What there is: /api, /apis, /version and the lists of resources, as `kubectl api-resources` reads them."""
+
+import platform
+from collections.abc import Iterable
+from typing import Any
+
+from orchestr import __version__
+from orchestr.api.base import KubeObject
+from orchestr.api.scheme import KINDS
+from orchestr.server.paths import unknown
+
+KUBERNETES = (1, 36)  # the release whose wire format is spoken
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+METRICS = ("metrics.k8s.io", "v1beta1")
+SCALED = ("Deployment", "ReplicaSet")
+
+Object = dict[str, Any]
+
+
+def version() -> Object:
+    major, minor = KUBERNETES
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return {
+        "major": str(major),
+        "minor": str(minor),
+        "gitVersion": f"v{major}.{minor}.0+orch{__version__}",
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": platform.python_implementation(),
+        "platform": f"linux/{machine}",
+    }
+
+
+def groups() -> dict[str, list[str]]:
+    """Served group versions by group, the core group as ""."""
+    found: dict[str, list[str]] = {}
+    for group, version in [*((kind.GROUP, kind.VERSION) for kind in KINDS), METRICS]:
+        if version not in found.setdefault(group, []):
+            found[group].append(version)
+    return found
+
+
+def api_versions() -> Object:
+    addresses = [{"clientCIDR": "0.0.0.0/0", "serverAddress": ""}]
+    return {"kind": "APIVersions", "versions": groups()[""], "serverAddressByClientCIDRs": addresses}
+
+
+def group_list() -> Object:
+    named = [_group(group, versions) for group, versions in groups().items() if group]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": named}
+
+
+def group(name: str) -> Object:
+    if not name or name not in groups():
+        raise unknown(f"/apis/{name}")
+    return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, groups()[name])}
+
+
+def _group(name: str, versions: Iterable[str]) -> Object:
+    served = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
+    return {"name": name, "versions": served, "preferredVersion": served[0]}
+
+
+def resource_list(group: str, version: str) -> Object:
+    group_version = f"{group}/{version}" if group else version
+    if version not in groups().get(group, []):
+        raise unknown(f"/apis/{group_version}" if group else f"/api/{version}")
+    kinds = [kind for kind in KINDS if (group, version) == (kind.GROUP, kind.VERSION)]
+    resources = [resource for kind in kinds for resource in _resources(kind)]
+    if (group, version) == METRICS:
+        resources.append(_entry("pods", "PodMetrics", ("get", "list"), singular="pod"))
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}
+
+
+def parts(kind: type[KubeObject]) -> dict[str, Object]:
+    """The sub-resources of a kind by name."""
+    name, found = kind.__name__, {}
+    if "status" in kind.model_fields:
+        found["status"] = _entry("status", name, ("get", "patch", "update"), namespaced=kind.NAMESPACED)
+    if name in SCALED:
+        found["scale"] = _entry("scale", "Scale", ("get", "patch", "update")) | {
+            "group": "autoscaling",
+            "version": "v1",
+        }
+    if name == "Pod":
+        found["log"] = _entry("log", name, ("get",))
+        found["exec"] = _entry("exec", "PodExecOptions", ("create", "get"))
+    return found
+
+
+def _resources(kind: type[KubeObject]) -> Iterable[Object]:
+    entry = _entry(kind.PLURAL, kind.__name__, VERBS, singular=kind.__name__.lower(), namespaced=kind.NAMESPACED)
+    yield {**entry, **({"shortNames": list(kind.SHORT)} if kind.SHORT else {})}
+    for name, part in parts(kind).items():
+        yield {**part, "name": f"{kind.PLURAL}/{name}"}
+
+
+def _entry(name: str, kind: str, verbs: Iterable[str], *, singular: str = "", namespaced: bool = True) -> Object:
+    return {"name": name, "singularName": singular, "namespaced": namespaced, "kind": kind, "verbs": list(verbs)}

@@ -1,0 +1,129 @@
+"""/orchestr.dev/v1/images: list and inspect, load and save archives, remove, bootstrap with lines of progress.
+
+GET    images                        {"kind":"ImageList","items":[...]}
+GET    images?name=REF               {"kind":"Image", ...}
+POST   images/load[?name=REF]        a tar archive as the body; {"kind":"ImageList","items":[...]} of what came in
+GET    images/save?name=REF&...      a tar archive; format=oci-archive (default) or docker-archive
+DELETE images?name=REF
+POST   images/bootstrap              {"name","suite","packages"}; lines of JSON, the last with "image" or a Status
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from functools import partial
+from typing import Any
+
+import trio
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from orchestr.api.errors import ApiError, BadRequest, Invalid, NotFound
+from orchestr.images.seam import Image, ImageError, ImageNotFound
+from orchestr.server.answer import JSON, Emit, Stream, dump, json_data, success
+from orchestr.server.body import json_object
+from orchestr.server.node import Node
+
+PIECE = 1024 * 1024
+FORMATS = ("oci-archive", "docker-archive")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Image errors as API errors."""
+    try:
+        yield
+    except ImageNotFound as error:
+        raise NotFound(str(error)) from error
+    except ImageError as error:
+        raise Invalid(str(error)) from error
+
+
+def wire(image: Image) -> dict[str, Any]:
+    return {
+        "kind": "Image",
+        "apiVersion": "orchestr.dev/v1",
+        "digest": image.digest,
+        "names": list(image.names),
+        "size": image.size,
+        "created": image.created,
+        "layers": len(image.lower),
+        "config": dict(image.raw_config),
+    }
+
+
+def _list(images: list[Image]) -> Response:
+    return json_data({"kind": "ImageList", "apiVersion": "orchestr.dev/v1", "items": [wire(image) for image in images]})
+
+
+def name(query: QueryParams) -> str:
+    found = query.get("name")
+    if not found:
+        raise BadRequest("cannot read the query: no image named (give name=REFERENCE)")
+    return found
+
+
+async def show(node: Node, query: QueryParams) -> Response:
+    with told():
+        if "name" in query:
+            return json_data(wire(await trio.to_thread.run_sync(node.images.resolve, name(query))))
+        return _list(list(await trio.to_thread.run_sync(node.images.list)))
+
+
+async def remove(node: Node, query: QueryParams) -> Response:
+    with told():
+        await trio.to_thread.run_sync(node.images.remove, name(query))
+    return success({"name": name(query), "kind": "images"})
+
+
+async def load(node: Node, request: Request) -> Response:
+    """The archive goes to a file first: an archive's index may stand at its end."""
+    with tempfile.NamedTemporaryFile(dir=node.scratch, prefix="load-") as file:
+        async for piece in request.stream():
+            await trio.to_thread.run_sync(file.write, piece)
+        await trio.to_thread.run_sync(file.flush)
+        with told():
+            call = partial(node.images.load, file.name, request.query_params.get("name"))
+            return _list(list(await trio.to_thread.run_sync(call)))
+
+
+async def save(node: Node, query: QueryParams) -> Response:
+    wanted = query.get("format") or FORMATS[0]
+    if wanted not in FORMATS:
+        raise BadRequest(f"cannot save: format {wanted[:64]!r} is not supported (use {' or '.join(FORMATS)})")
+    name(query)
+    with tempfile.TemporaryDirectory(dir=node.scratch, prefix="save-") as directory:
+        path = os.path.join(directory, "image.tar")
+        with told():
+            await trio.to_thread.run_sync(partial(node.images.save, query.getlist("name"), path, format=wanted))
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # the file lives on, nameless, until it is sent
+
+    async def run(emit: Emit) -> None:
+        async with await trio.open_file(descriptor, "rb") as file:
+            while piece := await file.read(PIECE):
+                await emit(piece)
+
+    return Stream(run, "application/x-tar")
+
+
+async def bootstrap(node: Node, request: Request) -> Response:
+    wanted = await json_object(request)
+    packages = wanted.get("packages", [])
+    good = isinstance(packages, list) and all(isinstance(each, str) for each in packages)
+    if not (good and isinstance(wanted.get("name"), str) and isinstance(wanted.get("suite"), str)):
+        raise BadRequest('cannot bootstrap: send {"name": "redis", "suite": "bookworm", "packages": ["redis-server"]}')
+    progress = node.bootstrap(wanted["name"], wanted["suite"], packages)
+
+    async def run(emit: Emit) -> None:
+        try:
+            async with aclosing(progress) as lines:
+                async for line in lines:
+                    await emit(json.dumps(line).encode() + b"\n")
+        except (ApiError, ImageError) as error:
+            status = error.status() if isinstance(error, ApiError) else Invalid(str(error)).status()
+            await emit(dump(status) + b"\n")
+
+    return Stream(run, JSON)

@@ -1,0 +1,151 @@
+"""Listening: the unix socket, one hypercorn connection per client, and an end that waits for nobody for long.
+
+hypercorn's own worker does not tell the application which socket a request came by; here each connection gets
+its peer's credentials, and a scope that the application may cancel, through the ASGI state.
+"""
+
+import contextlib
+import os
+import socket
+import stat
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import wrap_app
+
+from orchestr.server.answer import Receive, Scope, Send
+from orchestr.server.auth import group_id, peer
+from orchestr.server.log import log, pairs
+
+IDLE = 120.0  # seconds that a connection may wait between requests, and take for a request's head
+STALLED = 60.0  # seconds that a client may leave a piece unread before it is cut off
+CONNECTIONS = 4096  # at once; more wait in the backlog
+HEAD_LIMIT = 256 * 1024  # bytes; a command to exec travels in the head
+GRACE = 5.0  # seconds for running requests when the server stops
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class AddressInUse(Exception):
+    """Another daemon listens on this socket."""
+
+
+def unix_socket(path: str) -> socket.socket:
+    """A listening socket file, 0660 root:orch (0600 without that group); a dead daemon's leftover is replaced."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise AddressInUse(f"cannot listen on {path}: a file that is no socket is there (move it away)")
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(path) == 0:
+                raise AddressInUse(f"cannot listen on {path}: another daemon does (stop it, or use --instance NAME)")
+        os.unlink(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    group = group_id()
+    before = os.umask(0o177)  # bind creates the file: nobody may connect before its owner is right
+    try:
+        sock.bind(path)
+    finally:
+        os.umask(before)
+    if group is not None:
+        os.chown(path, 0, group)
+        os.chmod(path, 0o660)
+    sock.listen(1024)
+    return sock
+
+
+class BoundedStream:
+    """What hypercorn needs of a stream; a client that does not read is cut off after STALLED seconds."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self.socket = stream.socket
+        self.receive_some = stream.receive_some
+        self.send_eof = stream.send_eof
+        self.aclose = stream.aclose
+
+    async def send_all(self, data: bytes) -> None:
+        try:
+            with trio.fail_after(STALLED):
+                await self.stream.send_all(data)
+        except trio.TooSlowError:
+            raise trio.BrokenResourceError(f"the client left {len(data)} bytes unread for {STALLED:.0f} s") from None
+
+
+def _config() -> Config:
+    config = Config()
+    config.keep_alive_timeout = IDLE
+    config.keep_alive_max_requests = 1 << 62
+    config.h11_max_incomplete_size = HEAD_LIMIT
+    config.websocket_max_message_size = 1024 * 1024
+    config.include_server_header = config.include_date_header = False
+    config.accesslog = config.errorlog = None
+    return config
+
+
+async def serve(app: Application, sockets: list[socket.socket], *, started: Callable[[], None] = lambda: None) -> None:
+    """Serves until cancelled; then streams end, running requests have GRACE seconds, and every connection is closed."""
+    async with trio.open_nursery() as nursery:
+        connections = Connections(app)
+        await nursery.start(connections.run)
+        try:
+            listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]
+            started()
+            await trio.serve_listeners(connections.handle, listeners, handler_nursery=connections.nursery)
+        finally:
+            with trio.CancelScope(shield=True):
+                await connections.end()
+
+
+class Connections:
+    """The open connections. They live in a shielded nursery, so that they end in order when the server is cancelled."""
+
+    def __init__(self, app: Application) -> None:
+        self.config, self.context = _config(), WorkerContext(None)
+        asgi: Any = app  # hypercorn types each message, starlette none
+        self.app = wrap_app(asgi, self.config.wsgi_max_body_size, "asgi")
+        self.slots = trio.CapacityLimiter(CONNECTIONS)
+        self.streams: set[trio.SocketStream] = set()
+        self.stopping, self.last_left, self.ended = trio.Event(), trio.Event(), trio.Event()
+        self.nursery: trio.Nursery
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as self.nursery:
+                task_status.started()
+                await self.ended.wait()
+                self.nursery.cancel_scope.cancel()
+
+    async def handle(self, stream: trio.SocketStream) -> None:
+        async with self.slots:
+            self.streams.add(stream)
+            try:
+                await self._serve(stream)
+            except Exception as error:
+                log.error(pairs("connection failed", error=type(error).__name__, cause=str(error)[:256]))
+            finally:
+                self.streams.discard(stream)
+                if self.stopping.is_set() and not self.streams:
+                    self.last_left.set()
+                await trio.aclose_forcefully(stream)
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        with trio.CancelScope() as scope:
+            who = peer(stream.socket) if stream.socket.family == socket.AF_UNIX else None
+            state = ConnectionState({"peer": who, "connection": scope, "stopping": self.stopping})
+            bounded: Any = BoundedStream(stream)
+            await TCPServer(self.app, self.config, self.context, state, bounded).run()
+
+    async def end(self) -> None:
+        self.stopping.set()
+        await self.context.terminated.set()
+        with trio.move_on_after(GRACE):
+            if self.streams:
+                await self.last_left.wait()
+        for stream in list(self.streams):  # closing is what reaches a task that hypercorn shields while it sends
+            await trio.aclose_forcefully(stream)
+        self.ended.set()

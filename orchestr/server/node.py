@@ -1,0 +1,93 @@
+"""What the server asks of the machine. The daemon fills it from agent, runtime and images."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from orchestr.images.seam import Image
+from orchestr.runtime.seam import ExecSession
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """Which lines of a container's log; Kubernetes' PodLogOptions."""
+
+    container: str | None = None  # None: the pod's only one, else its first
+    follow: bool = False
+    tail_lines: int | None = None
+    since: datetime | None = None
+    previous: bool = False
+    timestamps: bool = False
+    limit_bytes: int | None = None
+    stream: str | None = None  # "Stdout", "Stderr"; None: both
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command to run in a container."""
+
+    args: tuple[str, ...]
+    container: str | None = None
+    tty: bool = False
+    stdin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    cpu_nanocores: int
+    memory_bytes: int
+    pids: int
+
+
+@dataclass(frozen=True, slots=True)
+class PodUsage:
+    namespace: str
+    name: str
+    measured: datetime
+    window: float  # seconds that the cpu value is an average over
+    containers: Mapping[str, Usage]
+
+
+class Images(Protocol):
+    """Blocking calls: the server makes them in a thread."""
+
+    def list(self) -> Sequence[Image]: ...
+
+    def resolve(self, reference: str) -> Image: ...
+
+    def load(self, path: str, name: str | None = None) -> Sequence[Image]: ...
+
+    def save(self, references: Sequence[str], path: str, *, format: str = "oci-archive") -> None: ...
+
+    def remove(self, reference: str) -> None: ...
+
+
+class Node(Protocol):
+    """Errors are ApiError, RuntimeFailure or ImageError; NotFound for a pod or container that is not there."""
+
+    images: Images
+    scratch: str  # directory for archives on their way in and out
+
+    async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncGenerator[bytes]:
+        """Whole lines with their newlines, many in a piece; with `follow` it ends when the pod is gone.
+
+        `limit_bytes` is kept by the server.
+        """
+        ...
+
+    async def exec(self, namespace: str, pod: str, command: Command) -> ExecSession: ...
+
+    async def usage(self, namespace: str | None) -> Sequence[PodUsage]: ...
+
+    def bootstrap(self, name: str, suite: str, packages: Sequence[str]) -> AsyncGenerator[Mapping[str, Any]]:
+        """Builds an image from Debian packages; lines of progress, the last with "image" (its digest)."""
+        ...
+
+    async def system(self) -> Mapping[str, Any]:
+        """running, pid, supervisorPid, resolverPid, socket, state, bridge, version, ..."""
+        ...
+
+    async def stop(self, *, everything: bool) -> None:
+        """Asks the daemon to end, with all containers and every trace if `everything`; returns at once."""
+        ...

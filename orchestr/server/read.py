@@ -1,0 +1,92 @@
+"""GET of an object and of a collection: the store's own bytes, never decoded, never encoded again."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import NamedTuple
+
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+
+from orchestr.api.base import Key, KubeObject
+from orchestr.api.errors import ApiError, BadRequest, Expired
+from orchestr.server.answer import json_bytes
+from orchestr.server.query import number
+from orchestr.server.selectors import Selector, selector
+from orchestr.store import refusals
+from orchestr.store.store import Store
+from orchestr.store.table import Row, kind_name
+
+
+class NotYet(ApiError):
+    """A resourceVersion from the future: from another database, or a mistake."""
+
+    code, reason = 504, "Timeout"
+
+
+def row(store: Store, kind: type[KubeObject], key: Key) -> Row:
+    found = store.table.get(kind_name(kind), key)
+    if found is None:
+        raise refusals.not_found(kind, key.name)
+    return found
+
+
+def get(store: Store, kind: type[KubeObject], key: Key) -> Response:
+    return json_bytes(row(store, kind, key).data)
+
+
+def selection(query: QueryParams) -> Selector:
+    return selector(query.get("labelSelector"), query.get("fieldSelector"))
+
+
+class Page(NamedTuple):
+    """Where a list in pieces goes on. Watching from `revision` misses nothing, though later pieces may be newer."""
+
+    revision: int
+    namespace: str
+    name: str
+
+    def encode(self) -> str:
+        return urlsafe_b64encode(json.dumps(self).encode()).decode()
+
+
+def _page(token: str) -> Page:
+    try:
+        revision, namespace, name = json.loads(urlsafe_b64decode(token))
+        return Page(int(revision), str(namespace), str(name))
+    except (ValueError, TypeError):
+        raise BadRequest("cannot list: the continue token is not one of ours (list anew without it)") from None
+
+
+def collection(store: Store, kind: type[KubeObject], namespace: str | None, query: QueryParams) -> Response:
+    chosen, limit = selection(query), number(query, "limit")
+    _check_version(store, query)
+    rows = store.table.rows(kind_name(kind), namespace)
+    if chosen.labels or chosen.fields:
+        rows = [row for row in rows if chosen.holds(row.object)]
+    metadata: dict[str, object] = {"resourceVersion": str(store.revision)}
+    if token := query.get("continue"):
+        page = _page(token)
+        metadata["resourceVersion"] = str(page.revision)
+        rows = [row for row in rows if row.object.key > (page.namespace, page.name)]
+    if limit and limit < len(rows):
+        last = rows[limit - 1].object.key
+        metadata["continue"] = Page(int(str(metadata["resourceVersion"])), *last).encode()
+        metadata["remainingItemCount"] = len(rows) - limit
+        rows = rows[:limit]
+    head = {"kind": f"{kind.__name__}List", "apiVersion": _api_version(kind), "metadata": metadata}
+    start = json.dumps(head, separators=(",", ":"))[:-1].encode()
+    return json_bytes(b'%b,"items":[%b]}' % (start, b",".join([row.data for row in rows])))
+
+
+def _check_version(store: Store, query: QueryParams) -> None:
+    wanted, match = number(query, "resourceVersion") or 0, query.get("resourceVersionMatch", "")
+    if match not in ("", "NotOlderThan", "Exact"):
+        raise BadRequest(f"cannot list: resourceVersionMatch {match[:64]!r} (use NotOlderThan or Exact)")
+    if wanted > store.revision:
+        raise NotYet(f"Too large resource version: {wanted}, current: {store.revision}")
+    if match == "Exact" and wanted != store.revision:
+        raise Expired("The provided resource version is no longer available (list without resourceVersionMatch=Exact)")
+
+
+def _api_version(kind: type[KubeObject]) -> str:
+    return f"{kind.GROUP}/{kind.VERSION}" if kind.GROUP else kind.VERSION

@@ -1,0 +1,159 @@
+"""Which handler answers a method and a path."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from orchestr.api.errors import ApiError, BadRequest
+from orchestr.api.scheme import by_plural
+from orchestr.server import apply, discovery, images, logs, metrics, patch, read, scale, status, system, watch, write
+from orchestr.server.answer import json_data
+from orchestr.server.call import Call
+from orchestr.server.node import Node
+from orchestr.server.paths import Target, target, unknown
+from orchestr.server.query import flag
+from orchestr.store.local import LocalCluster
+
+Handler = Callable[[Call], Awaitable[Response]]
+OWN = "/orchestr.dev/v1/"
+SERVED_AS = ("*/*", "application/*", "application/json")
+
+
+class MethodNotAllowed(ApiError):
+    code, reason = 405, "MethodNotAllowed"
+
+
+class NotAcceptable(ApiError):
+    code, reason = 406, "NotAcceptable"
+
+
+async def _get(call: Call) -> Response:
+    return read.get(call.store, call.kind, call.key)
+
+
+async def _list(call: Call) -> Response:
+    if flag(call.query, "watch"):
+        return watch.watch(call.store, call.kind, call.namespace, call.query)
+    return read.collection(call.store, call.kind, call.namespace, call.query)
+
+
+async def _log(call: Call) -> Response:
+    return await logs.logs(call.node, call.key.namespace, call.name, call.query)
+
+
+async def _exec(call: Call) -> Response:
+    raise BadRequest("cannot exec: SPDY is not supported (use a WebSocket with v5.channel.k8s.io)")
+
+
+COLLECTION: Mapping[str, Handler] = {"GET": _list, "POST": write.create, "DELETE": write.delete_collection}
+OBJECT: Mapping[str, Handler] = {"GET": _get, "PUT": write.update, "PATCH": patch.patch, "DELETE": write.delete}
+PARTS: Mapping[str, Mapping[str, Handler]] = {
+    "": OBJECT,
+    "status": {"GET": _get, "PUT": status.update, "PATCH": status.patch},
+    "scale": {"GET": scale.get, "PUT": scale.update, "PATCH": scale.patch},
+    "log": {"GET": _log},
+    "exec": {"GET": _exec, "POST": _exec},
+}
+
+
+class Routes:
+    def __init__(self, cluster: LocalCluster, node: Node) -> None:
+        self.cluster, self.node = cluster, node
+
+    async def respond(self, request: Request) -> Response:
+        """Raises ApiError, or what the node raises."""
+        path: str = request.scope["path"]
+        _check_accept(request)
+        if path.startswith(OWN):
+            return await self._own(request, path.removeprefix(OWN))
+        fixed = _fixed(path)
+        if fixed is not None:
+            _only(request, "GET")
+            return fixed
+        where = target(path)
+        if (where.group, where.version) == discovery.METRICS:
+            _only(request, "GET")
+            return json_data(await self._metrics(where, path))
+        return await self._resource(request, where, path)
+
+    async def _resource(self, request: Request, where: Target, path: str) -> Response:
+        kind = by_plural(where.group, where.version, where.plural)
+        if kind is None or (where.namespace and not kind.NAMESPACED) or where.sub not in PARTS:
+            raise unknown(path)
+        if where.sub and where.sub not in discovery.parts(kind):
+            raise unknown(path)
+        if kind.NAMESPACED and where.name and not where.namespace:
+            raise unknown(path)
+        handlers = PARTS[where.sub] if where.name else COLLECTION
+        handler = handlers.get(request.method)
+        if handler is None or (request.method == "POST" and kind.NAMESPACED and not where.namespace):
+            raise _not_allowed(request)
+        namespace = where.namespace or None
+        return await handler(Call(request, request.query_params, self.cluster, self.node, kind, namespace, where.name))
+
+    async def _metrics(self, where: Target, path: str) -> dict[str, object]:
+        if where.plural != "pods" or where.sub:
+            raise unknown(path)
+        if where.name:
+            return await metrics.pod(self.node, where.namespace, where.name)
+        return await metrics.pods(self.node, where.namespace or None)
+
+    async def _own(self, request: Request, name: str) -> Response:
+        query: QueryParams = request.query_params
+        handlers: dict[tuple[str, str], Callable[[], Awaitable[Response]]] = {
+            ("POST", "apply"): lambda: apply.apply(self.cluster, request),
+            ("GET", "system"): lambda: system.system(self.node),
+            ("POST", "stop"): lambda: system.stop(self.node, query),
+            ("GET", "images"): lambda: images.show(self.node, query),
+            ("DELETE", "images"): lambda: images.remove(self.node, query),
+            ("POST", "images/load"): lambda: images.load(self.node, request),
+            ("GET", "images/save"): lambda: images.save(self.node, query),
+            ("POST", "images/bootstrap"): lambda: images.bootstrap(self.node, request),
+        }
+        handler = handlers.get((request.method, name))
+        if handler is None:
+            raise _not_allowed(request) if name in {each for _, each in handlers} else unknown(OWN + name)
+        return await handler()
+
+
+def _fixed(path: str) -> Response | None:
+    """Discovery and health: paths with a fixed answer. None for the path of a resource."""
+    if path == "/version":
+        return json_data(discovery.version())
+    if path.startswith(system.HEALTH):
+        return system.health()
+    parts = path.strip("/").split("/")
+    if parts == ["api"]:
+        return json_data(discovery.api_versions())
+    if parts == ["apis"]:
+        return json_data(discovery.group_list())
+    if parts[0] == "apis" and len(parts) == 2:
+        return json_data(discovery.group(parts[1]))
+    if parts[0] == "apis" and len(parts) == 3:
+        return json_data(discovery.resource_list(parts[1], parts[2]))
+    if parts[0] == "api" and len(parts) == 2:
+        return json_data(discovery.resource_list("", parts[1]))
+    if parts[0] not in ("api", "apis"):
+        raise unknown(path)
+    return None
+
+
+def _check_accept(request: Request) -> None:
+    """JSON is what there is. A client that offers something else as well gets JSON."""
+    accept = request.headers.get("accept") or "*/*"
+    offers = [part.strip().split(";") for part in accept.split(",")]
+    plain = [offer[0].strip() for offer in offers if "as=PartialObjectMetadata" not in ";".join(offer)]
+    if not any(offer in SERVED_AS or offer.startswith("text/") for offer in plain):
+        raise NotAcceptable(f"cannot answer as {accept[:200]!r}: not supported (accept application/json)")
+
+
+def _only(request: Request, method: str) -> None:
+    if request.method != method:
+        raise _not_allowed(request)
+
+
+def _not_allowed(request: Request) -> MethodNotAllowed:
+    path = request.scope["path"]
+    return MethodNotAllowed(f"cannot {request.method} {path}: the server does not allow this method on the resource")

@@ -1,0 +1,110 @@
+"""GET ?watch=true: changes as lines of JSON, in order, none skipped, with the store's own bytes.
+
+With a selector an object that begins to match is ADDED and one that ceases is DELETED, as in Kubernetes.
+A client that is slower than the changes gets an ERROR event with 410 once they are no longer kept, and lists anew.
+"""
+
+from collections.abc import Iterator
+
+import trio
+from starlette.datastructures import QueryParams
+
+from orchestr.api.base import KubeObject
+from orchestr.api.errors import ApiError, BadRequest, Expired
+from orchestr.engine.cluster import EventType
+from orchestr.server.answer import JSON, Emit, Stream, dump
+from orchestr.server.query import flag, number
+from orchestr.server.read import selection
+from orchestr.server.selectors import Selector
+from orchestr.store.store import Store
+from orchestr.store.table import Change, kind_name
+from orchestr.store.watch import Watcher
+
+LONGEST = 3600.0  # seconds of a watch whose client named no end
+BOOKMARK_EVERY = 60.0  # seconds
+PIECE = 64 * 1024  # bytes sent in one go of what exists already
+
+
+def watch(store: Store, kind: type[KubeObject], namespace: str | None, query: QueryParams) -> Stream:
+    """Expired and BadRequest are raised before the stream begins; later ones become ERROR events."""
+    chosen = selection(query)
+    bookmarks = flag(query, "allowWatchBookmarks")
+    since = number(query, "resourceVersion")
+    initial = flag(query, "sendInitialEvents", default=not since)
+    if "sendInitialEvents" in query and query.get("resourceVersionMatch") != "NotOlderThan":
+        raise BadRequest("cannot watch: sendInitialEvents needs resourceVersionMatch=NotOlderThan (add it)")
+    if since and since > store.revision:
+        raise Expired(f"Too large resource version: {since}, current: {store.revision} (list anew)")
+    start = store.revision if initial or not since else since
+    existing = _existing(store, kind, namespace, chosen) if initial else iter(())
+    changes = store.watch(kind_name(kind), namespace, start)
+    timeout = number(query, "timeoutSeconds")
+
+    async def run(emit: Emit) -> None:
+        for piece in existing:
+            await emit(piece)
+        if bookmarks and "sendInitialEvents" in query and initial:
+            await emit(_bookmark(kind, start, {"k8s.io/initial-events-end": "true"}))
+        with trio.move_on_after(timeout or LONGEST):
+            await _follow(store, kind, changes, chosen, emit, bookmarks=bookmarks)
+
+    return Stream(run, JSON)
+
+
+def _existing(store: Store, kind: type[KubeObject], namespace: str | None, chosen: Selector) -> Iterator[bytes]:
+    """What exists at this instant, as ADDED events."""
+    rows = [row for row in store.table.rows(kind_name(kind), namespace) if chosen.holds(row.object)]
+
+    def pieces() -> Iterator[bytes]:
+        piece = bytearray()
+        for row in rows:
+            piece += _event(EventType.ADDED, row.data)
+            if len(piece) >= PIECE:
+                yield bytes(piece)
+                piece.clear()
+        if piece:
+            yield bytes(piece)
+
+    return pieces()
+
+
+async def _follow(
+    store: Store, kind: type[KubeObject], changes: Watcher, chosen: Selector, emit: Emit, *, bookmarks: bool
+) -> None:
+    try:
+        while True:
+            # A bookmark must not promise a change that the watcher has not given yet: it names the last one given, or,
+            # when none was, the revision at which the wait began (what was pending then would have been given).
+            reached = store.revision
+            with trio.move_on_after(BOOKMARK_EVERY if bookmarks else float("inf")):
+                async for change in changes:
+                    reached = change.revision
+                    if (type_ := visible(change, chosen)) is not None:
+                        with trio.CancelScope(shield=True):  # no deadline cuts an event in two
+                            await emit(_event(type_, change.new.data))
+            await emit(_bookmark(kind, reached))
+    except ApiError as error:
+        await emit(_event("ERROR", dump(error.status())))
+
+
+def visible(change: Change, chosen: Selector) -> EventType | None:
+    """What a change is to somebody who sees only what the selector matches. Pure."""
+    if not chosen.labels and not chosen.fields:
+        return change.type
+    before = change.old is not None and chosen.holds(change.old.object)
+    after = change.type is not EventType.DELETED and chosen.holds(change.new.object)
+    if before and after:
+        return EventType.MODIFIED
+    if after:
+        return EventType.ADDED
+    return EventType.DELETED if before else None
+
+
+def _event(type_: str, data: bytes) -> bytes:
+    return b'{"type":"%b","object":%b}\n' % (type_.encode(), data)
+
+
+def _bookmark(kind: type[KubeObject], revision: int, annotations: dict[str, str] | None = None) -> bytes:
+    metadata = {"resourceVersion": str(revision), **({"annotations": annotations} if annotations else {})}
+    api_version = f"{kind.GROUP}/{kind.VERSION}" if kind.GROUP else kind.VERSION
+    return _event("BOOKMARK", dump({"kind": kind.__name__, "apiVersion": api_version, "metadata": metadata}))

@@ -1,0 +1,143 @@
+"""POST, PUT and DELETE of objects and collections."""
+
+from typing import Any
+
+from starlette.responses import Response
+
+from orchestr.api.base import KubeObject
+from orchestr.api.errors import BadRequest
+from orchestr.api.scheme import decode, gvk
+from orchestr.engine.cluster import Propagation
+from orchestr.server.answer import json_bytes, success
+from orchestr.server.body import body, json_object, parse
+from orchestr.server.call import Call
+from orchestr.server.query import dry_run, number
+from orchestr.server.read import row, selection
+from orchestr.store import refusals
+from orchestr.store.table import kind_name
+
+
+async def create(call: Call) -> Response:
+    obj = wanted(call, await json_object(call.request))
+    stored = await call.cluster.create(obj, dry_run=dry_run(call.query))
+    return json_bytes(stored.canonical(), 201)
+
+
+async def update(call: Call) -> Response:
+    obj = wanted(call, await json_object(call.request))
+    stored = await call.cluster.update(obj, dry_run=dry_run(call.query))
+    return json_bytes(stored.canonical())
+
+
+def wanted(call: Call, data: dict[str, Any]) -> KubeObject:
+    """The object in a body: of the path's kind, in its namespace, with its name. Invalid tells every wrong field."""
+    return decode(addressed(call, data))
+
+
+def addressed(call: Call, data: dict[str, Any]) -> dict[str, Any]:
+    """The wire object with apiVersion, kind, namespace and name as the path has them. BadRequest when they differ."""
+    api_version, kind = gvk(call.kind)
+    metadata = data.get("metadata")
+    metadata = {} if metadata is None else metadata
+    if not isinstance(metadata, dict):
+        raise BadRequest("cannot read the body: metadata is no object (send {...})")
+    given = {"apiVersion": data.get("apiVersion"), "kind": data.get("kind")}
+    given |= {f"metadata.{field}": metadata.get(field) for field in ("namespace", "name")}
+    path = {"apiVersion": api_version, "kind": kind, "metadata.namespace": call.namespace, "metadata.name": call.name}
+    for field, value in given.items():
+        if value and path[field] and value != path[field]:
+            raise BadRequest(
+                f"cannot read the body: {field} is {value!r}, the path says {path[field]!r} (make them agree)"
+            )
+    filled = {"name": call.name or None, "namespace": call.namespace}
+    metadata = {**metadata, **{field: value for field, value in filled.items() if value}}
+    return {**data, "apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+async def delete(call: Call) -> Response:
+    options = await _options(call)
+    found = row(call.store, call.kind, call.key).object
+    _check_preconditions(found, options)
+    await call.cluster.delete(
+        found, propagation=_propagation(options), grace=_grace(options), dry_run=_dry_run(options)
+    )
+    return _left(call, found)
+
+
+async def delete_collection(call: Call) -> Response:
+    options, chosen = await _options(call), selection(call.query)
+    found = [each for each in call.store.table.rows(kind_name(call.kind), call.namespace) if chosen.holds(each.object)]
+    for each in found:
+        await call.cluster.delete(
+            each.object, propagation=_propagation(options), grace=_grace(options), dry_run=_dry_run(options)
+        )
+    return success({"group": call.kind.GROUP, "kind": call.kind.PLURAL})
+
+
+def _left(call: Call, gone: KubeObject) -> Response:
+    """The object while it is ending, a `Status` once it is gone."""
+    now = call.store.table.get(kind_name(call.kind), call.key)
+    if now is not None and now.object.metadata.uid == gone.metadata.uid:
+        return json_bytes(now.data)
+    return success({**refusals.details(call.kind, call.name), "uid": gone.metadata.uid})
+
+
+async def _options(call: Call) -> dict[str, Any]:
+    """DeleteOptions of the body; what is missing there from the query."""
+    data = await body(call.request)
+    options = parse(data) if data.strip() else {}
+    if not isinstance(options, dict) or options.get("kind", "DeleteOptions") != "DeleteOptions":
+        raise BadRequest('cannot read the body: no DeleteOptions (send {"gracePeriodSeconds": 5} or nothing)')
+    known = {
+        "kind",
+        "apiVersion",
+        "gracePeriodSeconds",
+        "propagationPolicy",
+        "preconditions",
+        "dryRun",
+        "orphanDependents",
+    }
+    if unknown := sorted(set(options) - known):
+        raise BadRequest(f"cannot read DeleteOptions: {unknown[0]!r} is not supported (use {', '.join(sorted(known))})")
+    query: dict[str, Any] = {"gracePeriodSeconds": number(call.query, "gracePeriodSeconds")}
+    query |= {
+        "propagationPolicy": call.query.get("propagationPolicy"),
+        "dryRun": ["All"] if dry_run(call.query) else None,
+    }
+    return {**{name: value for name, value in query.items() if value is not None}, **options}
+
+
+def _propagation(options: dict[str, Any]) -> Propagation:
+    if options.get("orphanDependents"):
+        return Propagation.ORPHAN
+    try:
+        return Propagation(options.get("propagationPolicy") or Propagation.BACKGROUND)
+    except ValueError:
+        policies = ", ".join(Propagation)
+        raise BadRequest(
+            f"cannot delete: propagationPolicy {options['propagationPolicy']!r} (use {policies})"
+        ) from None
+
+
+def _grace(options: dict[str, Any]) -> int | None:
+    grace = options.get("gracePeriodSeconds")
+    if grace is not None and (type(grace) is not int or grace < 0):
+        raise BadRequest(f"cannot delete: gracePeriodSeconds {grace!r} (give a whole number of seconds)")
+    return grace
+
+
+def _dry_run(options: dict[str, Any]) -> bool:
+    wanted = options.get("dryRun") or []
+    if wanted not in ([], ["All"]):
+        raise BadRequest(f'cannot delete: dryRun {wanted!r} (use ["All"])')
+    return bool(wanted)
+
+
+def _check_preconditions(found: KubeObject, options: dict[str, Any]) -> None:
+    conditions = options.get("preconditions") or {}
+    if not isinstance(conditions, dict):
+        raise BadRequest("cannot delete: preconditions is no object (send {...})")
+    if (uid := conditions.get("uid")) and uid != found.metadata.uid:
+        raise refusals.replaced(type(found), found.metadata.name, str(uid), found.metadata.uid)
+    if (revision := conditions.get("resourceVersion")) and revision != found.metadata.resource_version:
+        raise refusals.modified(type(found), found.metadata.name)
