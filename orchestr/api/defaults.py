@@ -155,15 +155,14 @@ def _service(service: Service) -> Service:
     spec = _changed(spec, ports=tuple(_port(port) for port in spec.ports))
     if spec.session_affinity == "ClientIP" and spec.session_affinity_config is None:
         spec = spec.but(session_affinity_config=SessionAffinityConfig(client_ip=ClientIPConfig()))
-    if spec.type != "ExternalName":
-        policy, families = _families(spec)
-        spec = _changed(
-            spec,
-            ip_family_policy=policy,
-            ip_families=families,
-            internal_traffic_policy=spec.internal_traffic_policy or "Cluster",
-            cluster_ips=spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ()),
-        )
+    policy, families = _families(spec)
+    spec = _changed(
+        spec,
+        ip_family_policy=policy,
+        ip_families=families,
+        internal_traffic_policy=spec.internal_traffic_policy or "Cluster",
+        cluster_ips=spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ()),
+    )
     if spec.type in ("NodePort", "LoadBalancer"):
         spec = _changed(spec, external_traffic_policy=spec.external_traffic_policy or "Cluster")
     return _changed(service, spec=spec)

@@ -17,11 +17,27 @@ from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.decode import model_of, notes, refusal, without_nulls
+from orchestr.api.defaults import default
 from orchestr.api.discovery import EndpointSlice
 from orchestr.api.errors import Cause, Invalid
 from orchestr.api.stack import Stack
+from orchestr.api.validation import validate, validate_update
 
-__all__ = ["KINDS", "Foreign", "UnknownKind", "by_plural", "decode", "kind_of", "known", "load", "namespaced", "notes"]
+__all__ = [
+    "KINDS",
+    "Foreign",
+    "UnknownKind",
+    "by_plural",
+    "decode",
+    "default",
+    "kind_of",
+    "known",
+    "load",
+    "namespaced",
+    "notes",
+    "validate",
+    "validate_update",
+]
 
 K = TypeVar("K", bound=KubeObject)
 

@@ -25,14 +25,13 @@ class SessionAffinityConfig(Model):
 
 
 class ServiceSpec(Model):
-    type: str = "ClusterIP"  # ClusterIP, NodePort, LoadBalancer, ExternalName
+    type: str = "ClusterIP"  # ClusterIP, NodePort, LoadBalancer
     selector: Dict[str] = {}
     ports: Items[ServicePort] = ()
     cluster_ip: str | None = None  # "None": headless
     cluster_ips: Items[str] = ()
     ip_families: Items[str] = ()  # IPv4, IPv6
     ip_family_policy: str | None = None  # SingleStack, PreferDualStack, RequireDualStack
-    external_name: str | None = None
     publish_not_ready_addresses: bool | None = None
     session_affinity: str = "None"  # None, ClientIP
     session_affinity_config: SessionAffinityConfig | None = None

@@ -86,6 +86,7 @@ NOT_DONE: Table = {
     ("JobSpec", "successPolicy"): "completions have no index",
     ("JobSpec", "podFailurePolicy"): "backoffLimit counts every failure",
     ("JobSpec", "managedBy"): "jobs are run here",
+    ("ServiceSpec", "externalName"): "names outside of this machine are not served",
     ("ServiceSpec", "externalIPs"): "publish a port instead (NodePort, LoadBalancer)",
     ("ServiceSpec", "loadBalancerIP"): "publish a port instead (NodePort, LoadBalancer)",
     ("ServiceSpec", "loadBalancerClass"): "published ports are the load balancer",

@@ -1,0 +1,101 @@
+"""What an update must not change. Source: Validate*Update in pkg/apis/*/validation of Kubernetes."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from orchestr.api.apps import Deployment, ReplicaSet
+from orchestr.api.base import KubeObject
+from orchestr.api.batch import Job
+from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Pod, PodSpec, Secret, Service
+from orchestr.api.errors import Cause
+
+
+def validate_update(old: KubeObject, new: KubeObject) -> list[Cause]:
+    """Everything in which `new` changes what stays as it was created. Both after defaulting."""
+    causes = [*_same(old.metadata.name, new.metadata.name, "metadata.name")]
+    causes += _same(old.metadata.namespace, new.metadata.namespace, "metadata.namespace")
+    if new.metadata.uid and old.metadata.uid:
+        causes += _same(old.metadata.uid, new.metadata.uid, "metadata.uid")
+    rules: Callable[[Any, Any], Iterator[Cause]] | None = RULES.get(type(new))
+    return causes + list(rules(old, new)) if rules else causes
+
+
+def _same(old: Any, new: Any, field: str) -> Iterator[Cause]:
+    if old != new:
+        shown = f" (it is {old})" if isinstance(old, str | int) and old else ""
+        yield Cause(field, f"cannot be changed{shown}; delete the object and create it anew", "FieldValueInvalid")
+
+
+def _pod(old: Pod, new: Pod) -> Iterator[Cause]:
+    """A pod's spec stays, but for images, deadline, tolerations, gates (only removed) and the choice of the node."""
+    before, after = old.spec, new.spec
+    removed = {gate.name for gate in after.scheduling_gates} - {gate.name for gate in before.scheduling_gates}
+    if removed:
+        yield Cause("spec.schedulingGates", f"gates can only be taken away, not added: {', '.join(sorted(removed))}")
+    if before.node_name and before.node_name != after.node_name:
+        yield from _same(before.node_name, after.node_name, "spec.nodeName")
+    free = {
+        "scheduling_gates": before.scheduling_gates,
+        "node_name": before.node_name,
+        "active_deadline_seconds": before.active_deadline_seconds,
+        "termination_grace_period_seconds": before.termination_grace_period_seconds,
+        "tolerations": before.tolerations,
+        "node_selector": before.node_selector,
+        "affinity": before.affinity,
+        "containers": _with_images(before, after, "containers"),
+        "init_containers": _with_images(before, after, "init_containers"),
+    }
+    for name in PodSpec.model_fields:
+        alias = PodSpec.model_fields[name].alias or name
+        yield from _same(getattr(before, name), free.get(name, getattr(after, name)), f"spec.{alias}")
+
+
+def _with_images(before: PodSpec, after: PodSpec, name: str) -> Any:
+    """The containers of `after` with the images of `before`, since images may change."""
+    old, new = getattr(before, name), getattr(after, name)
+    if len(old) != len(new):
+        return new
+    return tuple(b.but(image=a.image) if a.image != b.image else b for a, b in zip(old, new, strict=True))
+
+
+def _selector(old: Deployment | ReplicaSet, new: Deployment | ReplicaSet) -> Iterator[Cause]:
+    yield from _same(old.spec.selector, new.spec.selector, "spec.selector")
+
+
+def _job(old: Job, new: Job) -> Iterator[Cause]:
+    yield from _same(old.spec.completions, new.spec.completions, "spec.completions")
+    yield from _same(old.spec.selector, new.spec.selector, "spec.selector")
+    yield from _same(old.spec.completion_mode, new.spec.completion_mode, "spec.completionMode")
+    yield from _same(old.spec.template, new.spec.template, "spec.template")
+
+
+def _service(old: Service, new: Service) -> Iterator[Cause]:
+    if old.spec.cluster_ip:
+        yield from _same(old.spec.cluster_ip, new.spec.cluster_ip, "spec.clusterIP")
+
+
+def _config(old: ConfigMap | Secret, new: ConfigMap | Secret) -> Iterator[Cause]:
+    if isinstance(old, Secret) and isinstance(new, Secret):
+        yield from _same(old.type, new.type, "type")
+    if old.immutable:
+        yield from _same(old.immutable, new.immutable, "immutable")
+        yield from _same(old.content(), new.content(), "data")
+
+
+def _claim(old: PersistentVolumeClaim, new: PersistentVolumeClaim) -> Iterator[Cause]:
+    yield from _same(old.spec.access_modes, new.spec.access_modes, "spec.accessModes")
+    yield from _same(old.spec.storage_class_name, new.spec.storage_class_name, "spec.storageClassName")
+    if old.spec.volume_name:
+        yield from _same(old.spec.volume_name, new.spec.volume_name, "spec.volumeName")
+
+
+RULES: dict[type[KubeObject], Callable[[Any, Any], Iterator[Cause]]] = {
+    Pod: _pod,
+    Deployment: _selector,
+    ReplicaSet: _selector,
+    Job: _job,
+    Service: _service,
+    ConfigMap: _config,
+    Secret: _config,
+    PersistentVolumeClaim: _claim,
+}

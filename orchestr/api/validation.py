@@ -1,0 +1,318 @@
+"""Kubernetes' rules for the kinds that are served: what pydantic cannot see. Run after defaulting.
+
+`validate` collects everything that is wrong with an object, `validate_update` what must not change.
+Source: pkg/apis/*/validation of Kubernetes.
+"""
+
+import base64
+import binascii
+import ipaddress
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from orchestr.api import names
+from orchestr.api.apps import Deployment, ReplicaSet
+from orchestr.api.base import KubeObject
+from orchestr.api.batch import Job
+from orchestr.api.core import (
+    ConfigMap,
+    Namespace,
+    PersistentVolumeClaim,
+    Pod,
+    PodTemplateSpec,
+    ResourceQuota,
+    Secret,
+    Service,
+    ServicePort,
+)
+from orchestr.api.discovery import EndpointSlice
+from orchestr.api.errors import Cause
+from orchestr.api.immutable import validate_update
+from orchestr.api.meta import IntOrString, LabelSelector, scaled
+from orchestr.api.podrules import pod_spec
+from orchestr.api.quantity import parse
+from orchestr.api.rules import at_least, duplicates, one_of, port_number, required, wrong
+
+__all__ = ["validate", "validate_update"]
+
+DATA_LIMIT = 1024 * 1024  # bytes of a ConfigMap or Secret
+ANNOTATION_LIMIT = 256 * 1024
+REPLICA_LIMIT = 2**31 - 1
+
+
+def validate(obj: KubeObject) -> list[Cause]:
+    """Everything that is wrong with the object; empty when it may be stored."""
+    causes = list(_metadata(obj))
+    rules: Callable[[Any], Iterator[Cause]] | None = RULES.get(type(obj))
+    return causes + list(rules(obj)) if rules else causes
+
+
+def _metadata(obj: KubeObject) -> Iterator[Cause]:
+    metadata = obj.metadata
+    name, field = metadata.name, "metadata.name"
+    if not name and metadata.generate_name:
+        name, field = metadata.generate_name.rstrip("-.") + "-x", "metadata.generateName"
+    yield from wrong(field, NAME_RULES.get(type(obj), names.dns_subdomain)(name)) if name else [required(field)]
+    if metadata.namespace:
+        yield from wrong("metadata.namespace", names.dns_label(metadata.namespace))
+        if not obj.NAMESPACED:
+            yield Cause("metadata.namespace", f"must not be set: a {obj.kind} lives outside of namespaces")
+    yield from _labels(metadata.labels, "metadata.labels")
+    yield from _annotations(metadata.annotations, "metadata.annotations")
+
+
+def _key(at: str, key: str) -> str:
+    return f"{at}.{key}" if key.replace("-", "a").replace("_", "a").isalnum() else f"{at}[{key}]"
+
+
+def _labels(labels: Any, at: str) -> Iterator[Cause]:
+    for key, value in labels.items():
+        yield from wrong(_key(at, key), names.label_key(key) or names.label_value(value))
+
+
+def _annotations(annotations: Any, at: str) -> Iterator[Cause]:
+    for key in annotations:
+        yield from wrong(_key(at, key), names.label_key(key.lower()))
+    size = sum(len(key) + len(value) for key, value in annotations.items())
+    if size > ANNOTATION_LIMIT:
+        yield Cause(at, f"has {size} bytes, more than {ANNOTATION_LIMIT}", "FieldValueTooLong")
+
+
+def _selector(selector: LabelSelector, at: str) -> Iterator[Cause]:
+    yield from _labels(selector.match_labels, f"{at}.matchLabels")
+    for index, requirement in enumerate(selector.match_expressions):
+        where = f"{at}.matchExpressions[{index}]"
+        yield from wrong(f"{where}.key", names.label_key(requirement.key))
+        yield from one_of(f"{where}.operator", requirement.operator, ("In", "NotIn", "Exists", "DoesNotExist"))
+        takes_values = requirement.operator in ("In", "NotIn")
+        if takes_values != bool(requirement.values):
+            verb = "needs" if takes_values else "must not have"
+            yield Cause(f"{where}.values", f"operator {requirement.operator} {verb} values")
+
+
+def _template(template: PodTemplateSpec, at: str) -> Iterator[Cause]:
+    yield from _labels(template.metadata.labels, f"{at}.metadata.labels")
+    yield from _annotations(template.metadata.annotations, f"{at}.metadata.annotations")
+    yield from pod_spec(template.spec, f"{at}.spec")
+
+
+def _selects(selector: LabelSelector, template: PodTemplateSpec) -> Iterator[Cause]:
+    """The selector must be there and match the labels of the template, or the pods would never be found again."""
+    if selector.empty:
+        yield required("spec.selector", "must not be empty")
+    yield from _selector(selector, "spec.selector")
+    labels = template.metadata.labels
+    if not selector.empty and not selector.matches(labels):
+        shown = ", ".join(f"{key}: {value}" for key, value in selector.match_labels.items()) or "matchExpressions"
+        has = ", ".join(f"{key}: {value}" for key, value in labels.items()) or "none"
+        yield Cause("spec.template.metadata.labels", f"do not match the selector ({shown}); there are {has}")
+
+
+def _replicas(field: str, value: int) -> Iterator[Cause]:
+    yield from at_least(field, value, 0)
+    if value > REPLICA_LIMIT:
+        yield Cause(field, f"must be at most {REPLICA_LIMIT}, not {value}")
+
+
+def _always(template: PodTemplateSpec, kind: str) -> Iterator[Cause]:
+    yield from one_of("spec.template.spec.restartPolicy", template.spec.restart_policy, ("Always",))
+    if template.spec.active_deadline_seconds is not None:
+        yield Cause("spec.template.spec.activeDeadlineSeconds", f"must not be set in a {kind}")
+
+
+def _pod(pod: Pod) -> Iterator[Cause]:
+    yield from pod_spec(pod.spec, "spec")
+
+
+def _replica_set(rs: ReplicaSet) -> Iterator[Cause]:
+    yield from _replicas("spec.replicas", rs.spec.replicas)
+    yield from at_least("spec.minReadySeconds", rs.spec.min_ready_seconds, 0)
+    yield from _selects(rs.spec.selector, rs.spec.template)
+    yield from _template(rs.spec.template, "spec.template")
+    yield from _always(rs.spec.template, "ReplicaSet")
+
+
+def _deployment(deployment: Deployment) -> Iterator[Cause]:
+    spec = deployment.spec
+    yield from _replicas("spec.replicas", spec.replicas)
+    yield from at_least("spec.minReadySeconds", spec.min_ready_seconds, 0)
+    yield from at_least("spec.revisionHistoryLimit", spec.revision_history_limit, 0)
+    if spec.progress_deadline_seconds <= spec.min_ready_seconds:
+        yield Cause("spec.progressDeadlineSeconds", f"must be more than minReadySeconds ({spec.min_ready_seconds})")
+    yield from _strategy(deployment)
+    yield from _selects(spec.selector, spec.template)
+    yield from _template(spec.template, "spec.template")
+    yield from _always(spec.template, "Deployment")
+
+
+def _strategy(deployment: Deployment) -> Iterator[Cause]:
+    strategy = deployment.spec.strategy
+    yield from one_of("spec.strategy.type", strategy.type, ("RollingUpdate", "Recreate"))
+    rolling = strategy.rolling_update
+    if rolling is None:
+        return
+    at = "spec.strategy.rollingUpdate"
+    if strategy.type == "Recreate":
+        yield Cause(at, "must not be set with type Recreate")
+    bad = [*_share(f"{at}.maxSurge", rolling.max_surge)]
+    bad += _share(f"{at}.maxUnavailable", rolling.max_unavailable, most=100)
+    yield from bad
+    if not bad and not any(scaled(value, 100, up=True) for value in (rolling.max_surge, rolling.max_unavailable)):
+        yield Cause(f"{at}.maxUnavailable", "must not be 0 when maxSurge is 0: no pod could ever be replaced")
+
+
+def _share(field: str, value: IntOrString, most: int | None = None) -> Iterator[Cause]:
+    try:
+        number = scaled(value, 100, up=True)
+    except ValueError:
+        yield Cause(field, f"must be a number or a percentage such as 25%, not {value!r}")
+        return
+    yield from at_least(field, number, 0)
+    if most is not None and isinstance(value, str) and number > most:
+        yield Cause(field, f"must be at most {most}%, not {value}")
+
+
+def _job(job: Job) -> Iterator[Cause]:
+    spec = job.spec
+    for field, value in (
+        ("parallelism", spec.parallelism),
+        ("completions", spec.completions),
+        ("backoffLimit", spec.backoff_limit),
+        ("activeDeadlineSeconds", spec.active_deadline_seconds),
+        ("ttlSecondsAfterFinished", spec.ttl_seconds_after_finished),
+    ):
+        yield from at_least(f"spec.{field}", value, 0)
+    if spec.manual_selector and spec.selector is not None:
+        yield from _selects(spec.selector, spec.template)
+    elif spec.manual_selector:
+        yield required("spec.selector", "is required with manualSelector")
+    yield from one_of("spec.podReplacementPolicy", spec.pod_replacement_policy, ("TerminatingOrFailed", "Failed"))
+    yield from _template(spec.template, "spec.template")
+    if spec.template.spec.restart_policy not in ("OnFailure", "Never"):
+        given = spec.template.spec.restart_policy
+        message = f"must be OnFailure or Never in a Job, since {given}, the default, would never end"
+        yield Cause("spec.template.spec.restartPolicy", message, "FieldValueRequired")
+
+
+def _service(service: Service) -> Iterator[Cause]:
+    spec = service.spec
+    if spec.type == "ExternalName":
+        yield Cause("spec.type", "not supported: ExternalName; names outside of this machine are not served")
+    else:
+        yield from one_of("spec.type", spec.type, ("ClusterIP", "NodePort", "LoadBalancer"))
+    yield from one_of("spec.sessionAffinity", spec.session_affinity, ("None", "ClientIP"))
+    policies = ("SingleStack", "PreferDualStack", "RequireDualStack")
+    yield from one_of("spec.ipFamilyPolicy", spec.ip_family_policy, policies)
+    if not spec.ports and not spec.headless:
+        yield required("spec.ports", "needs at least one port")
+    yield from _labels(spec.selector, "spec.selector")
+    for index, address in enumerate(spec.cluster_ips):
+        yield from _cluster_ip(f"spec.clusterIPs[{index}]", address)
+    for index, port in enumerate(spec.ports):
+        yield from _service_port(port, f"spec.ports[{index}]", len(spec.ports) > 1)
+    yield from _service_duplicates(service)
+
+
+def _cluster_ip(field: str, address: str) -> Iterator[Cause]:
+    if address in ("None", ""):
+        return
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        yield Cause(field, f"{address!r} is neither an IP address nor None")
+
+
+def _service_port(port: ServicePort, at: str, several: bool) -> Iterator[Cause]:
+    yield from port_number(f"{at}.port", port.port)
+    yield from port_number(f"{at}.nodePort", port.node_port or None)
+    if isinstance(port.target_port, int):
+        yield from port_number(f"{at}.targetPort", port.target_port)
+    elif port.target_port is not None:
+        yield from wrong(f"{at}.targetPort", names.port_name(port.target_port))
+    if port.name:
+        yield from wrong(f"{at}.name", names.dns_label(port.name))
+    elif several:
+        yield required(f"{at}.name", "is required when a service has several ports")
+
+
+def _service_duplicates(service: Service) -> Iterator[Cause]:
+    ports = list(enumerate(service.spec.ports))
+    yield from duplicates(((f"spec.ports[{i}].name", p.name or None) for i, p in ports), "port")
+    yield from duplicates(((f"spec.ports[{i}].port", (p.port, p.protocol)) for i, p in ports), "port")
+    nodes = ((f"spec.ports[{i}].nodePort", (p.node_port, p.protocol) if p.node_port else None) for i, p in ports)
+    yield from duplicates(nodes, "node port")
+
+
+def _data(keys: Any, encoded: Any, at: str) -> Iterator[Cause]:
+    """Keys of a ConfigMap or Secret, base64 of the encoded ones, and the size of all."""
+    size = 0
+    for field, values in keys.items():
+        for key, text in values.items():
+            yield from wrong(_key(field, key), names.config_key(key))
+            size += len(text)
+            if field == encoded:
+                yield from _base64(_key(field, key), text)
+    if size > DATA_LIMIT * (4 / 3 if encoded == "data" else 1):
+        yield Cause(at, f"has more than {DATA_LIMIT} bytes", "FieldValueTooLong")
+
+
+def _base64(field: str, text: str) -> Iterator[Cause]:
+    try:
+        base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        yield Cause(field, "is not base64 (use stringData for plain text)")
+
+
+def _config_map(config: ConfigMap) -> Iterator[Cause]:
+    yield from _data({"data": config.data, "binaryData": config.binary_data}, "binaryData", "data")
+    both = ((_key("binaryData", key), key) for key in config.binary_data if key in config.data)
+    for field, key in both:
+        yield Cause(field, f"key {key!r} is in data too", "FieldValueDuplicate")
+
+
+def _secret(secret: Secret) -> Iterator[Cause]:
+    yield from _data({"data": secret.data, "stringData": secret.string_data}, "data", "data")
+
+
+def _quota(quota: ResourceQuota) -> Iterator[Cause]:
+    for name, value in quota.spec.hard.items():
+        if parse(value) < 0:
+            yield Cause(_key("spec.hard", name), f"must not be negative, not {value}")
+
+
+def _claim(claim: PersistentVolumeClaim) -> Iterator[Cause]:
+    modes = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
+    if not claim.spec.access_modes:
+        yield required("spec.accessModes", "needs at least one of " + ", ".join(modes))
+    for index, mode in enumerate(claim.spec.access_modes):
+        yield from one_of(f"spec.accessModes[{index}]", mode, modes)
+    storage = claim.spec.resources.requests.get("storage")
+    if storage is None:
+        yield required("spec.resources.requests.storage")
+    elif parse(storage) <= 0:
+        yield Cause("spec.resources.requests.storage", f"must be more than 0, not {storage}")
+
+
+def _slice(endpoints: EndpointSlice) -> Iterator[Cause]:
+    yield from one_of("addressType", endpoints.address_type, ("IPv4", "IPv6", "FQDN"))
+    for index, endpoint in enumerate(endpoints.endpoints):
+        if not endpoint.addresses:
+            yield required(f"endpoints[{index}].addresses", "needs at least one address")
+
+
+RULES: dict[type[KubeObject], Callable[[Any], Iterator[Cause]]] = {
+    Pod: _pod,
+    ReplicaSet: _replica_set,
+    Deployment: _deployment,
+    Job: _job,
+    Service: _service,
+    ConfigMap: _config_map,
+    Secret: _secret,
+    ResourceQuota: _quota,
+    PersistentVolumeClaim: _claim,
+    EndpointSlice: _slice,
+}
+NAME_RULES: dict[type[KubeObject], Callable[[str], str]] = {
+    Namespace: names.dns_label,
+    Service: names.dns_label_1035,
+}
