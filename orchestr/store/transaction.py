@@ -12,7 +12,6 @@ from orchestr.engine.cluster import EventType
 from orchestr.store.table import Change, Row, Table, kind_name
 
 Claims = Callable[[KubeObject], tuple[str, ...]]
-Hook = Callable[["Tx", Change], None]
 
 
 def no_claims(obj: KubeObject) -> tuple[str, ...]:
@@ -41,8 +40,10 @@ class Tx:
         if old is not None and data == old.data:
             return old
         revision = self.revision + 1
-        type_ = EventType.MODIFIED if old else EventType.ADDED
-        return self._change(type_, old, self._row(type(obj), restamp(data, before, revision), revision))
+        row = self._row(type(obj), restamp(data, before, revision), revision)
+        if old is not None and same(row.object, old.object):
+            return old
+        return self._change(EventType.MODIFIED if old else EventType.ADDED, old, row)
 
     def remove(self, row: Row) -> Row:
         """Takes the object away. The event's last state always has a deletionTimestamp, unlike Kubernetes': who
@@ -52,7 +53,9 @@ class Tx:
         meta = row.object.metadata.but(
             resource_version=str(revision), deletion_timestamp=row.object.metadata.deletion_timestamp or self.now
         )
-        return self._change(EventType.DELETED, row, self._row(type(row.object), row.object.but(metadata=meta).canonical(), revision))
+        return self._change(
+            EventType.DELETED, row, self._row(type(row.object), row.object.but(metadata=meta).canonical(), revision)
+        )
 
     def undo(self, mark: int) -> None:
         """Takes back all changes after the first `mark` ones."""
@@ -60,7 +63,7 @@ class Tx:
             self.table.undo(self.changes.pop())
 
     def _row(self, kind: type[KubeObject], data: bytes, revision: int) -> Row:
-        # Decoded anew: the caller keeps no reference into what the store hands out, and the object is what the wire says.
+        # Decoded anew: the caller keeps no reference into what the store hands out, and it is what the wire says.
         obj = kind.model_validate_json(data)
         return Row(kind_name(kind), obj, data, revision, self._claims(obj))
 
@@ -69,6 +72,12 @@ class Tx:
         self.table.apply(change)
         self.changes.append(change)
         return new
+
+
+def same(new: KubeObject, old: KubeObject) -> bool:
+    """Equal but for the resourceVersion; the order of keys in maps does not count."""
+    meta = new.metadata.but(resource_version=old.metadata.resource_version)
+    return new.but(metadata=meta) == old
 
 
 def restamp(data: bytes, before: str, revision: int) -> bytes:

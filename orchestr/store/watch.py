@@ -1,7 +1,7 @@
 """Watches: a ring of recent changes for each kind, and cursors into it.
 
-A watcher is only a position. A slow one costs the others nothing; when what it has not read yet falls out of the ring it
-gets Expired, and lists anew.
+A watcher is only a position. A slow one costs the others nothing; when what it has not read yet falls out of the ring
+it gets Expired, and lists anew.
 """
 
 from bisect import bisect_right
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import trio
 
 from orchestr.api.errors import Expired
-from orchestr.store.table import Change, Row
+from orchestr.store.table import Change
 
 YIELD_EVERY = 64  # changes handed out in one go before other tasks get their turn
 
@@ -114,6 +114,3 @@ class Rings:
 
 def expired() -> Expired:
     return Expired("The resourceVersion for the provided watch is too old.")
-
-
-__all__ = ["Ring", "Rings", "Row", "Watcher", "expired"]

@@ -1,0 +1,89 @@
+"""Admission: what every object passes on its way in, whoever sends it, inside the transaction that stores it.
+
+A list of small steps. Each takes the request and returns the object, perhaps filled in, or raises Forbidden or Invalid.
+Quotas come after them (lifecycle.py): they charge what is finally stored.
+"""
+
+from collections.abc import Callable, Sequence
+
+from orchestr.api import defaults, validation
+from orchestr.api.base import Key, KubeObject
+from orchestr.api.core import Namespace, Pod, ResourceQuota, Service
+from orchestr.api.errors import Cause
+from orchestr.store import addresses, immutable, ports, quota, scheduling
+from orchestr.store.refusals import forbidden, invalid, not_found
+from orchestr.store.request import Request
+
+Step = Callable[[Request], KubeObject]
+CONTENT = "kubernetes"  # the finalizer of a namespace: its content has to go first
+
+
+def admit(request: Request) -> KubeObject:
+    """The object as it may be stored."""
+    for step in STEPS:
+        request = Request(request.tx, request.site, step(request), request.old)
+    return request.new
+
+
+def namespace_accepts(request: Request) -> KubeObject:
+    """A new object needs a namespace that is there and stays."""
+    new = request.new
+    if request.old is not None or not type(new).NAMESPACED:
+        return new
+    row = request.tx.get(Namespace, Key("", request.namespace))
+    if row is None:
+        raise not_found(Namespace, request.namespace)
+    if row.object.metadata.deleting:
+        text = f"namespace {request.namespace} is being terminated"
+        why = f"unable to create new content in namespace {request.namespace} because it is being terminated"
+        raise forbidden(type(new), new.metadata.name, why, [Cause("metadata.namespace", text, "NamespaceTerminating")])
+    return new
+
+
+def fill_in(request: Request) -> KubeObject:
+    return defaults.default(request.new)
+
+
+def hold_namespace(request: Request) -> KubeObject:
+    """A namespace goes only after its content, so only a namespace that is going can lose its finalizer."""
+    new, old = request.new, request.old
+    if not isinstance(new, Namespace) or (old is not None and old.metadata.deleting):
+        return new
+    others = tuple(name for name in new.spec.finalizers if name != CONTENT)
+    return new.but(spec=new.spec.but(finalizers=(CONTENT, *others)))
+
+
+def place_pod(request: Request) -> KubeObject:
+    return scheduling.schedule(request) if isinstance(request.new, Pod) else request.new
+
+
+def give_addresses(request: Request) -> KubeObject:
+    return addresses.allocate(request) if isinstance(request.new, Service) else request.new
+
+
+def count_quota(request: Request) -> KubeObject:
+    return quota.counted(request.tx, request.new) if isinstance(request.new, ResourceQuota) else request.new
+
+
+def valid(request: Request) -> KubeObject:
+    """All that is wrong with the object, told at once."""
+    new, old = request.new, request.old
+    causes: Sequence[Cause] = validation.validate(new)
+    if old is not None:
+        causes = [*causes, *immutable.check(new, old)]
+    if isinstance(new, Service):
+        causes = [*causes, *ports.check(request)]
+    if causes:
+        raise invalid(type(new), new.metadata.name, causes)
+    return new
+
+
+STEPS: tuple[Step, ...] = (
+    namespace_accepts,
+    fill_in,
+    hold_namespace,
+    place_pod,
+    give_addresses,
+    valid,
+    count_quota,
+)

@@ -1,0 +1,130 @@
+"""Server-side apply in a transaction: one object, or a whole set that is stored as one or not at all."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from orchestr.api import scheme
+from orchestr.api.base import Key, KubeObject, ManagedFieldsEntry
+from orchestr.api.errors import ApiError, BadRequest, Cause, Conflict, Invalid
+from orchestr.engine.cluster import Propagation
+from orchestr.store import lifecycle, managed
+from orchestr.store.site import Site
+from orchestr.store.table import Row
+from orchestr.store.transaction import Tx
+
+# What others need comes first, so that a pod of the same set finds its namespace, quota, configuration and service.
+ORDER = ("Namespace", "ResourceQuota", "ConfigMap", "Secret", "PersistentVolumeClaim", "Service")
+
+
+class Applied(NamedTuple):
+    action: Literal["created", "configured", "unchanged", "pruned"]
+    row: Row  # as stored; the last state for pruned
+
+    @property
+    def object(self) -> KubeObject:
+        return self.row.object
+
+
+def apply(tx: Tx, site: Site, wanted: Mapping[str, Any], *, manager: str, force: bool) -> Applied:
+    """Creates or changes one object. Raises Conflict where another manager owns a field, Invalid, Forbidden, ..."""
+    kind = scheme.kind_of(str(wanted.get("apiVersion", "")), str(wanted.get("kind", "")))
+    if not isinstance(wanted.get("metadata"), Mapping) or not wanted["metadata"].get("name"):
+        scheme.decode(wanted)
+        raise BadRequest(f"cannot apply {kind.__name__}: metadata.name is required")
+    wire = managed.cleaned(wanted)
+    metadata = wire["metadata"]
+    if kind.NAMESPACED:
+        metadata.setdefault("namespace", lifecycle.DEFAULT_NAMESPACE)
+    key = Key(str(metadata["namespace"]) if kind.NAMESPACED else "", str(metadata["name"]))
+    row = tx.get(kind, key)
+    if row is None:
+        return Applied("created", _create(tx, site, wire, manager))
+    lifecycle.check(row, uid=metadata.get("uid"), revision=metadata.get("resourceVersion"))
+    live = json.loads(row.data)
+    merged = managed.apply(live, wire, manager=manager, force=force, now=tx.now)
+    if merged == live:
+        return Applied("unchanged", row)  # whatever is part of a stored object is valid
+    scheme.decode(wire)  # first what the user wrote: its errors name the user's fields
+    after = lifecycle.replace(tx, site, row, scheme.decode(merged), applied=True)
+    return Applied("unchanged" if after is row else "configured", after)
+
+
+def apply_all(
+    tx: Tx,
+    site: Site,
+    items: Sequence[Mapping[str, Any]],
+    *,
+    manager: str,
+    force: bool,
+    prune: Mapping[str, str] | None,
+) -> list[Applied]:
+    """All items, in the order given; then what was pruned. Raises one error with the causes of all items."""
+    done: dict[int, Applied] = {}
+    errors: dict[int, ApiError] = {}
+    for index in sorted(range(len(items)), key=lambda i: _rank(items[i])):
+        mark = len(tx.changes)
+        try:
+            done[index] = apply(tx, site, items[index], manager=manager, force=force)
+        except ApiError as error:
+            tx.undo(mark)
+            errors[index] = error
+    if errors:
+        raise _together(errors)
+    pruned = [] if prune is None else _prune(tx, [done[i] for i in sorted(done)], manager, prune)
+    return [done[index] for index in range(len(items))] + pruned
+
+
+def _create(tx: Tx, site: Site, wire: dict[str, Any], manager: str) -> Row:
+    metadata = wire["metadata"]
+    if metadata.get("uid") or metadata.get("resourceVersion"):
+        raise Conflict(f"cannot apply {wire['kind']} {metadata['name']}: it has a uid or resourceVersion and is gone")
+    obj = scheme.decode(wire)
+    entries = managed.apply({}, wire, manager=manager, force=True, now=tx.now)["metadata"]["managedFields"]
+    fields = tuple(ManagedFieldsEntry.model_validate(entry) for entry in entries)
+    return lifecycle.create(tx, site, obj.but(metadata=obj.metadata.but(managed_fields=fields)))
+
+
+def _rank(item: Mapping[str, Any]) -> int:
+    kind = item.get("kind")
+    return ORDER.index(kind) if kind in ORDER else len(ORDER)
+
+
+def _prune(tx: Tx, applied: Sequence[Applied], manager: str, labels: Mapping[str, str]) -> list[Applied]:
+    """Deletes what `manager` applied before in these namespaces, has these labels, and is not in the set."""
+    kept = {each.row.ident for each in applied}
+    spaces = {each.object.metadata.namespace for each in applied} - {None}
+    if not spaces:
+        return []
+    found = [
+        row
+        for kind in tx.table.kinds()
+        for space in sorted(spaces, key=str)
+        for row in tx.table.rows(kind, space)
+        if row.ident not in kept and _prunable(row.object, manager, labels)
+    ]
+    for row in found:
+        lifecycle.delete(tx, row, propagation=Propagation.BACKGROUND, grace=None)
+    return [Applied("pruned", row) for row in found]
+
+
+def _prunable(obj: KubeObject, manager: str, labels: Mapping[str, str]) -> bool:
+    meta = obj.metadata
+    fits = all(meta.labels.get(key) == value for key, value in labels.items())
+    return fits and not meta.deleting and managed.applied_by(meta.managed_fields, manager)
+
+
+def _together(errors: Mapping[int, ApiError]) -> ApiError:
+    """One error for a set: causes name the item's index and the field."""
+    causes: list[Cause] = []
+    for index, error in sorted(errors.items()):
+        inner = error.causes or (Cause("", error.message, error.reason),)
+        causes += [Cause(f"items[{index}]" + _dot(c.field), c.message, c.reason) for c in inner]
+    first = next(iter(errors.values()))
+    same = all(type(error) is type(first) for error in errors.values())
+    cls = type(first) if same else Invalid
+    return cls("; ".join(error.message for _, error in sorted(errors.items())), causes=causes, details=first.details)
+
+
+def _dot(field: str) -> str:
+    return f".{field}" if field and field[0] not in ".[" else field

@@ -1,0 +1,134 @@
+"""Sets of fields in Kubernetes' fieldsV1 form, and what apply does with them.
+
+A set is a nested dict: "f:NAME" a field, 'k:{"name":"web"}' an item of a keyed list, 'v:"x"' a member of a set; "."
+is the item itself, and {} a leaf. Source: structured-merge-diff v4, fieldpath.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from orchestr.store.shapes import SETS, Path, granular, item_key, keyed
+
+Fields = dict[str, Any]
+SELF = "."
+
+
+def element(key: dict[str, Any]) -> str:
+    return "k:" + json.dumps(key, separators=(",", ":"), sort_keys=True)
+
+
+def children(value: Any, path: Path) -> Iterator[tuple[str, Path, Any]]:
+    """The fields directly under a value: (set element, path, value). None for a leaf."""
+    if granular(value, path):
+        for name, child in value.items():
+            yield f"f:{name}", (*path, name), child
+    elif path in SETS and isinstance(value, list):
+        for member in value:
+            yield f"v:{json.dumps(member)}", path, member
+    elif keys := keyed(value, path):
+        for item in value:
+            key = item_key(item, keys)
+            assert key is not None
+            yield element(key), (*path, "[]"), item
+
+
+def fields_of(value: Any, path: Path = ()) -> Fields:
+    """All fields that a wire value sets."""
+    found = {name: fields_of(child, where) for name, where, child in children(value, path)}
+    return {SELF: {}, **found} if path[-1:] == ("[]",) else found
+
+
+def union(a: Fields, b: Fields) -> Fields:
+    return {**a, **{name: union(a[name], sub) if name in a else sub for name, sub in b.items()}}
+
+
+def minus(a: Fields, b: Fields) -> Fields:
+    """The leaves of `a` that are not in `b`."""
+    left: Fields = {}
+    for name, sub in a.items():
+        if name not in b:
+            left[name] = sub
+        elif sub and (rest := minus(sub, b[name])):
+            left[name] = rest
+    return left
+
+
+def changed(old: Any, new: Any, path: Path = ()) -> Fields:
+    """The fields whose value differs between two wire values, on either side."""
+    was = {name: (where, child) for name, where, child in children(old, path)}
+    now = {name: (where, child) for name, where, child in children(new, path)}
+    found: Fields = {}
+    for name in {**was, **now}:
+        if name not in was or name not in now:
+            where, child = was.get(name) or now[name]
+            found[name] = fields_of(child, where)
+        elif was[name][1] != now[name][1]:
+            where, child = now[name]
+            found[name] = changed(was[name][1], child, where)
+    return found
+
+
+def disputes(
+    owned: Fields, mine: Fields, live: Any, wanted: Any, path: Path = ()
+) -> Iterator[tuple[tuple[str, ...], Fields]]:
+    """Leaves in both sets whose live value is not the wanted one: (path of set elements, the leaf as a set)."""
+    have = {name: child for name, _, child in children(live, path)}
+    for name, where, want in children(wanted, path):
+        if name not in owned or name not in mine or name not in have:
+            continue
+        if owned[name] and mine[name]:
+            for trail, leaf in disputes(owned[name], mine[name], have[name], want, where):
+                yield (name, *trail), {name: leaf}
+        elif have[name] != want and str(have[name]) != str(want):
+            yield (name,), {name: {}}
+
+
+def merge(live: Any, wanted: Any, path: Path = ()) -> Any:
+    """The live value with all that `wanted` sets."""
+    if granular(wanted, path) and isinstance(live, dict):
+        names = {**live, **wanted}
+        return {n: merge(live.get(n), wanted[n], (*path, n)) if n in wanted else live[n] for n in names}
+    if path in SETS and isinstance(wanted, list) and isinstance(live, list):
+        return live + [member for member in wanted if member not in live]
+    if (keys := keyed(wanted, path)) and keyed(live, path):
+        return _merge_items(live, wanted, lambda item: element(item_key(item, keys) or {}), (*path, "[]"))
+    return wanted
+
+
+def _merge_items(live: Sequence[Any], wanted: Sequence[Any], name: Callable[[Any], str], path: Path) -> list[Any]:
+    """Live order, unless the wanted one contradicts it; what is new comes last."""
+    have, want = {name(item): item for item in live}, {name(item): item for item in wanted}
+    common = [n for n in have if n in want]
+    ordered = common == [n for n in want if n in have]
+    names = {**have, **want} if ordered else {**want, **have}
+    return [merge(have.get(n), want[n], path) if n in want else have[n] for n in names]
+
+
+def without(value: Any, fields: Fields, path: Path = ()) -> Any:
+    """The value less these fields; maps and lists that become empty by it vanish too (as None)."""
+    kept: dict[str, Any] = {}
+    for name, where, child in children(value, path):
+        sub = fields.get(name)
+        if sub is None:
+            kept[name] = child
+        elif sub and SELF not in sub and (left := without(child, sub, where)) is not None:
+            kept[name] = left
+    if isinstance(value, dict):
+        named = {name[2:]: child for name, child in kept.items()}
+        return named or None
+    return list(kept.values()) or None
+
+
+def dotted(trail: tuple[str, ...]) -> str:
+    """Set elements as Kubernetes prints a path: `.spec.containers[name="web"].image`."""
+    text = ""
+    for name in trail:
+        if name.startswith("f:"):
+            text += f".{name[2:]}"
+        elif name.startswith("k:"):
+            pairs = json.loads(name[2:]).items()
+            text += "[" + ",".join(f"{key}={json.dumps(value)}" for key, value in pairs) + "]"
+        else:
+            text += f"[{name[2:]}]"
+    return text
