@@ -92,6 +92,10 @@ def container_spec(
         env.setdefault("TERM", "xterm")
     mounted = volumes.mounts(container, ready)
     taken = {mount["destination"] for mount in mounted}
+    shown = [
+        {"destination": path, "type": "bind", "source": path, "options": ["bind", "ro", "nosuid", "nodev", "idmap"]}
+        for path in image.binds
+    ]
     own = [
         {
             "destination": destination,
@@ -106,7 +110,7 @@ def container_spec(
         args=arguments(container, image, env),
         env=[f"{name}={value}" for name, value in env.items()],
         cwd=container.working_dir or image.config.working_dir or "/",
-        mounts=[*own, *mounted],
+        mounts=[*shown, *own, *mounted],
         resources=linux_resources(container),
         oom_score_adj=oom_score(pod),
         **security(pod, container, image),

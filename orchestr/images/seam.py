@@ -46,6 +46,8 @@ class Image:
     size: int  # bytes of the compressed layers
     created: str  # RFC 3339
     raw_config: Mapping[str, Any] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()  # digests of the layer blobs, bottom first
+    binds: tuple[str, ...] = ()  # directories of the machine shown read-only at the same place: /usr of local/host
 
 
 class ContentStore(Protocol):

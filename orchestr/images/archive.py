@@ -1,0 +1,166 @@
+"""Reads images from files: docker-archive, oci-archive (tar, also compressed) and an OCI layout directory.
+
+Names inside an archive are never joined to a path of ours: members are looked up by exact name and copied as bytes into
+the blob store, which names them by their digest (CVE-2025-62725).
+"""
+
+import gzip
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable
+from typing import IO, Any, NamedTuple
+
+from orchestr.images import manifest
+from orchestr.images.blobs import JSON_LIMIT, Blobs, decode
+from orchestr.images.seam import ImageCorrupt, ImageError
+
+REF_NAME = "org.opencontainers.image.ref.name"
+FULL_NAME = "io.containerd.image.name"
+
+
+class Found(NamedTuple):
+    digest: str  # of the manifest, now in the blob store
+    names: tuple[str, ...]
+
+
+Opener = Callable[[str], IO[bytes]]
+
+
+def read(path: str, blobs: Blobs, arch: str) -> list[Found]:
+    """Stores the blobs of all images in the file or directory. Raises ImageError, ImageCorrupt."""
+    if os.path.isdir(path):
+        return _layout(lambda name: open(_below(path, name), "rb"), blobs, arch, path)
+    try:
+        with _open_tar(path) as tar:
+            return _archive(tar, blobs, arch, path)
+    except FileNotFoundError as error:
+        raise ImageError(f"cannot load {path}: no such file (give an archive or a layout directory)") from error
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+        raise ImageCorrupt(
+            f"cannot load {path}: not an image archive: {error} (docker save or skopeo copy make one)"
+        ) from error
+
+
+def _below(root: str, name: str) -> str:
+    path = os.path.join(root, name)
+    if ".." in name.split("/") or os.path.islink(path):
+        raise ImageCorrupt(f"cannot read {name!r} of {root}: it leads outside the layout")
+    return path
+
+
+def _open_tar(path: str) -> tarfile.TarFile:
+    with open(path, "rb") as file:
+        head = file.read(4)
+    if head == b"\x28\xb5\x2f\xfd":
+        import tempfile
+
+        import zstandard
+
+        plain = tempfile.TemporaryFile(dir=os.path.dirname(path) or ".")  # noqa: SIM115 - the archive reads from it
+        with open(path, "rb") as packed:
+            zstandard.ZstdDecompressor().copy_stream(packed, plain)
+        plain.seek(0)
+        return tarfile.open(fileobj=plain, mode="r:")
+    return tarfile.open(path, mode="r:*")
+
+
+def _archive(tar: tarfile.TarFile, blobs: Blobs, arch: str, path: str) -> list[Found]:
+    members = {member.name.removeprefix("./"): member for member in tar if member.isfile() or member.issym()}
+
+    def opener(name: str) -> IO[bytes]:
+        member = members.get(name)
+        if member is not None and member.issym():  # docker save links equal layers to each other
+            target = os.path.normpath(os.path.join(os.path.dirname(name), member.linkname))
+            member = members.get(target)
+        source = tar.extractfile(member) if member is not None and member.isfile() else None
+        if source is None:
+            raise ImageCorrupt(f"cannot load {path}: {name} is missing in it")
+        return source
+
+    if "index.json" in members and "oci-layout" in members:
+        return _layout(opener, blobs, arch, path)
+    if "manifest.json" in members:
+        return _docker(opener, blobs, path)
+    raise ImageCorrupt(f"cannot load {path}: neither index.json nor manifest.json is in it (it is no image archive)")
+
+
+def _small(opener: Opener, name: str) -> bytes:
+    try:
+        with opener(name) as file:
+            content = file.read(JSON_LIMIT + 1)
+    except FileNotFoundError as error:
+        raise ImageCorrupt(f"cannot read {name}: it is missing in the layout") from error
+    if len(content) > JSON_LIMIT:
+        raise ImageCorrupt(f"cannot read {name}: it is larger than {JSON_LIMIT} bytes")
+    return content
+
+
+def _layout(opener: Opener, blobs: Blobs, arch: str, what: str) -> list[Found]:
+    """OCI image layout (image-layout.md): index.json, blobs/sha256/."""
+    index = decode(_small(opener, "index.json"), f"index.json of {what}")
+    found = []
+    for descriptor in index.get("manifests", []):
+        annotations = descriptor.get("annotations") or {}
+        name = annotations.get(FULL_NAME) or annotations.get(REF_NAME)
+        digest = _manifest(opener, blobs, descriptor, arch, what)
+        found.append(Found(digest, (str(name),) if name else ()))
+    if not found:
+        raise ImageCorrupt(f"cannot load {what}: its index names no image")
+    return found
+
+
+def _manifest(opener: Opener, blobs: Blobs, descriptor: dict[str, Any], arch: str, what: str) -> str:
+    digest = str(descriptor.get("digest", ""))
+    blobs.path(digest)
+    with opener(_blob(digest)) as file:
+        blobs.add(file, digest)
+    document = blobs.json(digest)
+    if manifest.is_index(document):
+        return _manifest(opener, blobs, manifest.choose(document, arch, what), arch, what)
+    for part in (document.get("config"), *(document.get("layers") or [])):
+        name = str(part.get("digest", "")) if isinstance(part, dict) else ""
+        if not blobs.has(name):
+            with opener(_blob(name)) as file:
+                blobs.add(file, name)
+    return digest
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+def _docker(opener: Opener, blobs: Blobs, what: str) -> list[Found]:
+    """docker save: manifest.json is a list of {Config, RepoTags, Layers}."""
+    try:
+        entries = json.loads(_small(opener, "manifest.json"))
+        found = [_docker_image(opener, blobs, entry, what) for entry in entries]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ImageCorrupt(f"cannot load {what}: its manifest.json is not what docker save writes: {error}") from error
+    if not found:
+        raise ImageCorrupt(f"cannot load {what}: it holds no image")
+    return found
+
+
+def _docker_image(opener: Opener, blobs: Blobs, entry: dict[str, Any], what: str) -> Found:
+    config = decode(_small(opener, entry["Config"]), f"{entry['Config']} of {what}")
+    layers = []
+    for name in entry["Layers"]:
+        with opener(name) as file:
+            digest, size = blobs.add(file)
+        layers.append({"mediaType": manifest.LAYER, "digest": digest, "size": size})
+    return Found(store_image(blobs, config, layers), tuple(entry.get("RepoTags") or ()))
+
+
+def store_image(blobs: Blobs, config: dict[str, Any], layers: list[dict[str, Any]]) -> str:
+    """Writes configuration and manifest of layers that are in the store; the manifest's digest."""
+    raw = manifest.encode(config)
+    config_digest, size = blobs.add(io.BytesIO(raw))
+    document = {
+        "schemaVersion": 2,
+        "mediaType": manifest.MANIFEST,
+        "config": {"mediaType": manifest.CONFIG, "digest": config_digest, "size": size},
+        "layers": layers,
+    }
+    return blobs.add(io.BytesIO(manifest.encode(document)))[0]

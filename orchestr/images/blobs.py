@@ -1,0 +1,82 @@
+"""Content by digest: <root>/blobs/sha256/<hex>, as in an OCI image layout. A blob is there whole or not at all."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+from orchestr.images.reference import DIGEST
+from orchestr.images.seam import ImageCorrupt
+
+CHUNK = 1 << 20
+JSON_LIMIT = 4 << 20  # bytes of a manifest or configuration; image-spec asks registries for 4 MiB
+
+
+class Blobs:
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._folder = os.path.join(root, "blobs", "sha256")
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+
+    def path(self, digest: str) -> str:
+        if not DIGEST.fullmatch(digest):
+            raise ImageCorrupt(f"cannot use digest {digest[:100]!r}: only sha256 is supported")
+        return os.path.join(self._folder, digest.removeprefix("sha256:"))
+
+    def has(self, digest: str) -> bool:
+        return os.path.exists(self.path(digest))
+
+    def add(self, source: IO[bytes], expected: str = "") -> tuple[str, int]:
+        """Stores what `source` gives: (digest, size). ImageCorrupt when it is not what was expected."""
+        digest, size = hashlib.sha256(), 0
+        with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".new-", delete=False) as file:
+            try:
+                while chunk := source.read(CHUNK):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    file.write(chunk)
+                name = f"sha256:{digest.hexdigest()}"
+                if expected and name != expected:
+                    raise ImageCorrupt(f"cannot store blob {expected}: its content is {name} (get the image again)")
+                file.flush()
+                os.fsync(file.fileno())
+                os.rename(file.name, self.path(name))
+            except BaseException:
+                os.unlink(file.name)
+                raise
+        return name, size
+
+    def json(self, digest: str) -> dict[str, Any]:
+        """A small JSON blob, its digest verified. Raises ImageCorrupt."""
+        try:
+            with open(self.path(digest), "rb") as file:
+                content = file.read(JSON_LIMIT + 1)
+        except FileNotFoundError as error:
+            raise ImageCorrupt(f"cannot read blob {digest}: it is not in the store (load the image again)") from error
+        if len(content) > JSON_LIMIT or f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
+            raise ImageCorrupt(f"cannot use blob {digest}: its content changed or is too large (load the image again)")
+        return decode(content, digest)
+
+    def all(self) -> Iterator[str]:
+        for name in os.listdir(self._folder):
+            if not name.startswith("."):
+                yield f"sha256:{name}"
+
+    def discard(self, digest: str) -> None:
+        try:
+            os.unlink(self.path(digest))
+        except FileNotFoundError:
+            return
+
+
+def decode(content: bytes, what: str) -> dict[str, Any]:
+    """A JSON object. Raises ImageCorrupt."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ImageCorrupt(f"cannot read {what}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ImageCorrupt(f"cannot read {what}: not a JSON object")
+    return value

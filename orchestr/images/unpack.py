@@ -1,0 +1,307 @@
+"""Unpacks one layer: a program of its own, run with few rights in a root of its own.
+
+    python -I -m orchestr.images.unpack   (stdin: the verified blob; working directory: the empty target; fd 3: results)
+
+Before it reads a byte of the archive it makes the target its root directory in a mount namespace of its own, leaves the
+network, and drops every capability that writing files as any owner does not need; so neither `..`, nor absolute or
+symbolic links, nor a race can reach anything else (CVE-2021-41089, CVE-2025-47290). tarfile only parses headers here;
+its extraction filters are not used (CVE-2025-4517 and those after it). Every file is made with O_EXCL|O_NOFOLLOW.
+
+Layer rules: image-spec layer.md (whiteouts `.wh.NAME`, opaque `.wh..wh..opq`); on disk they take overlayfs' form: a
+character device 0:0, and the xattr trusted.overlay.opaque. Device nodes are refused.
+"""
+
+import ctypes
+import json
+import os
+import stat
+import sys
+import tarfile
+import zlib
+from typing import IO, Any
+
+LIMIT_ENTRIES = 2_000_000
+LIMIT_BYTES = 64 << 30
+LIMIT_RATIO = 500  # unpacked to packed, once more than RATIO_FROM bytes came out
+RATIO_FROM = 1 << 30
+XATTRS = ("user.", "security.capability")
+KEEP = {0: "CHOWN", 1: "DAC_OVERRIDE", 3: "FOWNER", 4: "FSETID", 21: "SYS_ADMIN", 27: "MKNOD", 31: "SETFCAP"}
+CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWIPC = 0x20000, 0x40000000, 0x08000000
+MS_REC, MS_PRIVATE, MS_BIND = 0x4000, 0x40000, 0x1000
+PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
+
+
+class Hostile(Exception):
+    """The archive asks for something that a layer may not have."""
+
+
+def confine() -> None:
+    """Root directory, namespaces, capabilities. SYS_ADMIN stays for trusted.* xattrs; without mounts to reach it is
+    harmless: the root is the layer, in a mount namespace that holds nothing else."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def check(result: int, what: str) -> None:
+        if result:
+            code = ctypes.get_errno()
+            raise OSError(code, f"{what}: {os.strerror(code)}")
+
+    check(libc.unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC), "unshare")
+    check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mount private")
+    here = os.getcwd().encode()
+    check(libc.mount(here, here, None, MS_BIND, None), "mount layer")
+    os.chdir(here)
+    check(libc.syscall(ctypes.c_long(pivot_root_number()), b".", b"."), "pivot_root")
+    check(libc.umount2(b".", 2), "umount old root")  # MNT_DETACH
+    os.chdir("/")
+    for capability in range(64):
+        if capability not in KEEP and libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
+            break  # past the last capability of this kernel
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    bits = sum(1 << number for number in KEEP)
+    check(libc.capset(header, (ctypes.c_uint32 * 6)(bits, bits, 0, 0, 0, 0)), "capset")
+    check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+
+
+def pivot_root_number() -> int:
+    return 155 if os.uname().machine == "x86_64" else 41
+
+
+class Counted:
+    """The unpacked stream, with its digest and limits."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        import hashlib
+
+        self._raw, self._packed, self.size, self.digest = raw, 0, 0, hashlib.sha256()
+        head = raw.read(6)
+        self._pending, self._out, self._eof = head, b"", False
+        self._decode = decompressor(head)
+
+    def read(self, size: int = 1 << 20) -> bytes:
+        """Up to size bytes, fewer only at the end."""
+        parts: list[bytes] = []
+        wanted = size
+        while wanted and (data := self._some(wanted)):
+            parts.append(data)
+            wanted -= len(data)
+        return b"".join(parts)
+
+    def _some(self, size: int) -> bytes:
+        data, self._out = self._out, b""
+        while not data and not self._eof:
+            packed = self._pending or self._raw.read(1 << 20)
+            self._pending = b""
+            self._packed += len(packed)
+            self._eof = not packed
+            data = self._decode(packed)
+        piece, self._out = data[:size], data[size:]
+        self.size += len(piece)
+        self.digest.update(piece)
+        if self.size > LIMIT_BYTES or (self.size > RATIO_FROM and self.size > LIMIT_RATIO * self._packed):
+            raise Hostile(f"it unpacks to more than {self.size} bytes from {self._packed}")
+        return piece
+
+
+def decompressor(head: bytes) -> Any:
+    """A function from packed pieces to unpacked ones, by the magic number: gzip, zstd or none."""
+    if head[:2] == b"\x1f\x8b":
+        return Gzip().feed
+    if head[:4] == b"\x28\xb5\x2f\xfd":
+        import zstandard
+
+        return zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj(read_across_frames=True).decompress
+    return bytes
+
+
+class Gzip:
+    """gzip with several members, as pigz and estargz write them."""
+
+    def __init__(self) -> None:
+        self._z = zlib.decompressobj(31)
+
+    def feed(self, data: bytes) -> bytes:
+        out = [self._z.decompress(data)]
+        while self._z.eof and self._z.unused_data:
+            rest, self._z = self._z.unused_data, zlib.decompressobj(31)
+            out.append(self._z.decompress(rest))
+        return b"".join(out)
+
+
+class Layer:
+    """Writes members below the working directory, which is the root."""
+
+    def __init__(self) -> None:
+        self.entries = 0
+
+    def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        self.entries += 1
+        if self.entries > LIMIT_ENTRIES:
+            raise Hostile(f"it has more than {LIMIT_ENTRIES} entries")
+        parts = [part for part in member.name.split("/") if part not in ("", ".")]
+        if ".." in parts or "\0" in member.name:
+            raise Hostile(f"entry {member.name!r} leaves the layer")
+        if not parts:
+            return self._owner(".", member)  # the root directory itself
+        parent = self._folder(parts[:-1])
+        try:
+            self._place(archive, member, parent, parts[-1], "/".join(parts))
+        finally:
+            os.close(parent)
+        return None
+
+    def _folder(self, parts: list[str]) -> int:
+        """A descriptor of the directory, made where it is missing. A link on the way is replaced by a directory."""
+        here = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+        for part in parts:
+            try:
+                step = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+            except FileNotFoundError:
+                os.mkdir(part, 0o755, dir_fd=here)
+                step = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+            except OSError:
+                os.close(here)
+                raise Hostile(f"entry below {part!r}, which is a link or a file") from None
+            os.close(here)
+            here = step
+        return here
+
+    def _place(self, archive: tarfile.TarFile, member: tarfile.TarInfo, parent: int, name: str, path: str) -> None:
+        if name == ".wh..wh..opq":
+            os.setxattr(parent, "trusted.overlay.opaque", b"y")
+            return
+        if name.startswith(".wh."):
+            hidden = name.removeprefix(".wh.")
+            if hidden in ("", ".", ".."):
+                raise Hostile(f"whiteout {path!r} names nothing")
+            self._clear(parent, hidden)
+            os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent)
+            return
+        if not member.isdir() or not self._is_folder(parent, name):
+            self._clear(parent, name)
+        if member.isdir():
+            self._mkdir(parent, name, member)
+        elif member.issym():
+            os.symlink(member.linkname, name, dir_fd=parent)
+            os.chown(name, member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
+        elif member.islnk():
+            self._link(member, parent, name)
+        elif member.isfile():
+            self._file(archive, member, parent, name)
+        elif member.isfifo():
+            os.mkfifo(name, 0o600, dir_fd=parent)
+            self._finish(parent, name, member)
+        else:
+            raise Hostile(f"entry {path!r} is a device node")
+
+    def _clear(self, parent: int, name: str) -> None:
+        """What an earlier entry of this layer put there; layers may name a path twice, the last one counts."""
+        try:
+            os.unlink(name, dir_fd=parent)
+        except FileNotFoundError:
+            return
+        except IsADirectoryError:
+            import shutil
+
+            shutil.rmtree(name, dir_fd=parent)
+
+    def _is_folder(self, parent: int, name: str) -> bool:
+        try:
+            return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            return False
+
+    def _mkdir(self, parent: int, name: str, member: tarfile.TarInfo) -> None:
+        if not self._is_folder(parent, name):
+            os.mkdir(name, 0o700, dir_fd=parent)
+        self._finish(parent, name, member)
+
+    def _link(self, member: tarfile.TarInfo, parent: int, name: str) -> None:
+        parts = [part for part in member.linkname.split("/") if part not in ("", ".")]
+        if ".." in parts or not parts:
+            raise Hostile(f"hard link {member.name!r} points outside the layer")
+        folder = self._folder(parts[:-1])
+        try:
+            os.link(parts[-1], name, src_dir_fd=folder, dst_dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            raise Hostile(
+                f"hard link {member.name!r} points to {member.linkname!r}, which is not in the layer"
+            ) from None
+        finally:
+            os.close(folder)
+
+    def _file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, parent: int, name: str) -> None:
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
+        with open(descriptor, "wb") as file:
+            source = archive.extractfile(member)
+            assert source is not None
+            while chunk := source.read(1 << 20):
+                file.write(chunk)
+            file.flush()
+            self._attributes(descriptor, member)
+            os.fchown(descriptor, member.uid, member.gid)
+            os.fchmod(descriptor, member.mode & 0o7777)
+            for key, value in capabilities(member):
+                os.setxattr(descriptor, key, value)  # after chown, which drops it
+            os.utime(descriptor, (member.mtime, member.mtime))
+
+    def _finish(self, parent: int, name: str, member: tarfile.TarInfo) -> None:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=parent)
+        try:
+            self._attributes(descriptor, member)
+            os.fchown(descriptor, member.uid, member.gid)
+            os.fchmod(descriptor, member.mode & 0o7777)
+            os.utime(descriptor, (member.mtime, member.mtime))
+        finally:
+            os.close(descriptor)
+
+    def _owner(self, path: str, member: tarfile.TarInfo) -> None:
+        os.chown(path, member.uid, member.gid)
+        os.chmod(path, member.mode & 0o7777)
+
+    def _attributes(self, descriptor: int, member: tarfile.TarInfo) -> None:
+        for key, value in member.pax_headers.items():
+            name = key.removeprefix("SCHILY.xattr.")
+            if name != key and name.startswith("user."):
+                os.setxattr(descriptor, name, value.encode("utf-8", "surrogateescape"))
+
+
+def capabilities(member: tarfile.TarInfo) -> list[tuple[str, bytes]]:
+    value = member.pax_headers.get("SCHILY.xattr.security.capability")
+    return [("security.capability", value.encode("utf-8", "surrogateescape"))] if value else []
+
+
+def run(raw: IO[bytes]) -> dict[str, Any]:
+    """Unpacks into the working directory; {"diff_id", "size", "entries"} or {"error"}."""
+    stream, layer = Counted(raw), Layer()
+    try:
+        with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as archive:  # type: ignore[call-overload]
+            for member in archive:
+                layer.add(archive, member)
+                archive.members = []  # a stream's members are of no use again, and there may be millions
+        while stream.read():
+            pass  # the padding counts for the digest
+    except (Hostile, tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError) as error:
+        return {"error": str(error) or type(error).__name__}
+    except OSError as error:
+        return {"error": f"{error.strerror or error}" + (f" at {error.filename}" if error.filename else "")}
+    return {"diff_id": f"sha256:{stream.digest.hexdigest()}", "size": stream.size, "entries": layer.entries}
+
+
+def main() -> int:
+    import encodings.idna
+    import hashlib
+    import shutil
+
+    import zstandard
+
+    del encodings, hashlib, shutil, zstandard  # imported before the root directory changes (CVE-2019-14271)
+    confine()
+    os.umask(0)
+    answer = run(sys.stdin.buffer)
+    with open(3, "w", encoding="utf-8") as results:
+        json.dump(answer, results)
+    return 1 if "error" in answer else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
