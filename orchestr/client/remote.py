@@ -1,4 +1,4 @@
-"""RemoteCluster: the Cluster seam over HTTP, to our own daemon or to any Kubernetes API server that asks no password."""
+"""RemoteCluster: the Cluster seam over HTTP, to our daemon or to any Kubernetes API server without a password."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -60,14 +60,17 @@ class Client:
         *,
         manager: str = "orch",
         dry_run: bool = False,
-        prune: str | None = None,
+        prune: Mapping[str, str] | None = None,
         force: bool = False,
     ) -> list[Object]:
         """Applies all or none: [{"action": "created", "object": {...}}, ...] in the items' order, pruned ones last.
 
+        `prune`: labels of what `manager` applied before and is to vanish when it is not among the items; {} is all.
+
         An ApiError's causes name the item: "items[2].spec.replicas".
         """
-        query = {"manager": manager, "dryRun": "All" if dry_run else None, "prune": prune, "force": force or None}
+        labels = None if prune is None else ",".join(f"{key}={value}" for key, value in prune.items()) or "true"
+        query = {"manager": manager, "dryRun": "All" if dry_run else None, "prune": labels, "force": force or None}
         answer = self._json(
             "POST", "/orchestr.dev/v1/apply", query, {"kind": "List", "apiVersion": "v1", "items": list(items)}
         )

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orchestr.api.errors import BadRequest
-from orchestr.server.answer import dump, json_bytes
+from orchestr.server.answer import json_bytes
 from orchestr.server.body import json_object
 from orchestr.server.query import dry_run, flag
 from orchestr.store.local import LocalCluster
@@ -21,8 +21,19 @@ async def apply(cluster: LocalCluster, request: Request) -> Response:
     items = (await json_object(request, LIMIT)).get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise BadRequest('cannot apply: no list of objects (send {"kind": "List", "items": [{...}]})')
+    prune = _labels(query["prune"]) if "prune" in query else None
     results = await cluster.apply_all(
-        items, manager=manager, dry_run=dry_run(query), prune=query.get("prune"), force=flag(query, "force")
+        items, manager=manager, dry_run=dry_run(query), prune=prune, force=flag(query, "force")
     )
-    parts = [b'{"action":%b,"object":%b}' % (dump(action), obj.canonical()) for action, obj in results]
+    parts = [b'{"action":"%b","object":%b}' % (done.action.encode(), done.row.data) for done in results]
     return json_bytes(b'{"kind":"ApplyResult","apiVersion":"orchestr.dev/v1","items":[%b]}' % b",".join(parts))
+
+
+def _labels(text: str) -> dict[str, str]:
+    """What may be pruned: "true" is all that the manager applied before, "a=b,c=d" what has these labels."""
+    if text == "true":
+        return {}
+    labels = dict(term.partition("=")[::2] for term in text.split(","))
+    if not all(labels) or not all("=" in term for term in text.split(",")):
+        raise BadRequest(f"cannot apply: prune={text[:64]!r} is neither true nor labels (write prune=app=web)")
+    return labels

@@ -7,8 +7,9 @@ from starlette.requests import Request
 
 from orchestr.api.base import Key, KubeObject
 from orchestr.server.node import Node
+from orchestr.store import refusals
 from orchestr.store.local import LocalCluster
-from orchestr.store.store import Store
+from orchestr.store.table import Row
 
 
 class Call(NamedTuple):
@@ -21,9 +22,23 @@ class Call(NamedTuple):
     name: str
 
     @property
-    def store(self) -> Store:
-        return self.cluster.store
-
-    @property
     def key(self) -> Key:
         return Key(self.namespace or "", self.name)
+
+    @property
+    def manager(self) -> str | None:
+        """Who writes, for managedFields: the query, else the program's name, as Kubernetes takes it."""
+        agent = self.request.headers.get("user-agent", "")
+        return self.query.get("fieldManager") or agent.partition("/")[0][:128] or None
+
+    def row(self) -> Row:
+        """The object of the path. NotFound."""
+        found = self.cluster.row(self.kind, self.key)
+        if found is None:
+            raise refusals.not_found(self.kind, self.name)
+        return found
+
+    def stored(self, obj: KubeObject) -> bytes:
+        """The JSON of what a write returned: the store's own bytes, unless it was a dry run."""
+        found = self.cluster.row(self.kind, obj.key)
+        return found.data if found is not None and found.object is obj else obj.canonical()

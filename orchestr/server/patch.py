@@ -1,7 +1,5 @@
 """PATCH: JSON merge patch, and server-side apply. Other kinds of patch are refused with 415."""
 
-from typing import Any
-
 from starlette.responses import Response
 
 from orchestr.api.errors import BadRequest, UnsupportedMedia
@@ -9,8 +7,7 @@ from orchestr.server.answer import json_bytes
 from orchestr.server.body import json_object
 from orchestr.server.call import Call
 from orchestr.server.query import dry_run, flag
-from orchestr.server.write import addressed
-from orchestr.store.table import kind_name
+from orchestr.server.write import addressed, check_validation
 
 MERGE = "application/merge-patch+json"
 APPLY = ("application/apply-patch+yaml", "application/apply-patch+json")
@@ -36,18 +33,18 @@ async def patch(call: Call) -> Response:
 
 
 async def _merge(call: Call) -> Response:
+    check_validation(call)
     change = await json_object(call.request)
-    stored = await call.cluster.patch(call.kind, call.key, change, dry_run=dry_run(call.query))
-    return json_bytes(stored.canonical())
+    stored = await call.cluster.patch(call.kind, call.key, change, manager=call.manager, dry_run=dry_run(call.query))
+    return json_bytes(call.stored(stored))
 
 
 async def _apply(call: Call) -> Response:
+    check_validation(call)
     manager = call.query.get("fieldManager")
     if not manager:
         raise BadRequest("cannot apply: no field manager (give fieldManager=NAME)")
-    obj: dict[str, Any] = addressed(call, await json_object(call.request))
-    existed = call.store.table.get(kind_name(call.kind), call.key) is not None
-    stored = await call.cluster.apply(
-        obj, manager=manager, force=flag(call.query, "force"), dry_run=dry_run(call.query)
-    )
-    return json_bytes(stored.canonical(), 200 if existed else 201)
+    obj = addressed(call, await json_object(call.request))
+    force = flag(call.query, "force")
+    done = await call.cluster.apply_one(obj, manager=manager, force=force, dry_run=dry_run(call.query))
+    return json_bytes(done.row.data, 201 if done.action == "created" else 200)

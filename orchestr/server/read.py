@@ -1,4 +1,4 @@
-"""GET of an object and of a collection: the store's own bytes, never decoded, never encoded again."""
+"""GET of a collection: the store's own bytes, never decoded, never encoded again."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -7,31 +7,18 @@ from typing import NamedTuple
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from orchestr.api.base import Key, KubeObject
+from orchestr.api.base import KubeObject
 from orchestr.api.errors import ApiError, BadRequest, Expired
 from orchestr.server.answer import json_bytes
 from orchestr.server.query import number
 from orchestr.server.selectors import Selector, selector
-from orchestr.store import refusals
-from orchestr.store.store import Store
-from orchestr.store.table import Row, kind_name
+from orchestr.store.local import LocalCluster
 
 
 class NotYet(ApiError):
     """A resourceVersion from the future: from another database, or a mistake."""
 
     code, reason = 504, "Timeout"
-
-
-def row(store: Store, kind: type[KubeObject], key: Key) -> Row:
-    found = store.table.get(kind_name(kind), key)
-    if found is None:
-        raise refusals.not_found(kind, key.name)
-    return found
-
-
-def get(store: Store, kind: type[KubeObject], key: Key) -> Response:
-    return json_bytes(row(store, kind, key).data)
 
 
 def selection(query: QueryParams) -> Selector:
@@ -57,13 +44,13 @@ def _page(token: str) -> Page:
         raise BadRequest("cannot list: the continue token is not one of ours (list anew without it)") from None
 
 
-def collection(store: Store, kind: type[KubeObject], namespace: str | None, query: QueryParams) -> Response:
+def collection(cluster: LocalCluster, kind: type[KubeObject], namespace: str | None, query: QueryParams) -> Response:
     chosen, limit = selection(query), number(query, "limit")
-    _check_version(store, query)
-    rows = store.table.rows(kind_name(kind), namespace)
+    rows, revision = cluster.rows(kind, namespace=namespace)
+    _check_version(revision, query)
     if chosen.labels or chosen.fields:
         rows = [row for row in rows if chosen.holds(row.object)]
-    metadata: dict[str, object] = {"resourceVersion": str(store.revision)}
+    metadata: dict[str, object] = {"resourceVersion": str(revision)}
     if token := query.get("continue"):
         page = _page(token)
         metadata["resourceVersion"] = str(page.revision)
@@ -78,13 +65,13 @@ def collection(store: Store, kind: type[KubeObject], namespace: str | None, quer
     return json_bytes(b'%b,"items":[%b]}' % (start, b",".join([row.data for row in rows])))
 
 
-def _check_version(store: Store, query: QueryParams) -> None:
+def _check_version(revision: int, query: QueryParams) -> None:
     wanted, match = number(query, "resourceVersion") or 0, query.get("resourceVersionMatch", "")
     if match not in ("", "NotOlderThan", "Exact"):
         raise BadRequest(f"cannot list: resourceVersionMatch {match[:64]!r} (use NotOlderThan or Exact)")
-    if wanted > store.revision:
-        raise NotYet(f"Too large resource version: {wanted}, current: {store.revision}")
-    if match == "Exact" and wanted != store.revision:
+    if wanted > revision:
+        raise NotYet(f"Too large resource version: {wanted}, current: {revision}")
+    if match == "Exact" and wanted != revision:
         raise Expired("The provided resource version is no longer available (list without resourceVersionMatch=Exact)")
 
 

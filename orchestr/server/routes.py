@@ -9,7 +9,7 @@ from starlette.responses import Response
 from orchestr.api.errors import ApiError, BadRequest
 from orchestr.api.scheme import by_plural
 from orchestr.server import apply, discovery, images, logs, metrics, patch, read, scale, status, system, watch, write
-from orchestr.server.answer import json_data
+from orchestr.server.answer import json_bytes, json_data
 from orchestr.server.call import Call
 from orchestr.server.node import Node
 from orchestr.server.paths import Target, target, unknown
@@ -30,13 +30,13 @@ class NotAcceptable(ApiError):
 
 
 async def _get(call: Call) -> Response:
-    return read.get(call.store, call.kind, call.key)
+    return json_bytes(call.row().data)
 
 
 async def _list(call: Call) -> Response:
     if flag(call.query, "watch"):
-        return watch.watch(call.store, call.kind, call.namespace, call.query)
-    return read.collection(call.store, call.kind, call.namespace, call.query)
+        return watch.watch(call.cluster, call.kind, call.namespace, call.query)
+    return read.collection(call.cluster, call.kind, call.namespace, call.query)
 
 
 async def _log(call: Call) -> Response:

@@ -11,7 +11,6 @@ from orchestr.server.body import json_object
 from orchestr.server.call import Call
 from orchestr.server.patch import MERGE, media_type, unsupported
 from orchestr.server.query import dry_run
-from orchestr.server.read import row
 
 COPIED = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
@@ -38,7 +37,7 @@ def _selector(selector: dict[str, Any]) -> str:
 
 
 async def get(call: Call) -> Response:
-    return json_data(scale(row(call.store, call.kind, call.key).object))
+    return json_data(scale(call.row().object))
 
 
 async def update(call: Call) -> Response:
@@ -62,4 +61,6 @@ async def _write(call: Call, wanted: dict[str, Any]) -> Response:
     change: dict[str, Any] = {"spec": {"replicas": replicas}}
     if revision := metadata.get("resourceVersion"):
         change["metadata"] = {"resourceVersion": revision}
-    return json_data(scale(await call.cluster.patch(call.kind, call.key, change, dry_run=dry_run(call.query))))
+    return json_data(
+        scale(await call.cluster.patch(call.kind, call.key, change, manager=call.manager, dry_run=dry_run(call.query)))
+    )

@@ -16,8 +16,8 @@ from orchestr.server.answer import JSON, Emit, Stream, dump
 from orchestr.server.query import flag, number
 from orchestr.server.read import selection
 from orchestr.server.selectors import Selector
-from orchestr.store.store import Store
-from orchestr.store.table import Change, kind_name
+from orchestr.store.local import LocalCluster
+from orchestr.store.table import Change
 from orchestr.store.watch import Watcher
 
 LONGEST = 3600.0  # seconds of a watch whose client named no end
@@ -25,7 +25,7 @@ BOOKMARK_EVERY = 60.0  # seconds
 PIECE = 64 * 1024  # bytes sent in one go of what exists already
 
 
-def watch(store: Store, kind: type[KubeObject], namespace: str | None, query: QueryParams) -> Stream:
+def watch(cluster: LocalCluster, kind: type[KubeObject], namespace: str | None, query: QueryParams) -> Stream:
     """Expired and BadRequest are raised before the stream begins; later ones become ERROR events."""
     chosen = selection(query)
     bookmarks = flag(query, "allowWatchBookmarks")
@@ -33,11 +33,11 @@ def watch(store: Store, kind: type[KubeObject], namespace: str | None, query: Qu
     initial = flag(query, "sendInitialEvents", default=not since)
     if "sendInitialEvents" in query and query.get("resourceVersionMatch") != "NotOlderThan":
         raise BadRequest("cannot watch: sendInitialEvents needs resourceVersionMatch=NotOlderThan (add it)")
-    if since and since > store.revision:
-        raise Expired(f"Too large resource version: {since}, current: {store.revision} (list anew)")
-    start = store.revision if initial or not since else since
-    existing = _existing(store, kind, namespace, chosen) if initial else iter(())
-    changes = store.watch(kind_name(kind), namespace, start)
+    if since and since > cluster.revision:
+        raise Expired(f"Too large resource version: {since}, current: {cluster.revision} (list anew)")
+    start = cluster.revision if initial or not since else since
+    existing = _existing(cluster, kind, namespace, chosen) if initial else iter(())
+    changes = cluster.changes(kind, namespace=namespace, since=start)
     timeout = number(query, "timeoutSeconds")
 
     async def run(emit: Emit) -> None:
@@ -46,14 +46,16 @@ def watch(store: Store, kind: type[KubeObject], namespace: str | None, query: Qu
         if bookmarks and "sendInitialEvents" in query and initial:
             await emit(_bookmark(kind, start, {"k8s.io/initial-events-end": "true"}))
         with trio.move_on_after(timeout or LONGEST):
-            await _follow(store, kind, changes, chosen, emit, bookmarks=bookmarks)
+            await _follow(cluster, kind, changes, chosen, emit, bookmarks=bookmarks)
 
     return Stream(run, JSON)
 
 
-def _existing(store: Store, kind: type[KubeObject], namespace: str | None, chosen: Selector) -> Iterator[bytes]:
+def _existing(
+    cluster: LocalCluster, kind: type[KubeObject], namespace: str | None, chosen: Selector
+) -> Iterator[bytes]:
     """What exists at this instant, as ADDED events."""
-    rows = [row for row in store.table.rows(kind_name(kind), namespace) if chosen.holds(row.object)]
+    rows = [row for row in cluster.rows(kind, namespace=namespace).rows if chosen.holds(row.object)]
 
     def pieces() -> Iterator[bytes]:
         piece = bytearray()
@@ -69,13 +71,13 @@ def _existing(store: Store, kind: type[KubeObject], namespace: str | None, chose
 
 
 async def _follow(
-    store: Store, kind: type[KubeObject], changes: Watcher, chosen: Selector, emit: Emit, *, bookmarks: bool
+    cluster: LocalCluster, kind: type[KubeObject], changes: Watcher, chosen: Selector, emit: Emit, *, bookmarks: bool
 ) -> None:
     try:
         while True:
             # A bookmark must not promise a change that the watcher has not given yet: it names the last one given, or,
             # when none was, the revision at which the wait began (what was pending then would have been given).
-            reached = store.revision
+            reached = cluster.revision
             with trio.move_on_after(BOOKMARK_EVERY if bookmarks else float("inf")):
                 async for change in changes:
                     reached = change.revision

@@ -1,36 +1,38 @@
 """POST, PUT and DELETE of objects and collections."""
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypedDict
 
+import trio
 from starlette.responses import Response
 
-from orchestr.api.base import KubeObject
-from orchestr.api.errors import BadRequest
+from orchestr.api.base import Key, KubeObject
+from orchestr.api.errors import BadRequest, NotFound
 from orchestr.api.scheme import decode, gvk
 from orchestr.engine.cluster import Propagation
 from orchestr.server.answer import json_bytes, success
 from orchestr.server.body import body, json_object, parse
 from orchestr.server.call import Call
 from orchestr.server.query import dry_run, number
-from orchestr.server.read import row, selection
+from orchestr.server.read import selection
 from orchestr.store import refusals
-from orchestr.store.table import kind_name
 
 
 async def create(call: Call) -> Response:
     obj = wanted(call, await json_object(call.request))
-    stored = await call.cluster.create(obj, dry_run=dry_run(call.query))
-    return json_bytes(stored.canonical(), 201)
+    made = await call.cluster.create(obj, manager=call.manager, dry_run=dry_run(call.query))
+    return json_bytes(call.stored(made), 201)
 
 
 async def update(call: Call) -> Response:
     obj = wanted(call, await json_object(call.request))
-    stored = await call.cluster.update(obj, dry_run=dry_run(call.query))
-    return json_bytes(stored.canonical())
+    stored = await call.cluster.update(obj, manager=call.manager, dry_run=dry_run(call.query))
+    return json_bytes(call.stored(stored))
 
 
 def wanted(call: Call, data: dict[str, Any]) -> KubeObject:
     """The object in a body: of the path's kind, in its namespace, with its name. Invalid tells every wrong field."""
+    check_validation(call)
     return decode(addressed(call, data))
 
 
@@ -54,32 +56,56 @@ def addressed(call: Call, data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
+def check_validation(call: Call) -> None:
+    """Nothing is dropped in silence: unknown fields are errors, whatever the client would put up with."""
+    if (level := call.query.get("fieldValidation") or "Strict") != "Strict":
+        raise BadRequest(f"cannot read the body with fieldValidation={level[:32]!r}: not supported (use Strict)")
+
+
 async def delete(call: Call) -> Response:
-    options = await _options(call)
-    found = row(call.store, call.kind, call.key).object
-    _check_preconditions(found, options)
-    await call.cluster.delete(
-        found, propagation=_propagation(options), grace=_grace(options), dry_run=_dry_run(options)
-    )
-    return _left(call, found)
+    """The object while it is ending, a `Status` when it is gone."""
+    options = _deletion(await _options(call))
+    last, gone = await call.cluster.remove(call.kind, call.key, **options)
+    if not gone:
+        return json_bytes(call.stored(last))
+    return success({**refusals.details(call.kind, call.name), "uid": last.metadata.uid})
 
 
 async def delete_collection(call: Call) -> Response:
-    options, chosen = await _options(call), selection(call.query)
-    found = [each for each in call.store.table.rows(kind_name(call.kind), call.namespace) if chosen.holds(each.object)]
-    for each in found:
-        await call.cluster.delete(
-            each.object, propagation=_propagation(options), grace=_grace(options), dry_run=_dry_run(options)
-        )
+    options, chosen = _deletion(await _options(call)), selection(call.query)
+    rows = [row for row in call.cluster.rows(call.kind, namespace=call.namespace).rows if chosen.holds(row.object)]
+    async with trio.open_nursery() as nursery:  # together, so that they share commits of the store
+        for row in rows:
+            nursery.start_soon(_delete_one, call, row.object.key, options)
     return success({"group": call.kind.GROUP, "kind": call.kind.PLURAL})
 
 
-def _left(call: Call, gone: KubeObject) -> Response:
-    """The object while it is ending, a `Status` once it is gone."""
-    now = call.store.table.get(kind_name(call.kind), call.key)
-    if now is not None and now.object.metadata.uid == gone.metadata.uid:
-        return json_bytes(now.data)
-    return success({**refusals.details(call.kind, call.name), "uid": gone.metadata.uid})
+async def _delete_one(call: Call, key: Key, options: "Deletion") -> None:
+    with suppress(NotFound):  # somebody else was faster
+        await call.cluster.remove(call.kind, key, **options)
+
+
+class Deletion(TypedDict):
+    """What LocalCluster.remove takes."""
+
+    propagation: Propagation
+    grace: int | None
+    uid: str | None
+    revision: str | None
+    dry_run: bool
+
+
+def _deletion(options: dict[str, Any]) -> Deletion:
+    conditions = options.get("preconditions") or {}
+    if not isinstance(conditions, dict):
+        raise BadRequest("cannot delete: preconditions is no object (send {...})")
+    return Deletion(
+        propagation=_propagation(options),
+        grace=_grace(options),
+        uid=conditions.get("uid"),
+        revision=conditions.get("resourceVersion"),
+        dry_run=_dry_run(options),
+    )
 
 
 async def _options(call: Call) -> dict[str, Any]:
@@ -131,13 +157,3 @@ def _dry_run(options: dict[str, Any]) -> bool:
     if wanted not in ([], ["All"]):
         raise BadRequest(f'cannot delete: dryRun {wanted!r} (use ["All"])')
     return bool(wanted)
-
-
-def _check_preconditions(found: KubeObject, options: dict[str, Any]) -> None:
-    conditions = options.get("preconditions") or {}
-    if not isinstance(conditions, dict):
-        raise BadRequest("cannot delete: preconditions is no object (send {...})")
-    if (uid := conditions.get("uid")) and uid != found.metadata.uid:
-        raise refusals.replaced(type(found), found.metadata.name, str(uid), found.metadata.uid)
-    if (revision := conditions.get("resourceVersion")) and revision != found.metadata.resource_version:
-        raise refusals.modified(type(found), found.metadata.name)

@@ -1,0 +1,203 @@
+"""A server over a real unix socket, on a real store, with a node that only remembers; and HTTP by hand."""
+
+import json
+import os
+import random
+import socket
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, NamedTuple
+
+import trio
+
+from orchestr.api.errors import NotFound
+from orchestr.client import Client
+from orchestr.images.seam import Image, ImageConfig, ImageNotFound
+from orchestr.runtime.seam import ExecSession
+from orchestr.server.app import App
+from orchestr.server.listen import serve, unix_socket
+from orchestr.server.node import Command, LogOptions, PodUsage, Usage
+from orchestr.store.local import LocalCluster, open_cluster
+
+IMAGE = Image("sha256:" + "a" * 64, ("local/redis",), ImageConfig(), ("/l",), 3, "2026-01-01T00:00:00Z", {"os": "linux"})
+
+
+class FakeImages:
+    def __init__(self) -> None:
+        self.loaded: list[bytes] = []
+
+    def list(self) -> Sequence[Image]:
+        return [IMAGE]
+
+    def resolve(self, reference: str) -> Image:
+        if reference not in IMAGE.names:
+            raise ImageNotFound(f"cannot find image {reference}: there is only local/redis (load it)")
+        return IMAGE
+
+    def load(self, path: str, name: str | None = None) -> Sequence[Image]:
+        with open(path, "rb") as file:
+            self.loaded.append(file.read())
+        return [IMAGE]
+
+    def save(self, references: Sequence[str], path: str, *, format: str = "oci-archive") -> None:
+        self.resolve(references[0])
+        with open(path, "wb") as file:
+            file.write(b"tar" * 1_000_000)
+
+    def remove(self, reference: str) -> None:
+        self.resolve(reference)
+
+
+class Process:
+    """An ExecSession on a real child: `sh -c`."""
+
+    def __init__(self, child: trio.Process, fds: tuple[int, int, int]) -> None:
+        self.child, self.pid = child, child.pid
+        self.stdin, self.stdout, self.stderr = fds
+        self.sizes: list[tuple[int, int]] = []
+
+    async def wait(self) -> int:
+        code = await self.child.wait()
+        return code if code >= 0 else 128 - code
+
+    async def resize(self, rows: int, columns: int) -> None:
+        self.sizes.append((rows, columns))
+
+    async def kill(self, signal: int) -> None:
+        self.child.send_signal(signal)
+
+
+class FakeNode:
+    """Answers what a test put in; exec runs the command on this machine."""
+
+    def __init__(self, scratch: str) -> None:
+        self.images, self.scratch = FakeImages(), scratch
+        self.log: list[bytes] = [b"one\n", b"two\n"]
+        self.asked: list[Any] = []
+        self.stopped: list[bool] = []
+        self.sessions: list[Process] = []
+        self.follow_ended = trio.Event()
+
+    async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncGenerator[bytes]:
+        if pod == "missing":
+            raise NotFound('pods "missing" not found')
+        self.asked.append(options)
+        return self._lines(options)
+
+    async def _lines(self, options: LogOptions) -> AsyncGenerator[bytes]:
+        try:
+            for line in self.log:
+                yield line
+            if options.follow:
+                await trio.sleep_forever()
+        finally:
+            self.follow_ended.set()
+
+    async def exec(self, namespace: str, pod: str, command: Command) -> ExecSession:
+        if pod == "missing":
+            raise NotFound('pods "missing" not found')
+        pipes = [os.pipe() for _ in range(3)]
+        (stdin, ours_in), (ours_out, stdout), (ours_err, stderr) = pipes
+        child = await trio.lowlevel.open_process(list(command.args), stdin=stdin, stdout=stdout, stderr=stderr)
+        for fd in (stdin, stdout, stderr):
+            os.close(fd)
+        self.sessions.append(Process(child, (ours_in, ours_out, ours_err)))
+        return self.sessions[-1]
+
+    async def usage(self, namespace: str | None) -> Sequence[PodUsage]:
+        usage = {"main": Usage(250_000_000, 64 << 20, 3)}
+        return [PodUsage("default", "web", datetime(2026, 1, 1, tzinfo=UTC), 1.0, usage)]
+
+    async def bootstrap(self, name: str, suite: str, packages: Sequence[str]) -> AsyncGenerator[Mapping[str, Any]]:
+        yield {"step": f"installing {len(packages)} packages"}
+        yield {"image": IMAGE.digest}
+
+    async def system(self) -> Mapping[str, Any]:
+        return {"running": True, "pid": os.getpid()}
+
+    async def stop(self, *, everything: bool) -> None:
+        self.stopped.append(everything)
+
+
+class Daemon(NamedTuple):
+    socket: str
+    cluster: LocalCluster
+    node: FakeNode
+
+    async def call(self, work: Callable[[Client], Any]) -> Any:
+        """Runs `work` with the CLI's client in a thread."""
+        client = Client(self.socket, timeout=20)
+        try:
+            return await trio.to_thread.run_sync(work, client)
+        finally:
+            client.close()
+
+    async def raw(self, data: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Sends bytes on a new connection: status, headers, body up to the end of the connection or of the body."""
+        async with await trio.open_unix_socket(self.socket) as stream:
+            await stream.send_all(data)
+            return await read(stream)
+
+    async def request(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """(status, decoded JSON)."""
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        lines = {"host": "x", "content-type": "application/json", "content-length": str(len(data)), **(headers or {})}
+        head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n"
+        status, _, text = await self.raw(head.encode() + data)
+        return status, json.loads(text)
+
+
+async def read(stream: trio.SocketStream) -> tuple[int, dict[str, str], bytes]:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = await stream.receive_some()
+        if not more:
+            break
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
+    length = int(headers.get("content-length", "0"))
+    while len(body) < length and (more := await stream.receive_some()):
+        body += more
+    return int(status.split()[1]), headers, body
+
+
+@asynccontextmanager
+async def daemon(directory: str) -> AsyncIterator[Daemon]:
+    path = os.path.join(directory, "orch.sock")
+    async with (
+        open_cluster(
+            os.path.join(directory, "orch.db"),
+            node="here",
+            services4=IPv4Network("10.89.0.0/16"),
+            services6=IPv6Network("fd00:89::/112"),
+            clock=partial(datetime.now, UTC),
+            uid=lambda: str(uuid.uuid4()),
+            chance=random.Random(7),
+            keep=200,
+        ) as cluster,
+        trio.open_nursery() as nursery,
+    ):
+        node = FakeNode(directory)
+        started = trio.Event()
+        sockets: list[socket.socket] = [unix_socket(path)]
+        nursery.start_soon(partial(serve, App(cluster, node), sockets, started=started.set))
+        await started.wait()
+        yield Daemon(path, cluster, node)
+        nursery.cancel_scope.cancel()
+
+
+def config_map(name: str, namespace: str = "default", **data: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "data": data,
+    }
