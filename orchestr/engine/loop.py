@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from orchestr.api.base import Key, KubeObject
-from orchestr.api.errors import AlreadyExists, Conflict
+from orchestr.api.errors import AlreadyExists, ApiError, Conflict
 from orchestr.engine.cached import CachedCluster, Seen, settle
 from orchestr.engine.controller import Controller, Hopeless, Related
 from orchestr.engine.informers import Informers
@@ -127,7 +127,8 @@ class Loop:
             log.debug("%s raced on %s: %s", self.name, key, error)
             return
         self._metrics.failures += 1
-        log.warning("%s failed on %s, again in %.3f s", self.name, key, seconds, exc_info=error)
+        trace = None if isinstance(error, ApiError) else error  # a refusal says all in its message
+        log.warning("%s failed on %s, again in %.3f s: %s", self.name, key, seconds, error, exc_info=trace)
         self._report(cluster, key, f"cannot reconcile: {error or type(error).__name__} (will be tried again)")
 
     def _report(self, cluster: CachedCluster, key: Key, message: str) -> None:
