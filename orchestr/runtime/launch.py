@@ -1,0 +1,270 @@
+"""A container from its specification: everything is resolved and checked here, then run as a plan (see plan.py)."""
+
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from orchestr.runtime import (
+    cgroups,
+    initprogram,
+    mounts,
+    overlay,
+    process,
+    seccomp,
+    seccomp_profile,
+    targets,
+    users,
+)
+from orchestr.runtime import syscalls as sc
+from orchestr.runtime.namespaces import Namespaces
+from orchestr.runtime.plan import Builder, LaunchError, Plan, launch_error, run
+from orchestr.runtime.process import Keep, Terminal
+from orchestr.runtime.seam import ContainerSpec, RuntimeFailure, SandboxSpec
+from orchestr.runtime.signals import blocked
+from orchestr.runtime.users import User
+
+Stdio = tuple[int, int, int]
+NAME: Final = "orchestr.dev/name"  # annotation: what messages call the container; its id without
+
+
+class Launched(NamedTuple):
+    pid: int
+    pidfd: int
+    console: int  # the pty's master, -1 without a terminal
+
+
+class Target(NamedTuple):
+    """What a launch needs beside the OCI configuration, whoever asks: the agent's seam or orch-oci."""
+
+    name: str
+    root: int  # detached mount of the root
+    userns: int
+    uid_base: int
+    join: tuple[tuple[int, int], ...]  # (namespace descriptor, clone flag), in the order to join
+    make: int  # clone flags of the container's own namespaces
+    cgroup: str  # relative; "" for none
+    init: bool
+    tty: bool
+    readonly: bool
+
+
+def short(id: str) -> str:
+    """The name of a container's cgroup below its pod's."""
+    return id[:40].replace("/", "_")
+
+
+def cgroup_of(spec: ContainerSpec, sandbox: SandboxSpec) -> str:
+    return f"{sandbox.cgroup}/{short(spec.id)}"
+
+
+def launch(spec: ContainerSpec, sandbox: SandboxSpec, ns: Namespaces, stdio: Stdio) -> Launched:
+    """Creates and starts; returns when the command has been exec'd. LaunchError or RuntimeFailure, with nothing left.
+
+    The new process is a direct child of the caller, which is single-threaded and reaps it. `stdio` stays the caller's.
+    """
+    cgroup = cgroup_of(spec, sandbox)
+    resources = (spec.oci.get("linux") or {}).get("resources") or {}
+    cgroups.create(cgroup, resources)
+    root = -1
+    try:
+        root = overlay.make(spec.rootfs, ns.user)
+        target = Target(
+            name=str((spec.oci.get("annotations") or {}).get(NAME) or spec.id),
+            root=root,
+            userns=ns.user,
+            uid_base=0 if sandbox.host_users else sandbox.uid_base,
+            join=joins(ns),
+            make=sc.CLONE_NEWNS | sc.CLONE_NEWCGROUP | (0 if sandbox.host_pid or ns.pid >= 0 else sc.CLONE_NEWPID),
+            cgroup=cgroup,
+            init=spec.init and ns.pid < 0 and not sandbox.host_pid,  # a shared pid namespace has one that reaps
+            tty=spec.tty or bool((spec.oci.get("process") or {}).get("terminal")),
+            readonly=spec.rootfs.readonly or bool((spec.oci.get("root") or {}).get("readonly")),
+        )
+        return start(target, spec.oci, stdio)
+    except BaseException as error:
+        with suppress(OSError):
+            cgroups.remove(cgroup)
+        if isinstance(error, OSError):
+            raise LaunchError(f"cannot start {spec.id}: {error.strerror}", reason="StartError") from error
+        raise
+    finally:
+        if root >= 0:
+            os.close(root)
+
+
+def joins(ns: Namespaces) -> tuple[tuple[int, int], ...]:
+    flags = (sc.CLONE_NEWUSER, sc.CLONE_NEWNET, sc.CLONE_NEWIPC, sc.CLONE_NEWUTS, sc.CLONE_NEWPID)
+    return tuple((fd, flag) for fd, flag in zip(ns[:5], flags, strict=True) if fd >= 0)
+
+
+def start(target: Target, oci: Mapping[str, Any], stdio: Stdio) -> Launched:
+    """Builds the plan and runs it."""
+    keep, fds = Keep(), list[int]()
+    pipe = _high_pipe()
+    master, slave_end = socket.socketpair() if target.tty else (None, None)
+    try:
+        high = tuple(_high(fd, fds) for fd in stdio)
+        entrance = cgroups.entrance(target.cgroup) if target.cgroup else cgroups.Entrance((), -1)
+        fds += [fd for fd in (*entrance.files, entrance.directory) if fd >= 0]
+        outside = Builder()
+        enter_outside(outside, oci.get("process") or {}, entrance.files, target.join)
+        inside = Builder()
+        inside.slots = outside.slots
+        tty = Terminal(slave_end.fileno(), True) if slave_end else None
+        init = initprogram.open_init() if target.init else -1
+        if init >= 0:
+            fds.append(init)
+            init = _high(init, fds)
+        build(inside, target, oci, keep, fds, high, tty, pipe[1], init)
+        plan = Plan(target.name, tuple(outside.steps), target.make, tuple(inside.steps), inside.slots)
+        with blocked():
+            closing, pipe = pipe, None
+            outcome = run(plan, closing, cgroup=entrance.directory)
+        if outcome.failed:
+            raise launch_error(plan.name, *outcome.failed)
+        return Launched(outcome.pid, os.pidfd_open(outcome.pid), receive(master) if master else -1)
+    finally:
+        for fd in (*fds, *(pipe or ())):
+            os.close(fd)
+        for end in (master, slave_end):
+            if end:
+                end.close()
+
+
+def _high_pipe() -> tuple[int, int] | None:
+    read, write = os.pipe2(os.O_CLOEXEC)
+    import fcntl
+
+    moved = fcntl.fcntl(write, fcntl.F_DUPFD_CLOEXEC, process.HIGH)
+    os.close(write)
+    return read, moved
+
+
+def _high(fd: int, fds: list[int]) -> int:
+    import fcntl
+
+    fds.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, process.HIGH))
+    return fds[-1]
+
+
+def enter_outside(
+    b: Builder, proc: Mapping[str, Any], cgroup_files: tuple[int, ...], join: tuple[tuple[int, int], ...]
+) -> None:
+    """What the first child does while it is still root of the machine, then the way into the pod's namespaces."""
+    # Not to be traced by a neighbour in the pod's user namespace while this is still our program (CVE-2016-9962).
+    b.add("become undumpable", "", "prctl", sc.PR_SET_DUMPABLE, 0, 0, 0, 0)
+    for file in cgroup_files:
+        # "0" to `tasks` moves the writer without the lock over all forks of the machine, which costs 0.1 ms each.
+        b.add("join cgroup", "", "write", file, b"0", 1)
+    process.limits(b, proc)
+    for fd, flag in join:
+        b.add("join namespace", hex(flag), "setns", fd, flag)
+    if any(flag == sc.CLONE_NEWUSER for _, flag in join):
+        b.add("clear groups", "", "setgroups", 0, None)
+        b.add("become root", "", "setresgid", 0, 0, 0)
+        b.add("become root", "", "setresuid", 0, 0, 0)
+
+
+def build(
+    b: Builder,
+    target: Target,
+    oci: Mapping[str, Any],
+    keep: Keep,
+    fds: list[int],
+    stdio: tuple[int, ...],
+    tty: Terminal | None,
+    pipe: int,
+    init: int,
+) -> None:
+    """The steps of the container's process, from an empty mount namespace to exec."""
+    proc, linux = oci.get("process") or {}, oci.get("linux") or {}
+    refuse(oci)
+    env_given = any(str(item).startswith("HOME=") for item in proc.get("env") or ())
+    user = users.of_process(proc.get("user") or {}, target.root, home=not env_given)
+    _own_stdio(stdio, target, user)
+    context = mounts.Context(b, target.root, target.userns, fds, cgroups.mounts(target.cgroup) if target.cgroup else ())
+    _root(b, target.root)
+    entries = oci.get("mounts") or ()
+    for mount in entries:
+        mounts.add(context, mount)
+    tmpfs_dev = any(str(m["destination"]).rstrip("/") == "/dev" and m.get("type") == "tmpfs" for m in entries)
+    mounts.devices(context, tuple(linux.get("devices") or ()), tmpfs_dev)
+    streams: tuple[Any, ...] = stdio
+    if tty:
+        size = proc.get("consoleSize") or {}
+        slave = process.terminal(b, target.root, keep, tty, user, (int(size.get("height", 0)), int(size.get("width", 0))))
+        streams = (slave, slave, slave)
+    cwd = targets.open_or_make(b, target.root, str(proc.get("cwd") or "/"), "enter the working directory", directory=True)
+    for path in linux.get("readonlyPaths") or ():
+        mounts.read_only_path(context, str(path))
+    for path in linux.get("maskedPaths") or ():
+        mounts.mask(context, str(path))
+    _pivot(b, target)
+    b.add("enter the working directory", str(proc.get("cwd") or "/"), "fchdir", cwd)
+    process.session(b, streams, tty=tty is not None)
+    process.close_all(b, pipe, init)
+    finish(b, keep, proc, linux, user, init=init >= 0)
+
+
+def finish(
+    b: Builder, keep: Keep, proc: Mapping[str, Any], linux: Mapping[str, Any], user: User, *, init: bool
+) -> None:
+    config = linux.get("seccomp")
+    filtered = seccomp.compiled(seccomp_profile.expand(config, proc.get("capabilities") or {})) if config else None
+    process.identity(b, proc, user, filtered)
+    process.execute(b, keep, proc, process.environment(proc, user), init=init)
+
+
+def refuse(oci: Mapping[str, Any]) -> None:
+    """What this runtime does not do is said, not skipped."""
+    proc, linux = oci.get("process") or {}, oci.get("linux") or {}
+    for where, source, keys in (
+        ("process", proc, ("apparmorProfile", "selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity")),
+        ("linux", linux, ("intelRdt", "timeOffsets", "personality", "mountLabel")),
+        ("config", oci, ("hooks",)),
+    ):
+        for key in keys:
+            if source.get(key):
+                raise RuntimeFailure(f"cannot use {where}.{key}: not supported (leave it out)", reason="StartError")
+
+
+def _own_stdio(stdio: tuple[int, ...], target: Target, user: User) -> None:
+    """A FIFO or pipe is given to the user, so that /dev/stdout can be opened again, as nginx's images do."""
+    import stat
+
+    for fd in stdio:
+        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            with suppress(OSError):
+                os.fchown(fd, target.uid_base + user.uid, -1)
+
+
+def _root(b: Builder, root: int) -> None:
+    """Covers the copy of the machine's mounts. Private first, lest an unmount below travels to the machine."""
+    private = sc.mount_attr(0, 0, sc.MS_PRIVATE)
+    b.add("set umask", "", "umask", 0)
+    b.add("make private", "/", "mount_setattr", sc.AT_FDCWD, b"/", sc.AT_RECURSIVE, private, len(private))
+    b.add("attach the root", "/", "move_mount", root, b"", sc.AT_FDCWD, b"/", 0x04)
+
+
+def _pivot(b: Builder, target: Target) -> None:
+    b.add("enter the root", "/", "fchdir", target.root)
+    b.add("pivot to the root", "/", "pivot_root", b".", b".")
+    b.add("leave the machine's mounts", "/", "umount2", b".", sc.MNT_DETACH)
+    if target.readonly:
+        attr = sc.mount_attr(sc.MOUNT_ATTR_RDONLY)
+        b.add("make read-only", "/", "mount_setattr", target.root, b"", sc.AT_EMPTY_PATH, attr, len(attr))
+
+
+def receive(end: socket.socket) -> int:
+    """The pty's master that the child sent; checked to be a pty, for an exec'd one comes from the container's /dev/pts."""
+    import array
+
+    _, control, _, _ = end.recvmsg(1, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+    (fd,) = array.array("i", control[0][2])
+    if os.major(os.fstat(fd).st_rdev) != 5 or os.minor(os.fstat(fd).st_rdev) != 2:
+        os.close(fd)
+        raise LaunchError("cannot open a terminal: /dev/pts/ptmx of the container is not a pty", reason="StartError")
+    os.set_blocking(fd, True)
+    return fd

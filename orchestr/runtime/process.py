@@ -1,0 +1,184 @@
+"""OCI `process` as steps: terminal, stdio, limits, identity, capabilities, seccomp, and the search for the command."""
+
+import ctypes
+import errno
+import os
+import struct
+from _signal import SIG_IGN, SIGKILL, SIGSTOP, getsignal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from orchestr.runtime import capabilities, seccomp, targets
+from orchestr.runtime import syscalls as sc
+from orchestr.runtime.plan import Builder, Result
+from orchestr.runtime.seam import RuntimeFailure
+from orchestr.runtime.users import User
+
+DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PIPE: Final = 3  # where the parent's pipe is moved to before everything above it is closed
+INIT: Final = 4
+HIGH: Final = 20  # descriptors that the child moves to 0-4 are kept above this
+MASTER: Final = 19  # number of the pty's master when it is sent
+
+_RLIMITS: Final = (
+    "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME"
+).split()
+_TIOCSPTLCK, _TIOCGPTPEER, _TIOCSCTTY, _TIOCSWINSZ = 0x40045431, 0x5441, 0x540E, 0x5414
+_X_OK, _AT_EACCESS = 1, 0x200
+_NOT_HERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
+
+
+class Terminal(NamedTuple):
+    socket: int  # the child sends the master through it
+    console: bool  # bind the slave to /dev/console
+
+
+class Keep(list[object]):
+    """Buffers whose addresses stand in steps; to be kept until the launch is over."""
+
+    def address(self, data: bytes) -> int:
+        buffer = ctypes.create_string_buffer(data, len(data))
+        self.append(buffer)
+        return ctypes.addressof(buffer)
+
+    def strings(self, items: Sequence[str]) -> int:
+        """A char*[] with a NULL at the end."""
+        for item in items:
+            if "\0" in item:
+                raise RuntimeFailure(f"cannot pass {item!r} to a process: it has a NUL in it", reason="StartError")
+        array = (ctypes.c_char_p * (len(items) + 1))(*(os.fsencode(item) for item in items), None)
+        self.append(array)
+        return ctypes.addressof(array)
+
+
+def limits(b: Builder, process: Mapping[str, Any]) -> None:
+    """Outside, while still root of the machine: raising a hard limit needs CAP_SYS_RESOURCE there."""
+    for item in process.get("rlimits") or ():
+        name = str(item["type"])
+        if name.removeprefix("RLIMIT_") not in _RLIMITS:
+            raise RuntimeFailure(f"cannot set {name}: no such limit (see prlimit(2))", reason="StartError")
+        number = _RLIMITS.index(name.removeprefix("RLIMIT_"))
+        value = struct.pack("QQ", int(item["soft"]) & (2**64 - 1), int(item["hard"]) & (2**64 - 1))
+        b.add(f"set {name}", "the process", "prlimit64", 0, number, value, 0)
+    score = process.get("oomScoreAdj")
+    if score is not None:
+        path = b"/proc/self/oom_score_adj"
+        fd = b.keep("open oom_score_adj", "the process", "openat", sc.AT_FDCWD, path, os.O_WRONLY | os.O_CLOEXEC, 0)
+        text = b"%d" % int(score)
+        b.add("set oom_score_adj", "the process", "write", fd, text, len(text))
+        b.add("close oom_score_adj", "the process", "close", fd)
+
+
+def terminal(b: Builder, root: int | Result, keep: Keep, tty: Terminal, user: User, size: tuple[int, int]) -> Result:
+    """A pty of the container's own devpts; the slave by TIOCGPTPEER, never by path (CVE-2025-52565)."""
+    flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK
+    resolve = sc.INSIDE | sc.RESOLVE_NO_SYMLINKS
+    where = "/dev/pts"
+    master = targets.open_existing(b, root, "/dev/pts/ptmx", "open a pty", flags=flags, resolve=resolve)
+    b.add("unlock the pty", where, "ioctl", master, _TIOCSPTLCK, struct.pack("i", 0))
+    slave = b.keep("open the pty's slave", where, "ioctl", master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    if size != (0, 0):
+        b.add("set the size of the pty", where, "ioctl", slave, _TIOCSWINSZ, struct.pack("4H", *size, 0, 0))
+    b.add("give the pty to the user", where, "fchown", slave, user.uid, 2**32 - 1)
+    if tty.console:
+        how = (sc.OPEN_TREE_CLONE | sc.OPEN_TREE_CLOEXEC) | sc.AT_EMPTY_PATH
+        console = b.keep("clone the pty", "/dev/console", "open_tree", slave, b"", how)
+        target = targets.open_or_make(b, root, "/dev/console", "mount the console", directory=False)
+        b.add("attach the pty", "/dev/console", "move_mount", console, b"", target, b"", sc.MOVE_MOUNT_EMPTY)
+    b.add("number the pty", where, "dup3", master, MASTER, os.O_CLOEXEC)
+    b.add("send the pty", where, "sendmsg", tty.socket, _message(keep, MASTER), 0)
+    return slave
+
+
+def _message(keep: Keep, fd: int) -> bytes:
+    """struct msghdr with one byte and one descriptor (SCM_RIGHTS)."""
+    iovec = keep.address(struct.pack("QQ", keep.address(b"t"), 1))
+    control = struct.pack("Qiii4x", 20, 1, 1, fd)  # cmsg_len, SOL_SOCKET, SCM_RIGHTS
+    return struct.pack("QIxxxxQQQQi4x", 0, 0, iovec, 1, keep.address(control), len(control), 0)
+
+
+def session(b: Builder, stdio: Sequence[int | Result], *, tty: bool) -> None:
+    b.add("join a session keyring", "the process", "keyctl", 1, None, tolerate=(errno.ENOSYS, errno.EDQUOT))
+    b.add("start a session", "the process", "setsid", tolerate=(errno.EPERM,))
+    for number, fd in enumerate(stdio):
+        b.add("set stdio", "the process", "dup3", fd, number, 0)
+    if tty:
+        b.add("take the terminal", "the process", "ioctl", 0, _TIOCSCTTY, 0)
+
+
+def identity(b: Builder, process: Mapping[str, Any], user: User, filtered: seccomp.Filter | None) -> None:
+    """From the container's root with all capabilities to the process's user with just its own; seccomp around it."""
+    no_new_privs = bool(process.get("noNewPrivileges"))
+    if no_new_privs:
+        b.add("set no_new_privs", "the process", "prctl", sc.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    elif filtered:  # without no_new_privs a filter needs CAP_SYS_ADMIN, which is about to go
+        seccomp.install(b, filtered)
+    sets = process.get("capabilities") or {}
+    capabilities.bound(b, capabilities.mask(sets.get("bounding") or ()))
+    groups = struct.pack(f"{len(user.groups)}I", *user.groups)
+    b.add("set groups", "the process", "setgroups", len(user.groups), groups)
+    b.add("set gid", "the process", "setresgid", user.gid, user.gid, user.gid)
+    b.add("keep capabilities", "the process", "prctl", sc.PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    b.add("set uid", "the process", "setresuid", user.uid, user.uid, user.uid)
+    capabilities.apply(b, sets)
+    b.add("set umask", "the process", "umask", int((process.get("user") or {}).get("umask", 0o022)))
+    signals(b)
+    if no_new_privs and filtered:
+        seccomp.install(b, filtered)
+
+
+def signals(b: Builder) -> None:
+    """What this process ignores (Python: SIGPIPE, SIGXFSZ) or blocks, the container must not."""
+    for number in range(1, 65):
+        if number not in (SIGKILL, SIGSTOP, 32, 33) and getsignal(number) is SIG_IGN:
+            b.add("reset signals", "the process", "rt_sigaction", number, bytes(32), None, 8)
+    b.add("unblock signals", "the process", "rt_sigprocmask", 2, bytes(8), None, 8)
+
+
+def close_all(b: Builder, pipe: int, init: int) -> None:
+    """Leaves 0-2, the pipe and the init program, the last two closed by exec (CVE-2024-21626)."""
+    b.add("keep the pipe", "the process", "dup3", pipe, PIPE, os.O_CLOEXEC)
+    if init >= 0:
+        b.add("keep the init program", "the process", "dup3", init, INIT, os.O_CLOEXEC)
+    first = INIT + 1 if init >= 0 else PIPE + 1
+    b.add("close descriptors", "the process", "close_range", first, 2**32 - 1, 0)
+
+
+def environment(process: Mapping[str, Any], user: User) -> list[str]:
+    """The process's own; PATH and HOME are added when missing, as Docker does."""
+    env = [str(item) for item in process.get("env") or ()]
+    names = {item.partition("=")[0] for item in env}
+    if "PATH" not in names:
+        env.append(f"PATH={DEFAULT_PATH}")
+    if "HOME" not in names:
+        env.append(f"HOME={user.home or '/'}")
+    return env
+
+
+def candidates(command: str, env: Sequence[str]) -> list[str]:
+    """Where execvp(3) would look."""
+    if "/" in command:
+        return [command]
+    path = next((item[5:] for item in reversed(env) if item.startswith("PATH=")), DEFAULT_PATH)
+    return [f"{directory or '.'}/{command}" for directory in path.split(":")]
+
+
+def execute(b: Builder, keep: Keep, process: Mapping[str, Any], env: Sequence[str], *, init: bool) -> None:
+    """Tries each place in turn. With an init the command is only looked for: the init searches again and runs it."""
+    args = [str(arg) for arg in process.get("args") or ()]
+    if not args or not args[0]:
+        raise RuntimeFailure("cannot start a container without a command (set command or args)", reason="StartError")
+    argv, envp = keep.strings(args), keep.strings(env)
+    places = candidates(args[0], env)
+    for index, place in enumerate(places):
+        last = index == len(places) - 1
+        where, rest = repr(args[0]), len(places) - 1 - index
+        tolerate = () if last else _NOT_HERE
+        path = os.fsencode(place)
+        if init:
+            b.add("find", where, "faccessat2", sc.AT_FDCWD, path, _X_OK, _AT_EACCESS, tolerate=tolerate, done=rest)
+        else:
+            b.add("run", where, "execve", path, argv, envp, tolerate=tolerate)
+    if init:
+        argv = keep.strings(["init", "--", *args])
+        b.add("run", "the init program", "execveat", INIT, b"", argv, envp, sc.AT_EMPTY_PATH)

@@ -1,0 +1,91 @@
+"""Who a process runs as: "redis", "redis:redis", "0:5" looked up in the container's own /etc/passwd and /etc/group.
+
+The files belong to whoever made the image: they are opened by descriptor below the root, without blocking, must be
+regular, and one MiB of them is read (CVE-2024-9676). Numbers beyond 2^31-2 are refused (CVE-2024-40635).
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from orchestr.runtime import syscalls as sc
+from orchestr.runtime.seam import RuntimeFailure
+
+LIMIT: Final = 1 << 20  # bytes read of each file
+LAST_ID: Final = 2**31 - 2
+
+
+class User(NamedTuple):
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    home: str = ""  # "" when not looked up or unknown
+
+
+def number(text: str | int, what: str) -> int:
+    """0 .. 2^31-2 in ASCII digits; RuntimeFailure else."""
+    value = text if isinstance(text, int) else int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= value <= LAST_ID:
+        raise RuntimeFailure(f"cannot use {what} {text!r}: not a number from 0 to {LAST_ID}", reason="StartError")
+    return value
+
+
+def of_process(user: Mapping[str, Any], root: int, *, home: bool) -> User:
+    """OCI `process.user`; with `username` ("redis:redis", "1000") that is looked up and decides."""
+    name = str(user.get("username") or "")
+    if name:
+        return resolve(root, name)
+    uid = number(user.get("uid", 0), "uid")
+    gid = number(user.get("gid", 0), "gid")
+    groups = tuple(number(group, "additional gid") for group in user.get("additionalGids") or ())
+    found = next((fields[5] for fields in _entries(root, "etc/passwd", 6) if fields[2] == str(uid)), "") if home else ""
+    return User(uid, gid, groups, found)
+
+
+def resolve(root: int, spec: str) -> User:
+    """As Docker reads USER: name or uid, then optionally ":" and a group's name or gid.
+
+    A user given by name or known number without a group gets the groups that /etc/group lists for it.
+    """
+    name, colon, group = spec.partition(":")
+    entry = next((e for e in _entries(root, "etc/passwd", 6) if e[0] == name or (name.isdigit() and e[2] == name)), None)
+    if entry is None and not name.isdigit():
+        raise RuntimeFailure(f"cannot run as user {name!r}: not in the image's /etc/passwd (give a number)", reason="StartError")
+    uid = number(entry[2] if entry else name, "uid")
+    home = entry[5] if entry else ""
+    if colon and group:
+        return User(uid, _group(root, group), (), home)
+    gid = number(entry[3], "gid") if entry else 0
+    listed = (e for e in _entries(root, "etc/group", 4) if entry and entry[0] in e[3].split(","))
+    return User(uid, gid, tuple(number(e[2], "gid") for e in listed if e[2] != str(gid)), home)
+
+
+def _group(root: int, group: str) -> int:
+    if group.isdigit():
+        return number(group, "gid")
+    entry = next((e for e in _entries(root, "etc/group", 3) if e[0] == group), None)
+    if entry is None:
+        raise RuntimeFailure(f"cannot run as group {group!r}: not in the image's /etc/group (give a number)", reason="StartError")
+    return number(entry[2], "gid")
+
+
+def _entries(root: int, path: str, fields: int) -> Iterator[list[str]]:
+    for line in _read(root, path).splitlines():
+        parts = line.split(":")
+        if len(parts) >= fields:
+            yield parts
+
+
+def _read(root: int, path: str) -> str:
+    """"" when it is missing, a link out of the root, no regular file."""
+    try:
+        fd = sc.openat2(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return ""
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
+        return os.read(fd, LIMIT).decode(errors="replace")
+    finally:
+        os.close(fd)
