@@ -35,7 +35,9 @@ class Link:
     namespace: str
     name: str  # of the pod
     hostname: str
-    segments: frozenset[str] = frozenset()  # Compose networks; pods without a common one cannot talk. Empty: the open segment
+    segments: frozenset[str] = (
+        frozenset()
+    )  # Compose networks; pods without a common one cannot talk. Empty: the open segment
 
 
 @dataclass(frozen=True, slots=True)
