@@ -102,7 +102,7 @@ class ManagedFieldsEntry(Model):
 class ObjectMeta(Model):
     """metav1.ObjectMeta."""
 
-    name: str = ""
+    name: str = Field(default="", exclude_if=not_)
     generate_name: str | None = None
     namespace: str | None = None
     uid: str | None = None

@@ -6,7 +6,6 @@ Sources: RFC 1123, RFC 1035; apimachinery pkg/util/validation.
 import re
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 QUALIFIED = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]")
 VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?")
@@ -25,13 +24,6 @@ def dns_label(text: str) -> str:
     if LABEL.fullmatch(text):
         return ""
     return f"{text!r} is no DNS label: at most 63 lower case letters, digits and '-'{_suggest(text)}"
-
-
-def dns_label_1035(text: str) -> str:
-    if LABEL_1035.fullmatch(text):
-        return ""
-    rule = "at most 63 lower case letters, digits and '-', a letter first"
-    return f"{text!r} is no name for a service: {rule}{_suggest(text)}"
 
 
 def dns_subdomain(text: str) -> str:

@@ -314,5 +314,5 @@ RULES: dict[type[KubeObject], Callable[[Any], Iterator[Cause]]] = {
 }
 NAME_RULES: dict[type[KubeObject], Callable[[str], str]] = {
     Namespace: names.dns_label,
-    Service: names.dns_label_1035,
+    Service: names.dns_label,  # a digit may come first, as Kubernetes allows since 1.34
 }
