@@ -10,7 +10,7 @@ from orchestr.api import defaults, validation
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.core import Namespace, Pod, ResourceQuota, Service
 from orchestr.api.errors import Cause
-from orchestr.store import addresses, immutable, ports, quota, scheduling
+from orchestr.store import addresses, ports, quota, scheduling
 from orchestr.store.refusals import forbidden, invalid, not_found
 from orchestr.store.request import Request
 
@@ -70,7 +70,7 @@ def valid(request: Request) -> KubeObject:
     new, old = request.new, request.old
     causes: Sequence[Cause] = validation.validate(new)
     if old is not None:
-        causes = [*causes, *immutable.check(new, old)]
+        causes = [*causes, *validation.validate_update(old, new)]
     if isinstance(new, Service):
         causes = [*causes, *ports.check(request)]
     if causes:

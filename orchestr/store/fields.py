@@ -80,7 +80,7 @@ def disputes(
         if owned[name] and mine[name]:
             for trail, leaf in disputes(owned[name], mine[name], have[name], want, where):
                 yield (name, *trail), {name: leaf}
-        elif have[name] != want and str(have[name]) != str(want):
+        elif want != {} and have[name] != want and str(have[name]) != str(want):  # an empty map sets no field
             yield (name,), {name: {}}
 
 
