@@ -46,7 +46,8 @@ def _fill(
             out.append(_value(found[0], variables, unset))
             at = found.end()
         else:
-            raise InterpolationError(f"{text[at : at + 2]!r} is no variable ({HOW})")
+            out.append("$")  # `$2a`, `$(date)`: as Compose, left alone
+            at += 1
     return "".join(out), at
 
 

@@ -1,4 +1,4 @@
-"""Checks a file against Compose's own JSON schema: unknown keys with the nearest name, wrong types, each with its place.
+"""Checks a file against Compose's own JSON schema: unknown keys with the nearest name, wrong types, with places.
 
 schema.json is compose-go's schema without the descriptions. Only the words of JSON schema that it uses are understood.
 A value that a variable was filled into is text; where the schema wants a number or a boolean it is read as one.
@@ -12,8 +12,8 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
-from orchestr.manifest.compose.support import Level, support
-from orchestr.manifest.compose.tree import Findings, Node, Path
+from orchestr.manifest.compose.support import TABLE, Level
+from orchestr.manifest.compose.tree import RESET, Findings, Node, Path
 
 Schema = Mapping[str, Any]
 NAMES = {"object": "a mapping", "array": "a list", "string": "a string", "integer": "a whole number",
@@ -32,6 +32,8 @@ def check(node: Node, findings: Findings) -> None:
 
 
 def _check(schema: Schema, node: Node, path: Path, pattern: tuple[str, ...], findings: Findings) -> None:
+    if node.tag == RESET:
+        return  # its value does not count
     schema = _resolved(schema)
     kind = _kind(node.data)
     accepted = _types(schema)
@@ -120,7 +122,7 @@ def _mapping(schema: Schema, node: Node, path: Path, pattern: tuple[str, ...], f
             _known(known[name], child, here, (*pattern, name), findings)
             continue
         free = _free(schema, name)
-        if free is True:
+        if isinstance(free, bool):
             continue
         if free is not None:
             _check(free, child, here, (*pattern, "*"), findings)
@@ -134,8 +136,8 @@ def _mapping(schema: Schema, node: Node, path: Path, pattern: tuple[str, ...], f
 
 
 def _known(schema: Schema, child: Node, path: Path, pattern: tuple[str, ...], findings: Findings) -> None:
-    said = support(pattern)
-    if said.level is Level.NOT_YET and child.data not in (None, [], {}, ""):
+    said = TABLE.get(".".join(pattern))  # a key below a refused one is not told again
+    if said and said.level is Level.NOT_YET and child.data not in (None, [], {}, "", False):
         shown = [part for part in pattern if part not in ("services", "*")]
         findings.refuse(child.key, path, ".".join(shown), said.note)
     _check(schema, child, path, pattern, findings)

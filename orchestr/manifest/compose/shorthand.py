@@ -1,4 +1,4 @@
-"""Short forms -> long forms, on one file's tree and with places kept, so that files merge by key and not by spelling."""
+"""Short forms -> long forms, on one file's tree with its places, so that files merge by key and not by spelling."""
 
 import ipaddress
 import re

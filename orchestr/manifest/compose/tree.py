@@ -8,6 +8,7 @@ from orchestr.manifest.errors import Problem
 from orchestr.manifest.yaml import Document
 
 Path = tuple[str | int, ...]
+RESET, OVERRIDE = "!reset", "!override"  # what a later file does to an earlier one
 
 
 class Place(NamedTuple):
@@ -18,11 +19,12 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Node:
-    """A value: `data` is a dict of Nodes, a list of Nodes, or a scalar. `key` is where its key stands, if it has one."""
+    """A value: `data` is a dict of Nodes, a list of Nodes, or a scalar. `key` is where its key stands, else itself."""
 
     data: Any
     at: Place
     key: Place
+    tag: str = ""  # RESET, OVERRIDE or ""
     filled: bool = False  # a variable was filled in: text that may stand for a number or boolean
 
     def get(self, name: str) -> "Node | None":
@@ -36,7 +38,7 @@ class Node:
 
     def like(self, data: Any) -> "Node":
         """Another value at the same place."""
-        return Node(data, self.at, self.key)
+        return Node(data, self.at, self.key, self.tag)
 
     def plain(self) -> Any:
         if isinstance(self.data, dict):
@@ -75,22 +77,17 @@ def dotted(path: Path) -> str:
 
 def tree(document: Document) -> Node:
     """The document with its positions."""
-    return _node(document.data, (), document, Place(document.name, 1, 1))
+    return _node(document.data, (), document)
 
 
-def _node(data: Any, path: Path, document: Document, key: Place) -> Node:
-    at = _place(document.positions, path, document.name, value=True) or key
+def _node(data: Any, path: Path, document: Document) -> Node:
+    key = Place(document.name, *document.positions.get(path, (1, 1)))
+    at = Place(document.name, *document.values[path]) if path in document.values else key
     if isinstance(data, Mapping):
-        children = {
-            str(name): _node(
-                child, (*path, name), document, _place(document.positions, (*path, name), document.name) or at
-            )
-            for name, child in data.items()
-        }
-        return Node(children, at, key)
-    if isinstance(data, list | tuple):
-        return Node([_node(child, (*path, index), document, at) for index, child in enumerate(data)], at, key)
-    return Node(data, at, key)
+        data = {name: _node(child, (*path, name), document) for name, child in data.items()}
+    elif isinstance(data, list | tuple):
+        data = [_node(child, (*path, index), document) for index, child in enumerate(data)]
+    return Node(data, at, key, document.tags.get(path, ""))
 
 
 def scalars(node: Node, change: Callable[[Node, Path], None], path: Path = ()) -> None:

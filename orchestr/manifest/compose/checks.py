@@ -1,0 +1,122 @@
+"""What must hold between the parts of a project. Each check is a function; all findings are told at once."""
+
+import ipaddress
+from collections.abc import Mapping
+
+from orchestr.api import stack as compose
+from orchestr.graph import Edge, Graph, Node, find_cycle, path
+from orchestr.manifest.compose.reader import Reader
+
+ANY = {"", "0.0.0.0", "::"}
+Services = Mapping[str, compose.Service]
+
+
+def check(services: Services, read: Reader, inactive: set[str]) -> None:
+    """`read` is the whole merged tree, `inactive` are the services that no active profile has."""
+    _references(services, read)
+    _dependencies(services, read, inactive)
+    _cycles(services, read)
+    _ports(services, read)
+    _container_names(services, read)
+
+
+def _at(read: Reader, name: str) -> Reader:
+    return read.child("services").child(name)
+
+
+def _references(services: Services, read: Reader) -> None:
+    known = {kind: set(read.children(kind)) for kind in ("volumes", "networks", "secrets", "configs")}
+    for name, service in services.items():
+        at = _at(read, name)
+        for network in set(service.networks) - known["networks"] - {"default"}:
+            at.child("networks").error(network, f"undefined network {network!r}", _known("networks", known["networks"]))
+        for entry in at.entries("volumes"):
+            source = entry.text("source")
+            if (entry.text("type") or "volume") == "volume" and source and source not in known["volumes"]:
+                entry.error("source", f"undefined volume {source!r}", _known("volumes", known["volumes"]))
+        for kind in ("secrets", "configs"):
+            for entry in at.entries(kind):
+                if (source := entry.text("source")) and source not in known[kind]:
+                    entry.error("source", f"undefined {kind[:-1]} {source!r}", _known(kind, known[kind]))
+
+
+def _known(kind: str, names: set[str]) -> str:
+    return f"define it under {kind}:" + (f", where there are {', '.join(sorted(names)[:8])}" if names else "")
+
+
+def _dependencies(services: Services, read: Reader, inactive: set[str]) -> None:
+    for name, service in services.items():
+        at = _at(read, name).child("depends_on")
+        for target, dependency in service.depends_on.items():
+            if target in inactive and dependency.required:
+                at.error(
+                    target, f"service {target!r} is in no active profile", "give --profile, or set required: false"
+                )
+            elif target not in services and target not in inactive:
+                at.error(target, f"undefined service {target!r}", f"there are {', '.join(sorted(services)[:8])}")
+            elif target in services:
+                _completion(at, target, services[target], dependency)
+
+
+def _completion(at: Reader, target: str, service: compose.Service, dependency: compose.Dependency) -> None:
+    if dependency.condition == "service_completed_successfully" and service.restarting:
+        at.findings.warn(
+            at.at(target),
+            (*at.path, target),
+            f"{target} is restarted for ever and never completes",
+            "set its restart: no",
+        )
+
+
+def _cycles(services: Services, read: Reader) -> None:
+    nodes = {name: Node("", "", name) for name in services}
+    edges = [
+        Edge(nodes[name], nodes[target], dependency.condition)
+        for name, service in services.items()
+        for target, dependency in service.depends_on.items()
+        if target in nodes
+    ]
+    cycle = find_cycle(Graph(tuple(nodes.values()), tuple(edges)))
+    if cycle:
+        at = _at(read, cycle[0].name).child("depends_on")
+        at.error(cycle[1].name, f"services wait for each other: {path(cycle)}", "remove one of these depends_on")
+
+
+def _ports(services: Services, read: Reader) -> None:
+    holders: dict[tuple[int, str], list[tuple[str, compose.Port]]] = {}
+    for name, service in services.items():
+        for index, port in enumerate(service.ports):
+            same = holders.setdefault((port.published, port.protocol), [])
+            for holder, other in same:
+                if _overlap(port.host_ip, other.host_ip) and (holder, other) != (name, port):
+                    at = _at(read, name).entries("ports")[index]
+                    where = f"{port.host_ip}:{port.published}" if port.host_ip else str(port.published)
+                    at.error(
+                        "", f"port {where}/{port.protocol} is already published by service {holder}", "choose another"
+                    )
+                    break
+            same.append((name, port))
+
+
+def _overlap(first: str, second: str) -> bool:
+    """`` is every address of both families, 0.0.0.0 and :: every address of theirs."""
+    if first == second or "" in (first, second):
+        return True
+    one, two = ipaddress.ip_address(first), ipaddress.ip_address(second)
+    return one.version == two.version and bool(ANY & {first, second})
+
+
+def _container_names(services: Services, read: Reader) -> None:
+    holders: dict[str, str] = {}
+    for name, service in services.items():
+        if not service.container_name:
+            continue
+        at = _at(read, name)
+        if service.replicas > 1:
+            at.error("container_name", f"one name for {service.replicas} replicas", "remove container_name")
+        if service.container_name in holders:
+            holder = holders[service.container_name]
+            at.error(
+                "container_name", f"{service.container_name!r} is the name of service {holder} too", "choose another"
+            )
+        holders[service.container_name] = name

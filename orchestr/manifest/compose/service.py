@@ -1,0 +1,299 @@
+"""One service of the merged tree as the model's Service."""
+
+import ipaddress
+import platform
+import re
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from orchestr.api import stack as compose
+from orchestr.api.composevalue import cpus, seconds, size
+from orchestr.manifest.compose.environment import Environment
+from orchestr.manifest.compose.mounts import file_mounts, mounts
+from orchestr.manifest.compose.reader import Reader
+
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
+PULLS = ("always", "never", "missing", "if_not_present")
+SIGNAL = re.compile(r"(SIG)?[A-Z0-9+-]+|\d+")
+PRIVILEGES = re.compile(r"no-new-privileges(?:[:=](true|false))?")
+RESTARTS = {"none": "no", "any": "always", "on-failure": "on-failure"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a service is read against."""
+
+    environment: Environment
+    directory: str  # relative paths begin here
+    home: str
+
+
+def service(read: Reader, context: Context) -> dict[str, Any]:
+    """The model's fields, those that are given. What is wrong is in the reader's findings."""
+    found: dict[str, Any] = {
+        "image": _image(read),
+        "entrypoint": _words(read, "entrypoint"),
+        "command": _words(read, "command"),
+        "environment": context.environment.of(read, context.directory),
+        "ports": [port.node.plain() for port in read.entries("ports") if port.node],
+        "expose": [port.node.plain() for port in read.entries("expose") if port.node],
+        "volumes": mounts(read, context.directory, context.home),
+        "networks": {name: {"aliases": use.strings("aliases")} for name, use in read.children("networks").items()}
+        or {"default": {}},
+        "secrets": file_mounts(read, "secrets", "/run/secrets/"),
+        "configs": file_mounts(read, "configs", "/"),
+        "depends_on": {name: _dependency(use) for name, use in read.children("depends_on").items()},
+        "healthcheck": _healthcheck(read.child("healthcheck")),
+        "restart": _restart(read),
+        "stop_signal": _signal(read),
+        "stop_grace_period": read.checked("stop_grace_period", seconds),
+        "deploy": _deploy(read),
+        "labels": read.map("labels"),
+        "annotations": read.map("annotations"),
+        "cap_add": read.strings("cap_add"),
+        "cap_drop": read.strings("cap_drop"),
+        "no_new_privileges": _no_new_privileges(read),
+        "extra_hosts": _extra_hosts(read),
+        "pull_policy": _pull_policy(read),
+        "shm_size": read.read("shm_size", size),
+        "sysctls": read.map("sysctls"),
+    }
+    found |= {key: read.text(key) for key in ("working_dir", "user", "container_name", "hostname")}
+    found |= {key: read.flag(key) for key in ("init", "read_only", "privileged", "tty", "stdin_open")}
+    _platform(read)
+    return {key: value for key, value in found.items() if value not in (None, [], {}, ())}
+
+
+def _image(read: Reader) -> str:
+    image = read.text("image")
+    if not image and not any(read.get(key) for key in ("build", "provider", "extends")):
+        read.error("image", "has neither an image nor a build", "add image: NAME")
+    return image or "-"
+
+
+def _words(read: Reader, key: str) -> tuple[str, ...]:
+    node = read.get(key)
+    if node is None:
+        return ()
+    words = read.strings(key) if isinstance(node.data, list) else tuple(read.read(key, _split) or ())
+    if not words and key == "entrypoint" and not read.get("command"):
+        read.refuse(key, "an empty entrypoint without a command", "give the command to run")
+    return words
+
+
+def _split(data: Any) -> list[str]:
+    try:
+        return shlex.split(str(data))
+    except ValueError as error:
+        raise ValueError(
+            f"cannot split command {data!r}: {str(error).lower()} (close the quote, or write a list)"
+        ) from error
+
+
+def _dependency(use: Reader) -> dict[str, Any]:
+    found = {"condition": use.text("condition"), "required": use.flag("required"), "restart": use.flag("restart")}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _healthcheck(read: Reader) -> dict[str, Any] | None:
+    test = read.get("test")
+    if read.node is None or read.flag("disable"):
+        return None
+    if test is None:
+        read.refuse("", "a healthcheck without test", "the image's own healthcheck is not known; write the test")
+        return None
+    command = _test(read)
+    if not command:
+        return None
+    durations = ("interval", "timeout", "start_period", "start_interval")
+    found: dict[str, Any] = {key: read.checked(key, seconds) for key in durations}
+    for key in durations:
+        _rounding(read, key, found[key])
+    found |= {"test": command, "retries": read.number("retries") or None}  # 0 retries is the default, as in Docker
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _rounding(read: Reader, key: str, duration: str | None) -> None:
+    if duration and key != "start_period" and seconds(duration) % 1 > 0:
+        read.findings.warn(read.at(key), (*read.path, key), f"{duration} is rounded up to whole seconds")
+
+
+def _test(read: Reader) -> tuple[str, ...]:
+    """The command; empty for NONE and for a test that cannot be read."""
+    node = read.get("test")
+    if node is None or not isinstance(node.data, list):
+        return ("/bin/sh", "-c", read.text("test") or "")
+    kind, *words = read.strings("test") or ("",)
+    if kind == "CMD-SHELL" and words:
+        return ("/bin/sh", "-c", " ".join(words))
+    if kind == "CMD" and words:
+        return tuple(words)
+    if kind != "NONE":
+        read.error("test", "must begin with NONE, CMD or CMD-SHELL and name a command", 'write ["CMD", "true"]')
+    return ()
+
+
+def _restart(read: Reader) -> str | None:
+    policy = read.child("deploy").child("restart_policy")
+    if policy.node is not None:
+        return _swarm_restart(policy)
+    restart = read.text("restart")
+    if restart is not None and not RESTART.fullmatch(restart):
+        read.error(
+            "restart", f"{restart!r} is not allowed", "use no, always, unless-stopped, on-failure or on-failure:N"
+        )
+        return None
+    return restart
+
+
+def _swarm_restart(policy: Reader) -> str:
+    condition, attempts = policy.text("condition") or "any", policy.number("max_attempts")
+    if condition not in RESTARTS:
+        policy.error("condition", f"{condition!r} is not allowed", f"use {', '.join(RESTARTS)}")
+    if attempts is not None and condition != "on-failure":
+        policy.refuse("max_attempts", f"max_attempts with condition {condition}", "it counts failures; use on-failure")
+    return RESTARTS.get(condition, "no") + (f":{attempts}" if attempts and condition == "on-failure" else "")
+
+
+def _signal(read: Reader) -> str | None:
+    signal = read.text("stop_signal")
+    if signal is None or signal.isdecimal():
+        return signal
+    if not SIGNAL.fullmatch(signal.upper()):
+        read.error("stop_signal", f"{signal!r} is no signal", "write a name such as SIGTERM, or its number")
+    return "SIG" + signal.upper().removeprefix("SIG")
+
+
+def _deploy(read: Reader) -> dict[str, Any]:
+    deploy = read.child("deploy")
+    mode = deploy.text("mode") or "replicated"
+    if mode not in ("replicated", "global"):
+        deploy.refuse("mode", f"mode {mode}", "use replicated or global")
+    if (endpoint := deploy.text("endpoint_mode") or "vip") != "vip":
+        deploy.refuse("endpoint_mode", f"endpoint_mode {endpoint}", "a service has one address")
+    found = {
+        "replicas": _replicas(read, deploy),
+        "resources": _resources(read, deploy.child("resources")),
+        "update_config": _update_config(deploy.child("update_config")),
+        "labels": deploy.map("labels"),
+    }
+    return {key: value for key, value in found.items() if value not in (None, {})}
+
+
+def _replicas(read: Reader, deploy: Reader) -> int | None:
+    replicas, scale = deploy.number("replicas"), read.number("scale")
+    if replicas is not None and scale is not None and replicas != scale:
+        read.error("scale", f"{scale} is not deploy.replicas, {replicas}", "keep one of them")
+    chosen = scale if replicas is None else replicas
+    if chosen is not None and chosen < 0:
+        (read if replicas is None else deploy).error(
+            "scale" if replicas is None else "replicas", f"{chosen} is negative"
+        )
+        return None
+    return chosen
+
+
+def _resources(read: Reader, resources: Reader) -> dict[str, Any]:
+    limits, reserved = resources.child("limits"), resources.child("reservations")
+    wanted = {
+        "limits": {
+            "cpus": _one(read, "cpus", limits, "cpus", cpus),
+            "memory": _one(read, "mem_limit", limits, "memory", size),
+            "pids": _one(read, "pids_limit", limits, "pids", int),
+        },
+        "reservations": {
+            "cpus": reserved.read("cpus", cpus),
+            "memory": _one(read, "mem_reservation", reserved, "memory", size),
+        },
+    }
+    _fits(reserved, wanted)
+    return {
+        group: given
+        for group, values in wanted.items()
+        if (given := {key: value for key, value in values.items() if value is not None})
+    }
+
+
+def _one(read: Reader, old: str, group: Reader, new: str, convert: Any) -> Any:
+    """A limit that has two spellings: either, or both with the same value."""
+    first, second = read.read(old, convert), group.read(new, convert)
+    if first is not None and second is not None and first != second:
+        read.error(old, f"{first} is not {'.'.join(map(str, group.path[2:]))}.{new}, {second}", "keep one of them")
+    return first if second is None else second
+
+
+def _fits(reserved: Reader, wanted: dict[str, dict[str, Any]]) -> None:
+    for key in ("cpus", "memory"):
+        limit, request = wanted["limits"][key], wanted["reservations"][key]
+        if limit and request and float(request) > float(limit):
+            reserved.error(key, f"reserves {request}, more than its limit {limit}", "reserve less")
+
+
+def _update_config(read: Reader) -> dict[str, Any] | None:
+    if read.node is None:
+        return None
+    action = read.text("failure_action") or "pause"
+    if action != "pause":
+        read.refuse("failure_action", f"failure_action {action}", "a failed update pauses")
+    found = {
+        "parallelism": read.number("parallelism"),
+        "delay": read.checked("delay", seconds),
+        "monitor": read.checked("monitor", seconds),
+        "order": read.text("order"),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _no_new_privileges(read: Reader) -> bool | None:
+    found: bool | None = None
+    for option in read.strings("security_opt"):
+        known = PRIVILEGES.fullmatch(option)
+        if known is None:
+            read.refuse("security_opt", f"security_opt {option}", "only no-new-privileges can be set")
+        else:
+            found = known[1] != "false"
+    return found
+
+
+def _extra_hosts(read: Reader) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    hosts = read.child("extra_hosts")
+    for name in hosts.node.data if hosts.node and isinstance(hosts.node.data, dict) else ():
+        addresses = hosts.strings(name)
+        for address in addresses:
+            if address == "host-gateway":
+                hosts.refuse(name, "host-gateway", "write the address")
+            elif not _is_address(address):
+                hosts.error(name, f"{address!r} is no IP address", "write NAME=ADDRESS")
+        found[name] = addresses
+    return found
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _pull_policy(read: Reader) -> str | None:
+    policy = read.text("pull_policy")
+    if policy is not None and policy not in PULLS:
+        read.refuse("pull_policy", f"pull_policy {policy}", f"use {', '.join(PULLS)}")
+        return None
+    return policy
+
+
+def _platform(read: Reader) -> None:
+    wanted = read.text("platform")
+    here = MACHINES.get(platform.machine(), platform.machine())
+    if wanted and wanted.lower() not in (here, f"linux/{here}", f"linux/{here}/v8" if here == "arm64" else ""):
+        read.refuse("platform", f"platform {wanted}", f"this machine is linux/{here}")
+
+
+def model(fields: dict[str, Any]) -> compose.Service:
+    """Raises pydantic's ValidationError."""
+    return compose.Service.model_validate(fields)
