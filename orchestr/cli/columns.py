@@ -1,0 +1,178 @@
+"""The columns of `orch get`, kind by kind, as kubectl prints them. Rows come from wire objects; nothing is decoded."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from orchestr.cli.output import age
+
+Object = Mapping[str, Any]
+Columns = tuple[Sequence[str], Callable[[Object], list[str]], Sequence[str], Callable[[Object], list[str]]]
+
+
+def _status(obj: Object) -> Mapping[str, Any]:
+    return obj.get("status") or {}
+
+
+def _spec(obj: Object) -> Mapping[str, Any]:
+    return obj.get("spec") or {}
+
+
+def pod_state(pod: Object) -> str:
+    """The STATUS word: the most telling reason, as kubectl chooses it."""
+    status = _status(pod)
+    if pod["metadata"].get("deletionTimestamp"):
+        return "Terminating"
+    for prefix, statuses in (("Init:", status.get("initContainerStatuses")), ("", status.get("containerStatuses"))):
+        for container in statuses or []:
+            state = container.get("state") or {}
+            waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+            reason = waiting.get("reason") or (ended.get("reason") if ended.get("exitCode") else "")
+            if reason:
+                return f"{prefix}{reason}"
+    for condition in status.get("conditions") or []:
+        if condition.get("reason") == "SchedulingGated" and condition["status"] == "False":
+            return "SchedulingGated"
+    reason = status.get("reason")
+    phase = str(reason or status.get("phase") or "Pending")
+    return "Completed" if phase == "Succeeded" else phase
+
+
+def restarts(pod: Object) -> int:
+    return sum(int(container.get("restartCount", 0)) for container in _status(pod).get("containerStatuses") or [])
+
+
+def ready(pod: Object) -> str:
+    statuses = _status(pod).get("containerStatuses") or []
+    return f"{sum(bool(c.get('ready')) for c in statuses)}/{len(_spec(pod).get('containers') or [])}"
+
+
+def _pod(pod: Object) -> list[str]:
+    return [ready(pod), pod_state(pod), str(restarts(pod))]
+
+
+def _pod_wide(pod: Object) -> list[str]:
+    ips = [each["ip"] for each in _status(pod).get("podIPs") or []]
+    return [",".join(ips) or "<none>", str(_spec(pod).get("nodeName") or "<none>")]
+
+
+def _deployment(obj: Object) -> list[str]:
+    status = _status(obj)
+    return [f"{status.get('readyReplicas', 0)}/{_spec(obj).get('replicas', 1)}", str(status.get("updatedReplicas", 0)),
+            str(status.get("availableReplicas", 0))]  # fmt: skip
+
+
+def _template_wide(obj: Object) -> list[str]:
+    containers = _spec(obj).get("template", {}).get("spec", {}).get("containers", [])
+    return [",".join(c["name"] for c in containers), ",".join(str(c.get("image", "")) for c in containers)]
+
+
+def _replicaset(obj: Object) -> list[str]:
+    status = _status(obj)
+    return [str(_spec(obj).get("replicas", 1)), str(status.get("replicas", 0)), str(status.get("readyReplicas", 0))]
+
+
+def _job(obj: Object) -> list[str]:
+    status = _status(obj)
+    word = next((c["type"] for c in status.get("conditions") or [] if c["status"] == "True"), "Running")
+    return [word, f"{status.get('succeeded', 0)}/{_spec(obj).get('completions') or 1}"]
+
+
+def _service(obj: Object) -> list[str]:
+    spec = _spec(obj)
+    ports = [
+        f"{p['port']}{':' + str(p['nodePort']) if p.get('nodePort') else ''}/{p.get('protocol', 'TCP')}"
+        for p in spec.get("ports") or []
+    ]
+    return [
+        str(spec.get("type", "ClusterIP")),
+        str(spec.get("clusterIP") or "<none>"),
+        published(obj),
+        ",".join(ports) or "<none>",
+    ]
+
+
+def published(obj: Object) -> str:
+    """Ports of the machine that lead to a service: `8080->80/tcp`."""
+    import json
+
+    entries = json.loads((obj["metadata"].get("annotations") or {}).get("orchestr.dev/publish", "[]"))
+    words = [
+        f"{e.get('hostIP') + ':' if e.get('hostIP') else ''}{e['hostPort']}->{e['port']}/{e.get('protocol', 'TCP').lower()}"
+        for e in entries
+    ]
+    return ",".join(words) or "<none>"
+
+
+def _stack(obj: Object) -> list[str]:
+    status = _status(obj)
+    rows = status.get("services") or []
+    good = sum(1 for row in rows if row.get("phase") in ("Ready", "Complete", "Completed", "Running"))
+    condition = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), {})
+    return [f"{good}/{len(rows)}", str(condition.get("reason") or condition.get("status") or "Pending")]
+
+
+def _quota(obj: Object) -> list[str]:
+    used, hard = _status(obj).get("used") or {}, _spec(obj).get("hard") or {}
+    return [", ".join(f"{name}: {used.get(name, '0')}/{limit}" for name, limit in hard.items())]
+
+
+def _claim(obj: Object) -> list[str]:
+    status = _status(obj)
+    return [str(status.get("phase", "Pending")), str((status.get("capacity") or {}).get("storage", "")),
+            ",".join(_spec(obj).get("accessModes") or [])]  # fmt: skip
+
+
+def _event(obj: Object) -> list[str]:
+    target = obj.get("involvedObject") or {}
+    return [str(obj.get("type", "")), str(obj.get("reason", "")), f"{str(target.get('kind', '')).lower()}/{target.get('name', '')}",
+            str(obj.get("count", 1)), str(obj.get("message", ""))]  # fmt: skip
+
+
+def _node(obj: Object) -> list[str]:
+    conditions = {c["type"]: c["status"] for c in _status(obj).get("conditions") or []}
+    info = _status(obj).get("nodeInfo") or {}
+    return ["Ready" if conditions.get("Ready") == "True" else "NotReady", str(info.get("kubeletVersion", ""))]
+
+
+def _slice(obj: Object) -> list[str]:
+    addresses = [a for e in obj.get("endpoints") or [] for a in e.get("addresses", [])]
+    ports = [str(p.get("port", "")) for p in obj.get("ports") or []]
+    return [str(obj.get("addressType", "")), ",".join(ports) or "<unset>", ",".join(addresses) or "<unset>"]
+
+
+def _data(obj: Object) -> list[str]:
+    return [str(len({**(obj.get("data") or {}), **(obj.get("binaryData") or {})}))]
+
+
+def _nothing(_obj: Object) -> list[str]:
+    return []
+
+
+TABLE: dict[str, Columns] = {
+    "Pod": (("READY", "STATUS", "RESTARTS"), _pod, ("IP", "NODE"), _pod_wide),
+    "Deployment": (("READY", "UP-TO-DATE", "AVAILABLE"), _deployment, ("CONTAINERS", "IMAGES"), _template_wide),
+    "ReplicaSet": (("DESIRED", "CURRENT", "READY"), _replicaset, ("CONTAINERS", "IMAGES"), _template_wide),
+    "Job": (("STATUS", "COMPLETIONS"), _job, ("CONTAINERS", "IMAGES"), _template_wide),
+    "Service": (("TYPE", "CLUSTER-IP", "PUBLISHED", "PORT(S)"), _service, (), _nothing),
+    "Stack": (("SERVICES", "STATUS"), _stack, (), _nothing),
+    "ResourceQuota": (("USED",), _quota, (), _nothing),
+    "PersistentVolumeClaim": (("STATUS", "CAPACITY", "ACCESS MODES"), _claim, (), _nothing),
+    "Event": (("TYPE", "REASON", "OBJECT", "COUNT", "MESSAGE"), _event, (), _nothing),
+    "Node": (("STATUS", "VERSION"), _node, (), _nothing),
+    "EndpointSlice": (("ADDRESSTYPE", "PORTS", "ENDPOINTS"), _slice, (), _nothing),
+    "ConfigMap": (("DATA",), _data, (), _nothing),
+    "Secret": (("TYPE", "DATA"), lambda obj: [str(obj.get("type", "Opaque")), *_data(obj)], (), _nothing),
+    "Namespace": (("STATUS",), lambda obj: [str(_status(obj).get("phase", "Active"))], (), _nothing),
+}
+
+
+def header(kind: str, *, wide: bool, namespaces: bool) -> list[str]:
+    columns = TABLE[kind]
+    return [*(["NAMESPACE"] if namespaces else []), "NAME", *columns[0], "AGE", *(columns[2] if wide else ())]
+
+
+def row(kind: str, obj: Object, *, wide: bool, namespaces: bool) -> list[str]:
+    meta, columns = obj["metadata"], TABLE[kind]
+    extra = columns[3](obj) if wide else []
+    own = [str(meta.get("namespace", ""))] if namespaces else []
+    return [*own, str(meta["name"]), *columns[1](obj), age(meta.get("creationTimestamp")), *extra]

@@ -1,0 +1,75 @@
+"""Which daemon and which namespace a command means."""
+
+import argparse
+import os
+
+from orchestr.cli.errors import Bad
+from orchestr.client.sync import Client
+from orchestr.instance import Instance, InstanceError, instance
+
+COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+
+
+def current() -> Instance:
+    """The instance of --instance or $ORCH_INSTANCE."""
+    try:
+        return instance()
+    except InstanceError as error:
+        raise Bad(f"orch: {error}") from error
+
+
+def start_command(here: Instance) -> str:
+    return f"orch system start{f' --instance {here.name}' if here.name else ''}"
+
+
+def client(args: argparse.Namespace) -> Client:
+    """Of --host, $ORCH_HOST, or the instance's socket."""
+    here = current()
+    host = args.host or os.environ.get("ORCH_HOST") or here.socket
+    try:
+        return Client(host, start=start_command(here))
+    except ValueError as error:
+        raise Bad(f"orch: {error}") from error
+
+
+def namespace(args: argparse.Namespace) -> str:
+    """-n, else -p, else the project of a Compose file here or above, else `default`."""
+    chosen = getattr(args, "namespace", None) or args.project or os.environ.get("COMPOSE_PROJECT_NAME")
+    if chosen:
+        return str(chosen)
+    found = compose_file()
+    return project_name(found) if found else "default"
+
+
+def compose_file() -> str | None:
+    """A Compose file in this directory or the nearest one above."""
+    folder = os.getcwd()
+    while True:
+        for name in COMPOSE_FILES:
+            path = os.path.join(folder, name)
+            if os.path.isfile(path):
+                return path
+        if folder == "/":
+            return None
+        folder = os.path.dirname(folder)
+
+
+def project_name(path: str) -> str:
+    """The name of a Compose file's project: its `name:`, else its directory. Without a YAML parser: this is on the way
+    of `orch status`; a name that is not plainly written is found by the full reader."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith("name:"):
+                value = line[5:].split("#")[0].strip().strip("\"'")
+                if "$" not in value:
+                    return label(value)
+                from orchestr.manifest import compose
+
+                return str(compose.project_name(path))
+    return label(os.path.basename(os.path.dirname(os.path.abspath(path))))
+
+
+def label(name: str) -> str:
+    """A Compose project's name as the namespace it becomes."""
+    text = "".join(c if c.isalnum() or c == "-" else "-" if c in "_." else "" for c in name.lower())
+    return text.strip("-") or "default"

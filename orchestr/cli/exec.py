@@ -1,0 +1,100 @@
+"""`orch exec [-it] TARGET -- COMMAND`: a command in a running container; its exit code is ours."""
+
+import argparse
+import os
+import sys
+
+from orchestr.cli import context, targets
+from orchestr.cli.errors import Bad, Failed
+from orchestr.cli.options import add_namespace
+from orchestr.cli.why import ready
+from orchestr.client.exec import ExecStream
+from orchestr.client.websocket import Channel
+
+EXAMPLES = """examples:
+  orch exec web -- nginx -t        a command in a service's container
+  orch exec -it db -- /bin/sh      an interactive shell"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-i", "--stdin", action="store_true", help="pass our input on")
+    parser.add_argument("-t", "--tty", action="store_true", help="with a terminal")
+    parser.add_argument("-T", "--no-tty", action="store_true", help="without a terminal, as Compose's -T")
+    parser.add_argument("-c", "--container", metavar="NAME", help="the container (default: the first)")
+    add_namespace(parser, all_=False)
+    parser.add_argument("target", metavar="TARGET", help="a service, a pod or kind/name")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+
+
+def run(args: argparse.Namespace) -> int:
+    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if not command:
+        raise Bad(f"orch exec: no command (for example: orch exec {args.target} -- ls)")
+    client, namespace = context.client(args), context.namespace(args)
+    found = targets.pods(client, namespace, [args.target])
+    running = [pod for pod in found if (pod.get("status") or {}).get("phase") == "Running"]
+    if not running:
+        raise Failed(f"orch exec: no pod of {args.target} is running (orch status says why)")
+    pod = next((pod for pod in running if ready(pod)), running[0])
+    tty = args.tty and not args.no_tty
+    if tty and not sys.stdin.isatty():
+        raise Bad("orch exec: -t needs a terminal as input (leave -t out)")
+    stream = client.exec(
+        namespace, pod["metadata"]["name"], command, container=targets.container(pod, args.container),
+        stdin=args.stdin or tty, tty=tty,
+    )  # fmt: skip
+    try:
+        code = raw(stream) if tty else pump(stream, 0 if args.stdin else -1)
+    finally:
+        stream.close()
+    if stream.error:
+        print(f"orch exec: {stream.error}", file=sys.stderr)
+    return code
+
+
+def pump(stream: ExecStream, stdin: int) -> int:
+    """Moves bytes both ways until the command ends; its exit code. stdin -1: none."""
+    import select
+
+    sources = [stream.fileno(), *([stdin] if stdin >= 0 else [])]
+    output(stream)
+    while not stream.closed:
+        readable, _, _ = select.select(sources, [], [])
+        if stdin in readable:
+            data = os.read(stdin, 65536)
+            if data:
+                stream.send(data)
+            else:
+                stream.end_stdin()
+                sources.remove(stdin)
+        if stream.fileno() in readable:
+            output(stream)
+    return 1 if stream.exit_code is None else stream.exit_code
+
+
+def output(stream: ExecStream) -> None:
+    for channel, data in stream.receive():
+        target = 2 if channel is Channel.STDERR else 1
+        while data:
+            data = data[os.write(target, data) :]
+
+
+def raw(stream: ExecStream) -> int:
+    """With our terminal in raw mode, its size passed on whenever it changes."""
+    import signal
+    import termios
+    import tty
+
+    def resize(*_: object) -> None:
+        size = os.get_terminal_size(0)
+        stream.resize(size.lines, size.columns)
+
+    before = termios.tcgetattr(0)
+    handler = signal.signal(signal.SIGWINCH, resize)
+    try:
+        tty.setraw(0)
+        resize()
+        return pump(stream, 0)
+    finally:
+        signal.signal(signal.SIGWINCH, handler)
+        termios.tcsetattr(0, termios.TCSADRAIN, before)

@@ -1,0 +1,70 @@
+"""Parses a command's words with argparse. Options that every command has: --instance, --host, -n, --color."""
+
+import argparse
+import importlib
+import os
+from types import ModuleType
+from typing import NoReturn
+
+from orchestr.cli import COMMANDS
+from orchestr.cli.errors import Bad
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Bad(f"{self.prog}: {message} (see {self.prog} --help)")
+
+
+def parse(
+    command: str, called: str, words: list[str], before: dict[str, list[str]]
+) -> tuple[ModuleType, argparse.Namespace]:
+    """The command's module and its arguments. `before`: options that stood in front of the command."""
+    module = importlib.import_module(f"orchestr.cli.{command}")
+    help_ = next(help_ for name, _, _, help_ in COMMANDS if name == command)
+    parser = Parser(
+        prog=f"orch {called}",
+        description=help_,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=getattr(module, "EXAMPLES", None),
+    )
+    parser.set_defaults(called=called, files=None, project=None)
+    parser.add_argument("--instance", default=_last(before, "instance"), metavar="NAME", help="the daemon's instance")
+    parser.add_argument("--host", "-H", default=_last(before, "host"), metavar="ADDR", help="the daemon's address")
+    parser.add_argument("--color", choices=("auto", "always", "never"), default=_last(before, "color") or "auto")
+    module.add(parser)
+    args = parser.parse_args(words)
+    if before.get("files") and not args.files:
+        args.files = before["files"]
+    if before.get("project") and not args.project:
+        args.project = before["project"][-1]
+    if before.get("namespace") and not getattr(args, "namespace", None):
+        args.namespace = before["namespace"][-1]
+    if args.instance is not None:
+        os.environ["ORCH_INSTANCE"] = args.instance
+    return module, args
+
+
+def _last(before: dict[str, list[str]], name: str) -> str | None:
+    return before[name][-1] if before.get(name) else None
+
+
+def add_namespace(parser: argparse.ArgumentParser, *, all_: bool = True) -> None:
+    parser.add_argument("-n", "--namespace", metavar="NS", help="the namespace (default: the project's, else default)")
+    if all_:
+        parser.add_argument("-A", "--all-namespaces", action="store_true", help="all namespaces")
+
+
+def add_output(parser: argparse.ArgumentParser, *formats: str) -> None:
+    parser.add_argument("-o", "--output", choices=formats, default="", metavar="|".join(formats), help="form of output")
+
+
+def duration(text: str) -> float:
+    """ "90", "90s", "1m30s", "2h" in seconds, for argparse."""
+    import re
+
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?(?:(\d+)ms)?", text)
+    if not text or found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration (write 90s, 1m30s or 2h)")
+    hours, minutes, seconds, millis = (float(group or 0) for group in found.groups())
+    return hours * 3600 + minutes * 60 + seconds + millis / 1000

@@ -1,0 +1,90 @@
+"""From what a person types (a service, a pod, kind/name, nothing) to pods."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestr.cli.errors import Bad, Failed
+from orchestr.cli.kinds import find
+from orchestr.cli.why import owned
+from orchestr.client.paths import path
+from orchestr.client.sync import Client
+
+Pod = Mapping[str, Any]
+
+
+def pods(client: Client, namespace: str, words: list[str], selector: str | None = None) -> list[Pod]:
+    """The pods that are meant, by name. Failed names what is there when one matches nothing."""
+    every: list[Pod] = list(client.items(path("pods", namespace), {"labelSelector": selector}))
+    every.sort(key=lambda pod: pod["metadata"]["name"])
+    if not words:
+        return every
+    chosen: dict[str, Pod] = {}
+    for word in words:
+        found = _matching(client, namespace, word, every)
+        if not found:
+            raise Failed(_nothing(word, namespace, every))
+        chosen |= {pod["metadata"]["uid"]: pod for pod in found}
+    return list(chosen.values())
+
+
+def _matching(client: Client, namespace: str, word: str, every: list[Pod]) -> list[Pod]:
+    kind, _, name = word.rpartition("/")
+    if kind:
+        found = find(kind)
+        if found.kind == "Pod":
+            return [pod for pod in every if pod["metadata"]["name"] == name]
+        if found.kind not in ("Deployment", "ReplicaSet", "Job", "Service", "Stack"):
+            raise Bad(f"orch: a {found.kind} has no pods (name a deployment, job, service, stack or pod)")
+        return _of(
+            client.get(path(found.plural, namespace, name, group=found.group)), found.kind, every, client, namespace
+        )
+    exact = [pod for pod in every if pod["metadata"]["name"] == name]
+    return (
+        exact
+        or [pod for pod in every if _label(pod, "service") == name]
+        or _by_workload(client, namespace, name, every)
+    )
+
+
+def _label(pod: Pod, name: str) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(f"orchestr.dev/{name}", ""))
+
+
+def _of(obj: Mapping[str, Any], kind: str, every: list[Pod], client: Client, namespace: str) -> list[Pod]:
+    if kind == "Stack":
+        return [pod for pod in every if _label(pod, "stack") == obj["metadata"]["name"]]
+    if kind == "Service":
+        labels = obj["spec"].get("selector") or {}
+    elif kind == "Job":
+        return [pod for pod in every if owned(pod) == ("Job", obj["metadata"]["uid"])]
+    else:
+        labels = obj["spec"]["selector"].get("matchLabels") or {}
+    return [pod for pod in every if labels and labels.items() <= (pod["metadata"].get("labels") or {}).items()]
+
+
+def _by_workload(client: Client, namespace: str, name: str, every: list[Pod]) -> list[Pod]:
+    for plural in ("deployments", "jobs", "replicasets"):
+        kind = find(plural)
+        for obj in client.items(path(plural, namespace, group=kind.group), {"fieldSelector": f"metadata.name={name}"}):
+            return _of(obj, kind.kind, every, client, namespace)
+    return []
+
+
+def _nothing(word: str, namespace: str, every: list[Pod]) -> str:
+    import difflib
+
+    there = sorted({name for pod in every for name in (pod["metadata"]["name"], _label(pod, "service")) if name})
+    near = difflib.get_close_matches(word, there, 1)
+    hint = (
+        f"did you mean {near[0]}?" if near else f"there are {', '.join(there) or 'no pods'}; -n names another namespace"
+    )
+    return f"orch: no pod, service or workload {word!r} in namespace {namespace} ({hint})"
+
+
+def container(pod: Pod, wanted: str | None) -> str:
+    """The container that is meant: the named one, the annotated default, or the first."""
+    names = [each["name"] for each in [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]]
+    if wanted and wanted not in names:
+        raise Bad(f"orch: pod {pod['metadata']['name']} has no container {wanted!r} (it has {', '.join(names)})")
+    default = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
+    return wanted or default or str(pod["spec"]["containers"][0]["name"])
