@@ -25,15 +25,13 @@ def allocate(request: Request) -> Service:
     service = request.new
     assert isinstance(service, Service)
     spec = _kept(service.spec, request.old)
-    if spec.type == "ExternalName":
-        return service.but(spec=spec.but(cluster_ip=None, cluster_ips=()))
     spec = _with_addresses(request, spec)
     return service.but(spec=spec.but(ports=_with_node_ports(request, spec)))
 
 
 def _kept(spec: ServiceSpec, old: object) -> ServiceSpec:
     """What the stored Service has and the new one does not mention stays."""
-    if not isinstance(old, Service) or old.spec.type == "ExternalName":
+    if not isinstance(old, Service):
         return spec
     was = {(port.port, port.protocol): port.node_port for port in old.spec.ports}
     if spec.type in ("NodePort", "LoadBalancer"):
