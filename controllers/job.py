@@ -13,7 +13,7 @@ from controllers.pods import ended_at, pod_of
 from orchestr.api.base import Condition
 from orchestr.api.batch import CONTROLLER_UID, JOB_NAME, Job, JobStatus
 from orchestr.api.pod import ContainerStatus, Pod
-from orchestr.engine import After, ApiError, ControllerCluster, Hopeless, Key, Refused, Watches, child_name
+from orchestr.engine import After, ApiError, ControllerCluster, Key, Refused, Watches, child_name
 from orchestr.engine.conditions import condition, second, with_condition
 
 WATCHES = Watches(Job, owns=(Pod,))
@@ -173,8 +173,6 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
     job = await cluster.get(Job, key)
     if job is None or job.metadata.deleting:
         return None  # its pods follow through their owner references
-    if job.spec.completion_mode != "NonIndexed":
-        raise Hopeless(f"completionMode {job.spec.completion_mode} is not supported")
     pods = list(await cluster.list(Pod, owner=job))
     if job.finished:
         return await _after_finish(cluster, job, pods)

@@ -44,6 +44,7 @@ class FakeCluster:
         self.writes: list[tuple[str, str]] = []  # (verb, kind/name) of every write that changed something
         self.before_create: Callable[[KubeObject], None] = lambda obj: None  # raises to refuse
         self.admit: Callable[[KubeObject], KubeObject] = lambda obj: obj
+        self.after_write: Callable[[], None] = lambda: None
         self.floor = 0  # watches since an older revision are Expired
         self._clock = clock
         self._log: list[tuple[type[KubeObject], WatchEvent[Any]]] = []
@@ -199,6 +200,7 @@ class FakeCluster:
         self.writes.append((verb, obj.ref))
         self._log.append((type(obj), WatchEvent(type_, obj, self.revision)))
         self._news.unpark_all()
+        self.after_write()
         return obj
 
     def _now(self) -> datetime:
@@ -230,6 +232,8 @@ class FakeKubelet:
         await trio.sleep(self.delay)
         current = self._cluster.objects[Pod].get(pod.key)
         if current is None or current.metadata.uid != pod.metadata.uid or current.metadata.deleting:
+            return
+        if current.status.phase not in (None, "Pending"):
             return
         self._address += 1
         outcome = self.outcome(pod)
