@@ -78,8 +78,15 @@ class Writer:
         return jobs
 
     def _batch(self, jobs: Sequence[Job]) -> Sequence[Change]:
-        tx = Tx(self._table, self._revision, self._clock(), self._claims)
         full = self._database.full and not self._database.reserve()
+        try:
+            return self._attempt(jobs, full)
+        except DiskFull:  # which gave the reserve back: once more, for what may use it
+            return self._attempt(jobs, full=True, last=True)
+
+    def _attempt(self, jobs: Sequence[Job], full: bool, last: bool = False) -> Sequence[Change]:
+        """Runs and commits all jobs. Raises DiskFull, with nothing done, unless it is the last attempt."""
+        tx = Tx(self._table, self._revision, self._clock(), self._claims)
         wrote = [job for job in jobs if self._run(tx, job, full)]
         if not tx.changes:
             return ()
@@ -87,6 +94,8 @@ class Writer:
             self._database.commit(tx.changes)
         except (DiskFull, sqlite3.Error) as error:
             tx.undo(0)
+            if isinstance(error, DiskFull) and not last:
+                raise
             for job in wrote:
                 job.result = outcome.Error(unavailable(error))
             return ()
