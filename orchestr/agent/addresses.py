@@ -1,7 +1,7 @@
-"""Who has which pod address and which range of user ids. In memory; what the store says about pods is entered at start.
+"""Who has which pod address and which range of user ids. In memory; what the store says of pods is entered at start.
 
-IPv6 addresses carry the IPv4 one in their last 32 bits, so that one number names both. An address that was given back is
-used again as late as possible, so that a stale connection or DNS answer does not reach a stranger.
+One number names both addresses of a pod. An address that was given back is used again as late as possible, so that a
+stale connection or DNS answer does not reach a stranger.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network

@@ -1,7 +1,7 @@
 """The agent: every pod that is bound to this node has a worker; what the runtime tells goes to the right one.
 
 At start `adopt` compares what the store says with what the runtime has, and writes the truth about every pod before any
-controller acts on it: after a reboot nothing counts as ready, after a restart of the daemon everything that runs goes on.
+controller acts on it: after a reboot nothing counts as ready, after a restart of the daemon what runs goes on.
 """
 
 import os
@@ -20,6 +20,7 @@ from orchestr.agent.node import Node, Recorder, log
 from orchestr.agent.places import Places
 from orchestr.agent.runs import parse_id
 from orchestr.agent.services import Services
+from orchestr.agent.streams import Streams
 from orchestr.agent.worker import Worker
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import Condition, Key, KubeObject
@@ -82,6 +83,9 @@ class Agent:
         )
         self.machine = Machine(self.node)
         self.workers: dict[str, Worker] = {}
+        self.streams = Streams(
+            self.node, self.workers, lambda namespace, name: informers.one(Pod, Key(namespace, name))
+        )
         self._nursery: trio.Nursery | None = None
 
     # -- at start

@@ -113,7 +113,11 @@ def container_spec(
         mounts=[*shown, *own, *mounted],
         resources=linux_resources(container),
         oom_score_adj=oom_score(pod),
-        **security(pod, container, image),
+        terminal=bool(container.tty),
+        user=user(pod, container, image),
+        groups=groups(pod),
+        seccomp=not unconfined(pod, container),
+        **rights(container),
     )
     context = container.security_context
     return ContainerSpec(
@@ -146,30 +150,46 @@ def arguments(container: Container, image: Image, env: Mapping[str, str]) -> lis
     return [expand_all((word,), env)[0] if word in given else word for word in words]
 
 
-def security(pod: Pod, container: Container, image: Image) -> dict[str, Any]:
-    """Arguments of default_spec that decide what the process may do."""
+def user(pod: Pod, container: Container, image: Image) -> str:
+    """USER[:GROUP]: the pod's word over the image's; names are looked up in the image at launch."""
     own, shared = container.security_context, pod.spec.security_context
-    user = own.run_as_user if own and own.run_as_user is not None else shared.run_as_user
+    number = own.run_as_user if own and own.run_as_user is not None else shared.run_as_user
     group = own.run_as_group if own and own.run_as_group is not None else shared.run_as_group
-    name = pod.metadata.annotations.get("orchestr.dev/user") or image.config.user
-    text = name if user is None else str(user)
+    text = pod.metadata.annotations.get("orchestr.dev/user") or image.config.user or "0"
+    if number is not None:
+        text = str(number)
     if group is not None:
-        text = f"{(text or '0').partition(':')[0]}:{group}"
+        text = f"{text.partition(':')[0]}:{group}"
     must_not_root = own.run_as_non_root if own and own.run_as_non_root is not None else shared.run_as_non_root
-    if must_not_root and (text or "0").partition(":")[0] in ("0", "root"):
+    if must_not_root and text.partition(":")[0] in ("0", "root"):
         raise ConfigFailure(
             f"cannot start container {container.name}: it would run as root and runAsNonRoot is set (set runAsUser)"
         )
-    capabilities = own.capabilities if own else None
-    profile = (own.seccomp_profile if own else None) or shared.seccomp_profile
-    groups = [*shared.supplemental_groups, *([shared.fs_group] if shared.fs_group is not None else [])]
+    return text
+
+
+def groups(pod: Pod) -> list[int]:
+    """Supplementary groups: the pod's own, and the one that owns its volumes."""
+    shared = pod.spec.security_context
+    return [*shared.supplemental_groups, *([shared.fs_group] if shared.fs_group is not None else [])]
+
+
+def rights(container: Container) -> dict[str, Any]:
+    """Arguments of default_spec that decide what the process may do. Safe unless the pod says otherwise."""
+    context = container.security_context
+    privileged = bool(context and context.privileged)
+    escalates = bool(context and context.allow_privilege_escalation)
+    wanted = context.capabilities if context else None
     return {
-        "user": text or "0",
-        "groups": groups,
-        "cap_add": capabilities.add if capabilities else (),
-        "cap_drop": capabilities.drop if capabilities else (),
-        "privileged": bool(own and own.privileged),
-        "no_new_privs": not (own and (own.allow_privilege_escalation or own.privileged)),
-        "seccomp": not (profile is not None and profile.type == "Unconfined"),
-        "terminal": bool(container.tty),
+        "privileged": privileged,
+        "no_new_privs": not (privileged or escalates),
+        "cap_add": wanted.add if wanted else (),
+        "cap_drop": wanted.drop if wanted else (),
+        "readonly_root": bool(context and context.read_only_root_filesystem),
     }
+
+
+def unconfined(pod: Pod, container: Container) -> bool:
+    own = container.security_context.seccomp_profile if container.security_context else None
+    profile = own or pod.spec.security_context.seccomp_profile
+    return profile is not None and profile.type == "Unconfined"
