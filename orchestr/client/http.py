@@ -34,9 +34,17 @@ class Response:
 
     def __init__(self, connection: "Connection", status: int, headers: Mapping[str, str]) -> None:
         self.connection, self.status, self.headers = connection, status, headers
+        self.last = headers.get("connection", "").lower() == "close"  # the connection ends with the body
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it arrives."""
+        try:
+            yield from self._chunks()
+        finally:
+            if self.last:
+                self.close()
+
+    def _chunks(self) -> Iterator[bytes]:
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             while size := int(self.connection.line().split(b";")[0], 16):
                 yield self.connection.exactly(size)

@@ -1,8 +1,8 @@
 """HTTP/1.1 on trio streams by h11: a pool of kept-alive connections for requests, a connection each for streams."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import h11
@@ -35,10 +35,25 @@ class Connection:
                 raise Lost("the server closed the connection before it answered")
         return event
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it arrives."""
+    async def piece(self) -> bytes:
+        """The next piece of the body, b"" at its end."""
         while isinstance(event := await self._event(), h11.Data):
-            yield bytes(event.data)
+            if event.data:
+                return bytes(event.data)
+        return b""
+
+    async def body(self) -> bytes:
+        pieces = []
+        while piece := await self.piece():
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def lines(self) -> AsyncGenerator[bytes]:
+        rest = b""
+        while piece := await self.piece():
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                yield line
 
     async def _event(self) -> h11.Event:
         try:
@@ -90,7 +105,7 @@ class Pool:
         kept = False
         try:
             response = await connection.send(request, body)
-            data = b"".join([piece async for piece in connection.pieces()])
+            data = await connection.body()
             if connection.reuse() and len(self.idle) < IDLE:
                 self.idle.append(connection)
                 kept = True
@@ -109,8 +124,9 @@ class Pool:
             with _timed():
                 response = await connection.send(self._request("GET", target, b"", ""), b"")
                 if response.status_code >= 400:
-                    raise _error(b"".join([piece async for piece in connection.pieces()]), response.status_code)
-            yield _lines(connection)
+                    raise _error(await connection.body(), response.status_code)
+            async with aclosing(connection.lines()) as lines:
+                yield lines
         finally:
             await trio.aclose_forcefully(connection.stream)
 
@@ -138,14 +154,6 @@ def _timed() -> Iterator[None]:
             yield
     except trio.TooSlowError:
         raise Unavailable(f"cannot get an answer: none in {TIMEOUT:.0f} s (look at the server's log)") from None
-
-
-async def _lines(connection: Connection) -> AsyncIterator[bytes]:
-    rest = b""
-    async for piece in connection.pieces():
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield line
 
 
 def _error(data: bytes, code: int) -> ApiError:

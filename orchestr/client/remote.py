@@ -85,7 +85,7 @@ class RemoteCluster:
             items, since = await self._list(kind, namespace)
             for item in items:
                 yield WatchEvent(EventType.ADDED, item, int(item.metadata.resource_version or 0))
-        yield WatchEvent(EventType.BOOKMARK, None, since)
+            yield WatchEvent(EventType.BOOKMARK, None, since)
         while True:
             query = {"watch": True, "allowWatchBookmarks": True, "resourceVersion": since}
             try:

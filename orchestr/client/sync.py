@@ -117,6 +117,7 @@ class Client:
         target = with_query(path("pods", namespace, pod, sub="exec"), query)
         response = connection.request("GET", target, headers)
         if response.status != 101:
+            response.last = True
             raise _error(response)
         connection.socket.settimeout(None)
         return ExecStream(connection.socket, connection.buffer)
@@ -127,6 +128,7 @@ class Client:
         """A request with a connection of its own, for what takes its time; the response's head is read and good."""
         connection = Connection(self.address, self.start, self.timeout)
         response = connection.request(method, target, {"content-type": content_type} if body else {}, body)
+        response.last = True
         if response.status >= 400:
             raise _error(response)
         connection.socket.settimeout(timeout)
@@ -146,7 +148,7 @@ class Client:
         if response.status >= 400:
             raise _error(response)
         answer: Object = json.loads(response.read())
-        if response.headers.get("connection", "").lower() == "close":
+        if response.last:
             self.close()
         return answer
 
@@ -164,8 +166,6 @@ class Client:
 
 def _error(response: Response) -> ApiError:
     body = response.read()
-    if response.headers.get("connection", "").lower() == "close":
-        response.close()
     try:
         status = json.loads(body)
     except ValueError:

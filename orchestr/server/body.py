@@ -1,6 +1,7 @@
 """Reading what a client sends: bounded in size and in time."""
 
 import json
+from contextlib import aclosing
 from typing import Any
 
 import trio
@@ -24,10 +25,11 @@ async def body(request: Request, limit: int = LIMIT) -> bytes:
     data = bytearray()
     try:
         with trio.fail_after(PATIENCE):
-            async for piece in request.stream():
-                data += piece
-                if len(data) > limit:
-                    raise _too_large(limit)
+            async with aclosing(request.stream()) as pieces:
+                async for piece in pieces:
+                    data += piece
+                    if len(data) > limit:
+                        raise _too_large(limit)
     except trio.TooSlowError:
         raise Slow(f"cannot read the request: no end of the body after {PATIENCE:.0f} s (send it faster)") from None
     except ClientDisconnect:

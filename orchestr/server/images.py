@@ -82,8 +82,9 @@ async def remove(node: Node, query: QueryParams) -> Response:
 async def load(node: Node, request: Request) -> Response:
     """The archive goes to a file first: an archive's index may stand at its end."""
     with tempfile.NamedTemporaryFile(dir=node.scratch, prefix="load-") as file:
-        async for piece in request.stream():
-            await trio.to_thread.run_sync(file.write, piece)
+        async with aclosing(request.stream()) as pieces:
+            async for piece in pieces:
+                await trio.to_thread.run_sync(file.write, piece)
         await trio.to_thread.run_sync(file.flush)
         with told():
             call = partial(node.images.load, file.name, request.query_params.get("name"))

@@ -25,12 +25,9 @@ def unknown(path: str) -> NotFound:
 def target(path: str) -> Target:
     """Of a path below /api or /apis that names a resource. NotFound when it cannot be one."""
     parts = path.strip("/").split("/")
-    if "" in parts:
+    if "" in parts or len(parts) < (3 if parts[0] == "api" else 4):
         raise unknown(path)
-    if parts[0] == "api":
-        group, version, rest = "", parts[1], parts[2:]
-    else:
-        group, version, rest = parts[1], parts[2], parts[3:]
+    (group, version), rest = (("", parts[1]), parts[2:]) if parts[0] == "api" else (parts[1:3], parts[3:])
     namespace = ""
     # /namespaces/NAME and /namespaces/NAME/status are the Namespace itself; anything else after NAME lives inside it.
     if rest[0] == "namespaces" and len(rest) > 2 and not (len(rest) == 3 and rest[2] in SUBRESOURCES_OF_NAMESPACES):

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestr.engine import Cluster
 from orchestr.store import LocalCluster, open_cluster
+from tests.contract.remote import over_http
 
 Opened = Callable[[Path], AbstractAsyncContextManager[Cluster]]
 
@@ -37,4 +38,4 @@ async def local(path: Path, **settings: Any) -> AsyncIterator[LocalCluster]:
         yield cluster
 
 
-CLUSTERS: dict[str, Opened] = {"local": local}
+CLUSTERS: dict[str, Opened] = {"local": local, "remote": over_http(local)}

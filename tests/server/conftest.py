@@ -1,7 +1,10 @@
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # tests.server.daemon is shared by several files and folders
 
 from tests.server.daemon import Daemon, daemon
 

@@ -23,7 +23,9 @@ from orchestr.server.listen import serve, unix_socket
 from orchestr.server.node import Command, LogOptions, PodUsage, Usage
 from orchestr.store.local import LocalCluster, open_cluster
 
-IMAGE = Image("sha256:" + "a" * 64, ("local/redis",), ImageConfig(), ("/l",), 3, "2026-01-01T00:00:00Z", {"os": "linux"})
+IMAGE = Image(
+    "sha256:" + "a" * 64, ("local/redis",), ImageConfig(), ("/l",), 3, "2026-01-01T00:00:00Z", {"os": "linux"}
+)
 
 
 class FakeImages:

@@ -63,9 +63,7 @@ MERGE = {"content-type": "application/merge-patch+json"}
         ("GET", "/orchestr.dev/v1/images?name=absent", None, {}, 404),
     ],
 )
-async def test_status(
-    served: Daemon, method: str, path: str, body: Any, headers: dict[str, str], code: int
-) -> None:
+async def test_status(served: Daemon, method: str, path: str, body: Any, headers: dict[str, str], code: int) -> None:
     status, error = await served.request(method, path, body, headers)
     assert (status, error["kind"], error["status"], error["code"]) == (code, "Status", "Failure", code), error
     assert error["message"]
@@ -126,7 +124,11 @@ async def test_a_slow_client_holds_up_nobody(served: Daemon) -> None:
     """Half heads and half bodies stay open; all others are served meanwhile."""
     slow = [await trio.open_unix_socket(served.socket) for _ in range(50)]
     for number, stream in enumerate(slow):
-        half = b"GET /versi" if number % 2 else b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{" % MAPS.encode()
+        half = (
+            b"GET /versi"
+            if number % 2
+            else b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{" % MAPS.encode()
+        )
         await stream.send_all(half)
     with trio.fail_after(5):
         for _ in range(20):

@@ -1,0 +1,15 @@
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # tests.server.daemon is shared by several folders
+
+from tests.server.daemon import Daemon, daemon
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Daemon]:
+    async with daemon(str(tmp_path)) as running:
+        yield running
