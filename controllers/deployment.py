@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from controllers import progress, rollout
 from orchestr.api.apps import POD_TEMPLATE_HASH, REVISION, Deployment, ReplicaSet, ReplicaSetSpec
@@ -52,14 +52,12 @@ class Change(NamedTuple):
             self.revision,
         )
 
-    def patch(self) -> dict[str, Any]:
-        return {
-            "metadata": {
-                "resourceVersion": self.rs.metadata.resource_version,
-                "annotations": {REVISION: str(self.revision)},
-            },
-            "spec": {"replicas": self.replicas, "minReadySeconds": self.min_ready},
-        }
+    def changed(self) -> ReplicaSet:
+        meta = self.rs.metadata
+        return self.rs.but(
+            metadata=meta.but(annotations={**meta.annotations, REVISION: str(self.revision)}),
+            spec=self.rs.spec.but(replicas=self.replicas, min_ready_seconds=self.min_ready),
+        )
 
 
 @dataclass(frozen=True)
@@ -202,13 +200,14 @@ async def _carry_out(cluster: ControllerCluster, deployment: Deployment, todo: D
         created.append(await cluster.create(todo.create))
         _tell(cluster, deployment, todo.create, 0, todo.create.spec.replicas)
     for change in todo.change:
-        await cluster.patch(ReplicaSet, change.rs.key, change.patch())
+        await cluster.update(change.changed())  # Conflict if it changed meanwhile
         _tell(cluster, deployment, change.rs, change.rs.spec.replicas, change.replicas)
     for rs in todo.delete:
         await cluster.delete(rs)
     number = str(todo.revision)
     if todo.revision and deployment.metadata.annotations.get(REVISION) != number:
-        await cluster.patch(Deployment, deployment.key, {"metadata": {"annotations": {REVISION: number}}})
+        annotations = {**deployment.metadata.annotations, REVISION: number}
+        await cluster.update(deployment.but(metadata=deployment.metadata.but(annotations=annotations)))
     return created
 
 

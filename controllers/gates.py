@@ -116,9 +116,8 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> None:
     elif unmet := graph.unmet(pod, cluster):
         await cluster.patch_status(pod, gated_status(pod, unmet, cluster.now()))
     else:
-        left = [gate.wire() for gate in pod.spec.scheduling_gates if gate.name != GATE]
-        version = {"resourceVersion": pod.metadata.resource_version}
-        await cluster.patch(Pod, key, {"metadata": version, "spec": {"schedulingGates": left or None}})
+        left = tuple(gate for gate in pod.spec.scheduling_gates if gate.name != GATE)
+        await cluster.update(pod.but(spec=pod.spec.but(scheduling_gates=left)))  # Conflict if it changed meanwhile
 
 
 async def _follow(cluster: ControllerCluster, pod: Pod) -> None:

@@ -107,11 +107,7 @@ def addresses(number: int) -> tuple[PodIP, ...]:
 
 addressed = pod_lists(labels={"app": "web"}).map(
     lambda pods: [
-        pod.but(
-            spec=template("web").spec,
-            status=pod.status.but(pod_ips=(PodIP(ip=f"10.0.0.{n}"), PodIP(ip=f"fd00::{n:x}"))),
-        )
-        for n, pod in enumerate(pods)
+        pod.but(spec=template("web").spec, status=pod.status.but(pod_ips=addresses(n))) for n, pod in enumerate(pods)
     ]
 )
 

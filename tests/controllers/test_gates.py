@@ -50,9 +50,8 @@ async def test_a_job_opens_the_gate_when_it_is_complete(autojump_clock: MockCloc
     async with world(deployment, replicaset, job, gates) as w:
         w.kubelet.outcome = lambda pod: "Succeeded" if pod.metadata.labels["app"] == "migrate" else None
         w.kubelet.delay = 20
-        await w.cluster.create(
-            objects.deployment("api", annotations=after("migrate", "service_completed_successfully"))
-        )
+        waits = after("migrate", "service_completed_successfully")
+        await w.cluster.create(objects.deployment("api", annotations=waits))
         await w.cluster.create(objects.job("migrate", completions=1))
         await eventually(lambda: why(w, "api") == "migrate not complete")
         await eventually(lambda: pods(w, "api")[0].spec.node_name)
@@ -121,12 +120,10 @@ seconds = st.integers(0, 20)
 @given(seconds, st.lists(seconds, max_size=4), seconds)
 def test_who_started_last_never_restarts(own: int, dependency: list[int], now: int) -> None:
     """A pod made anew because of a restart starts after it: there is no second reason, so there is no loop."""
-    up = restarted(running(own), [running(start) for start in dependency], START + timedelta(seconds=now))
+    pods, clock = [running(start) for start in dependency], START + timedelta(seconds=now)
+    up = restarted(running(own), pods, clock)
     if up:
-        again = restarted(
-            running(max(now, own)), [running(start) for start in dependency], START + timedelta(seconds=now)
-        )
-        assert again is None
+        assert restarted(running(max(now, own)), pods, clock) is None
         assert own < min(dependency) <= now
     else:
         assert not dependency or own >= min(dependency) or min(dependency) > now

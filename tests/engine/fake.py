@@ -136,7 +136,7 @@ class FakeCluster:
         await trio.lowlevel.checkpoint()
         old = self._stored(obj, obj.metadata.resource_version)
         status = {"status": old.status} if hasattr(old, "status") else {}
-        return self._replace(old, obj.but(**status), "update")
+        return self._replace(old, self.admit(obj.but(**status)), "update")
 
     async def patch(self, kind: type[Any], key: Key, patch: Mapping[str, Any]) -> Any:
         await trio.lowlevel.checkpoint()
