@@ -68,11 +68,15 @@ class LinuxDataplane:
         self._nft = Nft()
         self._lock = trio.Lock()  # table, snapshot and links change in turn
         self._waiting: list[_Attach] = []
+        self._leaving: list[str] = []
         self._attached: dict[str, Link] = {}
         self._told = _Told()
         self._rules = EMPTY  # what the kernel holds, as far as we know; EMPTY: assert the whole
         self._static = policy.chains(self._bridge, self._networks)
         self._index = self._mtu = 0
+        self._newest = self._applied = 0  # numbers of states to apply
+        self._wanted = NOTHING
+        self._taken: dict[services.Key, PortTaken] = {}
         self._stopping = False
 
     @property
@@ -99,17 +103,22 @@ class LinuxDataplane:
             raise mine.error
 
     async def detach(self, pod: str) -> None:
+        self._leaving.append(pod)
         async with self._lock:
-            link = self._attached.pop(pod, None) or next((k for k in self._told.state.links if k.pod == pod), None)
-            if link is None:
-                return
-            rest = tuple(other for other in self._told.state.links if other.pod != pod)
-            self._told.state = NetworkState(rest, self._told.state.services)
-            await _blocking(self._detach, link)
+            if pod in self._leaving:
+                batch, self._leaving = set(self._leaving), []
+                await _blocking(self._detach, batch)
 
     async def apply(self, state: NetworkState) -> dict[tuple[str, str, int], PortTaken]:
+        self._newest += 1
+        mine, self._wanted = self._newest, state
         async with self._lock:
-            return await _blocking(self._apply, state)
+            # A state is whole, so a newer one replaces those that still wait: a burst of changes is applied once.
+            if self._applied < mine:
+                number, wanted = self._newest, self._wanted
+                self._taken = await _blocking(self._apply, wanted)
+                self._applied = number
+            return self._taken
 
     async def connections(self, address: IPv4Address) -> int:
         return await _blocking(conntrack.established, address)
@@ -153,9 +162,14 @@ class LinuxDataplane:
             if result is not None:
                 self._attached.pop(attach.want.link.pod, None)
 
-    def _detach(self, link: Link) -> None:
-        self._change_links()
-        links.detach(self._index, link)
+    def _detach(self, pods: set[str]) -> None:
+        gone = [link for link in self._links() if link.pod in pods]
+        for pod in pods:
+            self._attached.pop(pod, None)
+        rest = tuple(link for link in self._told.state.links if link.pod not in pods)
+        self._told.state = NetworkState(rest, self._told.state.services)
+        links.detach(self._index, gone)
+        self._change_links()  # last: a pod that still runs stays guarded
 
     def _change_links(self) -> None:
         """Brings the table's link elements in line, the services as they were."""

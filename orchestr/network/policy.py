@@ -59,7 +59,7 @@ def chains(bridge: Bridge, networks: Networks) -> dict[str, Chain]:
             ),
             "type filter hook output priority 0; policy accept;",
         ),
-        "inet masquerade": _masquerade(own, networks),
+        "inet leaving": _masquerade(own, networks),
         "bridge guard": _guard(bridge),
         "bridge incoming": Chain(
             ("iifname @ports goto guard",), "type filter hook prerouting priority -300; policy accept;"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from orchestr.network.addresses import text
 from orchestr.network.holders import holder
 from orchestr.network.seam import NetworkState, PortTaken, ServiceNet
 from orchestr.network.services import Key, Socket, sockets
@@ -32,7 +33,7 @@ def plan(services: Iterable[ServiceNet]) -> Plan:
     for service in sorted(services, key=lambda s: (s.namespace, s.name)):
         for port in service.ports:
             key = (service.namespace, service.name, port.port)
-            targets = tuple((str(backend.ipv4), backend.port) for backend in port.backends)
+            targets = tuple((text(backend.ipv4), backend.port) for backend in port.backends)
             for wanted in (s for publish in port.publish for s in sockets(port, publish)):
                 if owners.setdefault(wanted, key) == key:
                     held.append(Held(wanted.protocol, wanted.address, wanted.port, targets))
@@ -68,13 +69,13 @@ def _refused(wanted: Socket, code: int) -> PortTaken:
     if code == errno.EADDRINUSE:
         return _error(wanted, holder(wanted))
     cause = "no link has this address" if code == errno.EADDRNOTAVAIL else os.strerror(code)
-    return PortTaken(f"cannot publish {_text(wanted)}: {cause} (publish another address)", "")
+    return PortTaken(f"cannot publish {_words(wanted)}: {cause} (publish another address)", "")
 
 
 def _error(wanted: Socket, who: str) -> PortTaken:
-    return PortTaken(f"cannot publish {_text(wanted)}: held by {who} (stop it or publish another port)", who)
+    return PortTaken(f"cannot publish {_words(wanted)}: held by {who} (stop it or publish another port)", who)
 
 
-def _text(wanted: Socket) -> str:
+def _words(wanted: Socket) -> str:
     address = f"[{wanted.address}]" if wanted.family == 6 else wanted.address
     return f"{address}:{wanted.port}/{wanted.protocol}"

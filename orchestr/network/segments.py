@@ -8,7 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from orchestr.network.addresses import hardware, link_local, mac, port_name
+from orchestr.network.addresses import hardware, link_local, mac, port_name, text
 from orchestr.network.seam import Link
 
 Segments = frozenset[str]
@@ -50,7 +50,7 @@ def elements(links: Iterable[Link]) -> dict[str, dict[str, str]]:
     # Sharing is symmetric: the classes that an address is reachable from are those that it reaches.
     reaching = {one: [numbers[other] for other in others] for one, others in reachable(numbers).items()}
     for link in links:
-        ipv4, ipv6, own = str(link.ipv4), str(link.ipv6), str(numbers[link.segments])
+        ipv4, ipv6, own = text(link.ipv4), text(link.ipv6), str(numbers[link.segments])
         class4[ipv4] = class6[ipv6] = own
         for number in reaching[link.segments]:
             reach4[f"{number} . {ipv4}"] = reach6[f"{number} . {ipv6}"] = ""
@@ -58,7 +58,7 @@ def elements(links: Iterable[Link]) -> dict[str, dict[str, str]]:
         address, name = hardware(link.ipv4), f'"{port_name(link.pod)}"'
         ports[name] = ""
         sender = f"{name} . {mac(address)} . "
-        guard4[sender + ipv4] = guard6[sender + ipv6] = guard6[sender + str(link_local(address))] = ""
+        guard4[sender + ipv4] = guard6[sender + ipv6] = guard6[sender + text(link_local(address))] = ""
     return found
 
 

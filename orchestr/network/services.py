@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from orchestr.network import sticky
+from orchestr.network.addresses import text
 from orchestr.network.ruleset import Chain
 from orchestr.network.seam import Publish, ServiceNet, ServicePort
 
@@ -65,7 +66,7 @@ def elements(services: Iterable[ServiceNet], owners: Mapping[Socket, Key]) -> Co
 def _port(out: Compiled, service: ServiceNet, port: ServicePort, family: int, word: str, held: list[Socket]) -> None:
     address = service.ipv4 if family == 4 else service.ipv6
     protocol, targets = port.protocol.lower(), list(_targets(port, family))
-    fixed = [f"{address} . {protocol} . {port.port}"] if address else []
+    fixed = [f"{text(address)} . {protocol} . {port.port}"] if address else []
     fixed += [f"{s.address} . {protocol} . {s.port}" for s in held if not ip_address(s.address).is_unspecified]
     wild = [f"{protocol} . {s.port}" for s in held if ip_address(s.address).is_unspecified]
     if not (fixed or wild):
@@ -96,4 +97,4 @@ def _balance(out: Compiled, front: str, back: str, keys: list[str], chain: str, 
 def _targets(port: ServicePort, family: int) -> Iterator[str]:
     """In a fixed order, so that the order in which backends are told makes no difference."""
     for backend in sorted(port.backends, key=lambda b: (b.ipv4, b.port)):
-        yield f"{backend.ipv4 if family == 4 else backend.ipv6} . {backend.port}"
+        yield f"{text(backend.ipv4 if family == 4 else backend.ipv6)} . {backend.port}"

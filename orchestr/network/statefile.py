@@ -1,4 +1,4 @@
-"""What the resolver process must know, as one JSON file that the daemon replaces whole and the resolver reads.
+"""What the resolver process must know, as one file of JSON lines that the daemon replaces whole and the resolver reads.
 
 It stays in the run directory, so that a resolver which is started again serves the last state without the daemon.
 """
@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
@@ -36,36 +37,52 @@ class Snapshot:
 
 
 def encode(snapshot: Snapshot) -> bytes:
-    return json.dumps(
-        {
-            "table": snapshot.table,
-            "bridge": _bridge(snapshot.bridge),
-            "links": [encode_link(link) for link in snapshot.links],
-            "services": [_service(service) for service in snapshot.services],
-            "held": [[h.protocol, h.address, h.port, h.targets] for h in snapshot.held],
-        },
-        separators=(",", ":"),
-    ).encode()
+    """A line of JSON for each thing, its kind first; lines of what did not change are not made again."""
+    lines = [_line("table", snapshot.table), _line("bridge", _bridge(snapshot.bridge))]
+    lines += [_link_line(link) for link in snapshot.links]
+    lines += [_service_line(service) for service in snapshot.services]
+    lines += [_line("held", [h.protocol, h.address, h.port, h.targets]) for h in snapshot.held]
+    return "".join(lines).encode()
 
 
 def decode(data: bytes) -> Snapshot:
-    raw = json.loads(data)
-    name, hardware, gateway4, gateway6, prefix4, services4, services6 = raw["bridge"]
-    return Snapshot(
-        table=raw["table"],
-        bridge=Bridge(
-            name,
-            bytes.fromhex(hardware),
-            IPv4Address(gateway4),
-            IPv6Address(gateway6),
-            prefix4,
-            IPv4Network(services4),
-            IPv6Network(services6),
-        ),
-        links=tuple(decode_link(link) for link in raw["links"]),
-        services=tuple(_decode_service(*service) for service in raw["services"]),
-        held=tuple(Held(p, a, n, tuple((host, port) for host, port in targets)) for p, a, n, targets in raw["held"]),
-    )
+    found: dict[str, list[Any]] = {"table": [], "bridge": [], "link": [], "service": [], "held": []}
+    for line in data.decode().splitlines():
+        kind, value = _thing(line)
+        found[kind].append(value)
+    links, services, held = tuple(found["link"]), tuple(found["service"]), tuple(found["held"])
+    return Snapshot(found["table"][0], found["bridge"][0], links, services, held)
+
+
+@lru_cache(maxsize=1 << 12)
+def _thing(line: str) -> tuple[str, Any]:
+    """What a line stands for; kept, because most lines are the same as last time."""
+    kind, value = json.loads(line)
+    match kind:
+        case "bridge":
+            return kind, _decode_bridge(*value)
+        case "link":
+            return kind, decode_link(value)
+        case "service":
+            return kind, _decode_service(*value)
+        case "held":
+            protocol, address, port, targets = value
+            return kind, Held(protocol, address, port, tuple((host, number) for host, number in targets))
+    return kind, value
+
+
+def _line(kind: str, value: Any) -> str:
+    return json.dumps([kind, value], separators=(",", ":")) + "\n"
+
+
+@lru_cache(maxsize=1 << 14)
+def _link_line(link: Link) -> str:
+    return _line("link", encode_link(link))
+
+
+@lru_cache(maxsize=1 << 13)
+def _service_line(service: ServiceNet) -> str:
+    return _line("service", _service(service))
 
 
 def write(directory: str, name: str, data: bytes) -> None:
@@ -89,6 +106,13 @@ def decode_link(raw: Sequence[Any]) -> Link:
 def _bridge(bridge: Bridge) -> list[Any]:
     gateways = [str(bridge.gateway4), str(bridge.gateway6)]
     return [bridge.name, bridge.hardware.hex(), *gateways, bridge.prefix4, str(bridge.services4), str(bridge.services6)]
+
+
+def _decode_bridge(
+    name: str, hardware: str, gateway4: str, gateway6: str, prefix4: int, services4: str, services6: str
+) -> Bridge:
+    gateways = IPv4Address(gateway4), IPv6Address(gateway6)
+    return Bridge(name, bytes.fromhex(hardware), *gateways, prefix4, IPv4Network(services4), IPv6Network(services6))
 
 
 def _service(service: ServiceNet) -> list[Any]:

@@ -1,0 +1,92 @@
+"""A data plane in a process of its own, inside a network namespace of its own, driven by lines of JSON.
+
+The namespace stands for the machine, so the real one is never touched, and the process can be killed like a daemon.
+    python driver.py NETNS RUN BRIDGE-NAME    <- {"op": ..., ...}  -> {"result": ...} or {"error": ...}
+"""
+
+import ctypes
+import json
+import os
+import sys
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+import trio
+
+from orchestr.instance import instance
+from orchestr.network.dataplane import LinuxDataplane
+from orchestr.network.seam import Backend, Link, NetworkFailure, NetworkState, Publish, ServiceNet, ServicePort
+
+CLONE_NEWNET = 0x40000000
+
+
+def link(raw: dict[str, Any]) -> Link:
+    addresses = {"ipv4": IPv4Address(raw["ipv4"]), "ipv6": IPv6Address(raw["ipv6"])}
+    return Link(**{**raw, **addresses, "segments": frozenset(raw["segments"])})
+
+
+def service(raw: dict[str, Any]) -> ServiceNet:
+    ports = tuple(
+        ServicePort(
+            port["name"],
+            port["protocol"],
+            port["port"],
+            tuple(Backend(IPv4Address(a), IPv6Address(b), number) for a, b, number in port["backends"]),
+            tuple(Publish(address, number) for address, number in port["publish"]),
+        )
+        for port in raw["ports"]
+    )
+    pods = tuple((name, IPv4Address(a), IPv6Address(b)) for name, a, b in raw["pods"])
+    ipv4, ipv6 = raw["ipv4"], raw["ipv6"]
+    return ServiceNet(
+        raw["namespace"],
+        raw["name"],
+        IPv4Address(ipv4) if ipv4 else None,
+        IPv6Address(ipv6) if ipv6 else None,
+        ports,
+        pods,
+        tuple(raw["aliases"]),
+        raw["sticky"],
+    )
+
+
+async def carry_out(dataplane: LinuxDataplane, request: dict[str, Any]) -> Any:
+    match request["op"]:
+        case "attach":
+            fd = os.open(request["netns"], os.O_RDONLY)
+            try:
+                await dataplane.attach(link(request["link"]), fd)
+            finally:
+                os.close(fd)
+        case "detach":
+            await dataplane.detach(request["pod"])
+        case "apply":
+            links, services = map(link, request["links"]), map(service, request["services"])
+            refused = await dataplane.apply(NetworkState(tuple(links), tuple(services)))
+            return {"/".join(map(str, key)): error.holder for key, error in refused.items()}
+        case "connections":
+            return await dataplane.connections(IPv4Address(request["address"]))
+        case "resolver":
+            return dataplane.resolver
+        case "stop":
+            await dataplane.stop()
+    return None
+
+
+async def serve(run: str, name: str) -> None:
+    dataplane = LinuxDataplane(instance(name, run=run, state=run, pod_cidr="10.70.0.0/16", service_cidr="10.71.0.0/16"))
+    await dataplane.start()
+    print(json.dumps({"result": "started"}), flush=True)
+    async for line in trio.wrap_file(sys.stdin):
+        try:
+            answer = {"result": await carry_out(dataplane, json.loads(line))}
+        except NetworkFailure as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    descriptor = os.open(sys.argv[1], os.O_RDONLY)
+    if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+    trio.run(serve, sys.argv[2], sys.argv[3])

@@ -1,0 +1,152 @@
+"""Services: balance, refusal, hairpin, published ports, draining."""
+
+import json
+
+import pytest
+
+from e2e.network.world import Machine, Pod, eventually
+
+
+@pytest.fixture
+def web(machine: Machine) -> tuple[Pod, Pod]:
+    one, two = machine.pod("one"), machine.pod("two")
+    for pod in (one, two):
+        pod.space.serve("tcp", 8080, pod.link.name)
+    return one, two
+
+
+def test_a_service_is_balanced_over_its_pods(machine: Machine, web: tuple[Pod, Pod]) -> None:
+    client = machine.pod()
+    assert machine.apply(machine.service("web", *web)) == {}
+    for address in (machine.networks.services4[1], machine.networks.services6[1]):
+        for space in (client.space, machine.space):
+            found = json.loads(space.run("many", str(address), "80"))
+            assert set(found) == {"one", "two"}
+            assert min(found.values()) > 20
+
+
+def test_a_service_without_backends_refuses_at_once(machine: Machine, web: tuple[Pod, Pod]) -> None:
+    client = machine.pod()
+    machine.apply(machine.service("web"))
+    for address in (machine.networks.services4[1], machine.networks.services6[1], machine.networks.services4[99]):
+        assert client.space.ask(address) == "ConnectionRefusedError"
+        assert machine.space.ask(address) == "ConnectionRefusedError"
+    machine.apply(machine.service("web", web[0]))
+    assert client.space.ask(machine.networks.services4[1]) == f"one {client.link.ipv4}"
+
+
+def test_a_pod_reaches_itself_through_its_service(machine: Machine, web: tuple[Pod, Pod]) -> None:
+    machine.apply(machine.service("web", web[0]))
+    assert web[0].space.ask(machine.networks.services4[1]) == f"one {machine.networks.gateway4}"
+    assert web[0].space.ask(machine.networks.services6[1]) == f"one {machine.networks.gateway6}"
+
+
+def test_a_sticky_client_keeps_its_pod_when_others_come(machine: Machine, web: tuple[Pod, Pod]) -> None:
+    client = machine.pod()
+    address = str(machine.networks.services4[1])
+    machine.apply(machine.service("web", *web, sticky=60))
+    first = json.loads(client.space.run("many", address, "80"))
+    assert list(first.values()) == [100]
+    third = machine.pod("three")
+    third.space.serve("tcp", 8080, "three")
+    machine.apply(machine.service("web", *web, third, sticky=60))
+    assert json.loads(client.space.run("many", address, "80")) == first
+    machine.apply(*[machine.service("web", *[p for p in (*web, third) if p.link.name not in first], sticky=60)])
+    assert not first.keys() & json.loads(client.space.run("many", address, "80")).keys()
+
+
+def test_udp_follows_the_backends(machine: Machine) -> None:
+    one, two, client = machine.pod("one"), machine.pod("two"), machine.pod()
+    for pod in (one, two):
+        pod.space.serve("udp", 8080, pod.link.name)
+    address = str(machine.networks.services4[1])
+    machine.apply(machine.service("dns", one, protocol="UDP"))
+    assert client.space.run("askudp", address, "80", "5000").startswith("one")
+    machine.apply(machine.service("dns", two, protocol="UDP"))
+    assert client.space.run("askudp", address, "80", "5000").startswith("two")  # the same flow
+    machine.apply(machine.service("dns", protocol="UDP"))
+    assert client.space.run("askudp", address, "80", "5000") == "ConnectionRefusedError"
+
+
+def test_an_established_flow_outlives_its_backend_in_the_service(machine: Machine, web: tuple[Pod, Pod]) -> None:
+    client = machine.pod()
+    machine.apply(machine.service("web", web[0]))
+    flow = client.space.start("keep", str(machine.networks.services4[1]), "80")
+    assert flow.stdin and flow.stdout
+
+    def said() -> str:
+        assert flow.stdin and flow.stdout
+        flow.stdin.write("\n")
+        flow.stdin.flush()
+        return flow.stdout.readline().strip()
+
+    assert said() == f"one {client.link.ipv4}"
+    machine.apply(machine.service("web", web[1]))
+    assert client.space.ask(machine.networks.services4[1]) == f"two {client.link.ipv4}"
+    assert said() == f"one {client.link.ipv4}"
+    assert machine.do("connections", address=web[0].link.ipv4) == 1
+    flow.stdin.close()
+    eventually(lambda: machine.do("connections", address=web[0].link.ipv4) == 0)
+
+
+def test_a_published_port_is_reached_where_the_file_says(machine: Machine, web: tuple[Pod, Pod]) -> None:
+    outside, gateway = machine.pod(), machine.networks.gateway4
+    everywhere = machine.service("web", web[0], publish=[("", 8000)])
+    inside = machine.service("admin", web[1], number=2, publish=[("127.0.0.1", 8001)])
+    assert machine.apply(everywhere, inside) == {}
+    assert machine.space.ask("127.0.0.1", 8000) == f"one {gateway}"
+    assert machine.space.ask("::1", 8000) == f"one {gateway}"
+    assert machine.space.ask(gateway, 8000).startswith("one")
+    assert machine.space.ask("127.0.0.1", 8001) == f"two {gateway}"
+    assert outside.space.ask(gateway, 8000) == f"one {outside.link.ipv4}"
+    assert outside.space.ask(machine.networks.gateway6, 8000) == f"one {outside.link.ipv6}"
+    assert outside.space.ask(gateway, 8001) == "ConnectionRefusedError"
+    assert machine.space.ask("::1", 8001) == "ConnectionRefusedError"
+    machine.apply(inside)
+    assert machine.space.ask("127.0.0.1", 8000) == "ConnectionRefusedError"
+
+
+def test_the_world_reaches_what_is_published_and_nothing_else(machine: Machine, web: tuple[Pod, Pod]) -> None:
+    """A neighbour machine on a wire of its own."""
+    neighbour = Pod(web[0].link)
+    machine.pods.append(neighbour)
+    machine.space.run("ip", "link", "add", "wire", "type", "veth", "peer", "eth0", "netns", neighbour.space.path)
+    machine.space.run("ip", "address", "add", "192.0.2.1/24", "dev", "wire")
+    machine.space.run("ip", "link", "set", "wire", "up")
+    neighbour.space.run("ip", "address", "add", "192.0.2.2/24", "dev", "eth0")
+    neighbour.space.run("ip", "link", "set", "eth0", "up")
+    neighbour.space.run("ip", "route", "add", "10.64.0.0/10", "via", "192.0.2.1")
+    neighbour.space.run("ip", "route", "add", "127.0.0.0/8", "via", "192.0.2.1", "table", "1")
+    neighbour.space.serve("tcp", 80, "neighbour")
+    local = machine.service("admin", web[1], number=2, publish=[("127.0.0.1", 8001)])
+    machine.apply(machine.service("web", web[0], publish=[("", 8000)]), local)
+    assert neighbour.space.ask("192.0.2.1", 8000) == "one 192.0.2.2"
+    assert neighbour.space.ask("192.0.2.1", 8001) == "ConnectionRefusedError"
+    assert neighbour.space.ask(web[0].link.ipv4, 8080) == "TimeoutError"
+    assert web[0].space.ask("192.0.2.2") == "neighbour 192.0.2.1"  # masqueraded
+
+
+def test_a_taken_port_names_its_holder_and_the_rest_is_in_force(machine: Machine, web: tuple[Pod, Pod]) -> None:
+    holder = machine.space.serve("tcp", 8000, "other")
+    services = [
+        machine.service("web", web[0], publish=[("", 8000), ("", 8001)]),
+        machine.service("zweb", web[1], number=2, publish=[("", 8001)]),
+    ]
+    refused = machine.apply(*services)
+    assert refused == {"shop/web/80": f"python (pid {holder.pid})", "shop/zweb/80": "service shop/web"}
+    assert machine.space.ask("127.0.0.1", 8000).startswith("other")
+    assert machine.space.ask("127.0.0.1", 8001).startswith("one")
+    assert machine.space.ask(machine.networks.services4[2]).startswith("two")
+    holder.kill()
+    holder.wait()
+    assert machine.apply(services[0]) == {}
+    assert machine.space.ask("127.0.0.1", 8000).startswith("one")
+
+
+def test_nobody_else_can_take_a_published_port(machine: Machine, web: tuple[Pod, Pod]) -> None:
+    machine.apply(machine.service("web", web[0], publish=[("127.0.0.1", 8000)]))
+    machine.kill()
+    other = machine.space.start("tcp", "8000", "other")
+    assert "Address already in use" in other.communicate()[1]
+    assert machine.space.ask("127.0.0.1", 8000).startswith("one")
+    machine.start()
