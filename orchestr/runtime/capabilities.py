@@ -8,12 +8,13 @@ from orchestr.runtime import syscalls as sc
 from orchestr.runtime.plan import Builder
 from orchestr.runtime.seam import RuntimeFailure
 
-NAMES: Final = (
-    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
-    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
-    "SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE "
-    "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
-).split()
+_IN_ORDER: Final = """
+    CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
+    NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
+    SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
+    MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
+"""
+NAMES: Final = tuple(_IN_ORDER.split())
 BITS: Final[Mapping[str, int]] = {f"CAP_{name}": bit for bit, name in enumerate(NAMES)}
 _VERSION_3: Final = 0x20080522
 _AMBIENT_RAISE: Final = 2
@@ -28,6 +29,13 @@ def mask(names: Iterable[str]) -> int:
             raise RuntimeFailure(f"cannot give capability {name}: no such capability (see capabilities(7))")
         result |= 1 << BITS[name]
     return result
+
+
+def available() -> list[str]:
+    """What "all capabilities" can mean here: this process's bounding set."""
+    with open("/proc/self/status") as file:
+        bits = next(int(line.split()[1], 16) for line in file if line.startswith("CapBnd:"))
+    return [name for name, bit in BITS.items() if bits >> bit & 1]
 
 
 def last_capability() -> int:
@@ -45,7 +53,16 @@ def bound(b: Builder, bounding: int) -> None:
         _last = last_capability()
     for bit in range(_last + 1):
         if not bounding >> bit & 1:
-            b.add("drop capability", NAMES[bit] if bit < len(NAMES) else str(bit), "prctl", sc.PR_CAPBSET_DROP, bit, 0, 0, 0)
+            b.add(
+                "drop capability",
+                NAMES[bit] if bit < len(NAMES) else str(bit),
+                "prctl",
+                sc.PR_CAPBSET_DROP,
+                bit,
+                0,
+                0,
+                0,
+            )
 
 
 def apply(b: Builder, sets: Mapping[str, Iterable[str]]) -> None:

@@ -1,7 +1,6 @@
 """A container from its specification: everything is resolved and checked here, then run as a plan (see plan.py)."""
 
 import os
-import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -19,20 +18,12 @@ from orchestr.runtime import (
 )
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.namespaces import Namespaces
-from orchestr.runtime.plan import Builder, LaunchError, Plan, launch_error, run
-from orchestr.runtime.process import Keep, Terminal
+from orchestr.runtime.plan import Builder, LaunchError
 from orchestr.runtime.seam import ContainerSpec, RuntimeFailure, SandboxSpec
-from orchestr.runtime.signals import blocked
+from orchestr.runtime.spawn import Launched, Spawn, Stdio
 from orchestr.runtime.users import User
 
-Stdio = tuple[int, int, int]
 NAME: Final = "orchestr.dev/name"  # annotation: what messages call the container; its id without
-
-
-class Launched(NamedTuple):
-    pid: int
-    pidfd: int
-    console: int  # the pty's master, -1 without a terminal
 
 
 class Target(NamedTuple):
@@ -69,12 +60,13 @@ def launch(spec: ContainerSpec, sandbox: SandboxSpec, ns: Namespaces, stdio: Std
     cgroups.create(cgroup, resources)
     root = -1
     try:
-        root = overlay.make(spec.rootfs, ns.user)
+        base = 0 if sandbox.host_users else sandbox.uid_base
+        root = overlay.make(spec.rootfs, ns.user, base)
         target = Target(
             name=str((spec.oci.get("annotations") or {}).get(NAME) or spec.id),
             root=root,
             userns=ns.user,
-            uid_base=0 if sandbox.host_users else sandbox.uid_base,
+            uid_base=base,
             join=joins(ns),
             make=sc.CLONE_NEWNS | sc.CLONE_NEWCGROUP | (0 if sandbox.host_pid or ns.pid >= 0 else sc.CLONE_NEWPID),
             cgroup=cgroup,
@@ -101,52 +93,14 @@ def joins(ns: Namespaces) -> tuple[tuple[int, int], ...]:
 
 def start(target: Target, oci: Mapping[str, Any], stdio: Stdio) -> Launched:
     """Builds the plan and runs it."""
-    keep, fds = Keep(), list[int]()
-    pipe = _high_pipe()
-    master, slave_end = socket.socketpair() if target.tty else (None, None)
-    try:
-        high = tuple(_high(fd, fds) for fd in stdio)
-        entrance = cgroups.entrance(target.cgroup) if target.cgroup else cgroups.Entrance((), -1)
-        fds += [fd for fd in (*entrance.files, entrance.directory) if fd >= 0]
-        outside = Builder()
-        enter_outside(outside, oci.get("process") or {}, entrance.files, target.join)
-        inside = Builder()
-        inside.slots = outside.slots
-        tty = Terminal(slave_end.fileno(), True) if slave_end else None
-        init = initprogram.open_init() if target.init else -1
-        if init >= 0:
-            fds.append(init)
-            init = _high(init, fds)
-        build(inside, target, oci, keep, fds, high, tty, pipe[1], init)
-        plan = Plan(target.name, tuple(outside.steps), target.make, tuple(inside.steps), inside.slots)
-        with blocked():
-            closing, pipe = pipe, None
-            outcome = run(plan, closing, cgroup=entrance.directory)
-        if outcome.failed:
-            raise launch_error(plan.name, *outcome.failed)
-        return Launched(outcome.pid, os.pidfd_open(outcome.pid), receive(master) if master else -1)
-    finally:
-        for fd in (*fds, *(pipe or ())):
-            os.close(fd)
-        for end in (master, slave_end):
-            if end:
-                end.close()
-
-
-def _high_pipe() -> tuple[int, int] | None:
-    read, write = os.pipe2(os.O_CLOEXEC)
-    import fcntl
-
-    moved = fcntl.fcntl(write, fcntl.F_DUPFD_CLOEXEC, process.HIGH)
-    os.close(write)
-    return read, moved
-
-
-def _high(fd: int, fds: list[int]) -> int:
-    import fcntl
-
-    fds.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, process.HIGH))
-    return fds[-1]
+    refuse(oci)
+    with Spawn(target.name, stdio, tty=target.tty) as spawn:
+        spawn.cgroup(target.cgroup)
+        enter_outside(spawn.outside, oci.get("process") or {}, spawn.tasks, target.join)
+        init = spawn.raised(spawn.own(initprogram.open_init())) if target.init else -1
+        spawn.inside.slots = spawn.outside.slots
+        build(spawn, target, oci, init)
+        return spawn.run(target.make)
 
 
 def enter_outside(
@@ -161,60 +115,50 @@ def enter_outside(
     process.limits(b, proc)
     for fd, flag in join:
         b.add("join namespace", hex(flag), "setns", fd, flag)
-    if any(flag == sc.CLONE_NEWUSER for _, flag in join):
+    if any(flag & sc.CLONE_NEWUSER for _, flag in join):
         b.add("clear groups", "", "setgroups", 0, None)
         b.add("become root", "", "setresgid", 0, 0, 0)
         b.add("become root", "", "setresuid", 0, 0, 0)
 
 
-def build(
-    b: Builder,
-    target: Target,
-    oci: Mapping[str, Any],
-    keep: Keep,
-    fds: list[int],
-    stdio: tuple[int, ...],
-    tty: Terminal | None,
-    pipe: int,
-    init: int,
-) -> None:
-    """The steps of the container's process, from an empty mount namespace to exec."""
-    proc, linux = oci.get("process") or {}, oci.get("linux") or {}
-    refuse(oci)
-    env_given = any(str(item).startswith("HOME=") for item in proc.get("env") or ())
-    user = users.of_process(proc.get("user") or {}, target.root, home=not env_given)
-    _own_stdio(stdio, target, user)
-    context = mounts.Context(b, target.root, target.userns, fds, cgroups.mounts(target.cgroup) if target.cgroup else ())
+def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> None:
+    """The steps of the container's process, from a copy of the machine's mounts to exec."""
+    b, proc, linux = spawn.inside, oci.get("process") or {}, oci.get("linux") or {}
+    user = identify(proc, target.root)
+    spawn.give_stdio(target.uid_base + user.uid)
+    shown = cgroups.mounts(target.cgroup) if target.cgroup else ()
+    context = mounts.Context(b, target.root, target.userns, spawn.fds, shown)
     _root(b, target.root)
     entries = oci.get("mounts") or ()
     for mount in entries:
         mounts.add(context, mount)
     tmpfs_dev = any(str(m["destination"]).rstrip("/") == "/dev" and m.get("type") == "tmpfs" for m in entries)
     mounts.devices(context, tuple(linux.get("devices") or ()), tmpfs_dev)
-    streams: tuple[Any, ...] = stdio
-    if tty:
-        size = proc.get("consoleSize") or {}
-        slave = process.terminal(b, target.root, keep, tty, user, (int(size.get("height", 0)), int(size.get("width", 0))))
-        streams = (slave, slave, slave)
-    cwd = targets.open_or_make(b, target.root, str(proc.get("cwd") or "/"), "enter the working directory", directory=True)
+    streams = spawn.terminal(target.root, proc, user, console=True)
+    cwd = str(proc.get("cwd") or "/")
+    directory = targets.open_or_make(b, target.root, cwd, "enter the working directory", directory=True)
     for path in linux.get("readonlyPaths") or ():
         mounts.read_only_path(context, str(path))
     for path in linux.get("maskedPaths") or ():
         mounts.mask(context, str(path))
     _pivot(b, target)
-    b.add("enter the working directory", str(proc.get("cwd") or "/"), "fchdir", cwd)
-    process.session(b, streams, tty=tty is not None)
-    process.close_all(b, pipe, init)
-    finish(b, keep, proc, linux, user, init=init >= 0)
+    b.add("enter the working directory", cwd, "fchdir", directory)
+    process.session(b, streams, tty=target.tty)
+    process.close_all(b, spawn.pipe, init)
+    finish(spawn, proc, linux.get("seccomp"), user, init=init >= 0)
 
 
-def finish(
-    b: Builder, keep: Keep, proc: Mapping[str, Any], linux: Mapping[str, Any], user: User, *, init: bool
-) -> None:
-    config = linux.get("seccomp")
-    filtered = seccomp.compiled(seccomp_profile.expand(config, proc.get("capabilities") or {})) if config else None
-    process.identity(b, proc, user, filtered)
-    process.execute(b, keep, proc, process.environment(proc, user), init=init)
+def identify(proc: Mapping[str, Any], root: int) -> User:
+    has_home = any(str(item).startswith("HOME=") for item in proc.get("env") or ())
+    return users.of_process(proc.get("user") or {}, root, home=not has_home)
+
+
+def finish(spawn: Spawn, proc: Mapping[str, Any], config: Mapping[str, Any] | None, user: User, *, init: bool) -> None:
+    """Identity, filter and the command: the last steps, the same for a container and for an exec into it."""
+    sets = proc.get("capabilities") or {}
+    filtered = seccomp.compiled(seccomp_profile.expand(config, sets)) if config else None
+    process.identity(spawn.inside, proc, user, filtered)
+    process.execute(spawn.inside, spawn.keep, proc, process.environment(proc, user), init=init)
 
 
 def refuse(oci: Mapping[str, Any]) -> None:
@@ -228,16 +172,6 @@ def refuse(oci: Mapping[str, Any]) -> None:
         for key in keys:
             if source.get(key):
                 raise RuntimeFailure(f"cannot use {where}.{key}: not supported (leave it out)", reason="StartError")
-
-
-def _own_stdio(stdio: tuple[int, ...], target: Target, user: User) -> None:
-    """A FIFO or pipe is given to the user, so that /dev/stdout can be opened again, as nginx's images do."""
-    import stat
-
-    for fd in stdio:
-        if stat.S_ISFIFO(os.fstat(fd).st_mode):
-            with suppress(OSError):
-                os.fchown(fd, target.uid_base + user.uid, -1)
 
 
 def _root(b: Builder, root: int) -> None:
@@ -255,16 +189,3 @@ def _pivot(b: Builder, target: Target) -> None:
     if target.readonly:
         attr = sc.mount_attr(sc.MOUNT_ATTR_RDONLY)
         b.add("make read-only", "/", "mount_setattr", target.root, b"", sc.AT_EMPTY_PATH, attr, len(attr))
-
-
-def receive(end: socket.socket) -> int:
-    """The pty's master that the child sent; checked to be a pty, for an exec'd one comes from the container's /dev/pts."""
-    import array
-
-    _, control, _, _ = end.recvmsg(1, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
-    (fd,) = array.array("i", control[0][2])
-    if os.major(os.fstat(fd).st_rdev) != 5 or os.minor(os.fstat(fd).st_rdev) != 2:
-        os.close(fd)
-        raise LaunchError("cannot open a terminal: /dev/pts/ptmx of the container is not a pty", reason="StartError")
-    os.set_blocking(fd, True)
-    return fd

@@ -81,8 +81,12 @@ def parse(options: Iterable[str], fstype: str, where: str) -> Options:
             key, _, value = option.partition("=")
             parameters.append((key.encode(), value.encode() if value else None))
         elif option not in _NOTHING:
-            raise RuntimeFailure(f"cannot mount {where}: option {option!r} is not supported for {fstype}", reason="StartError")
-    return result._replace(parameters=tuple(parameters), **found)
+            raise RuntimeFailure(
+                f"cannot mount {where}: option {option!r} is not supported for {fstype}", reason="StartError"
+            )
+    on, off = found.get("on", 0), found.get("off", 0)
+    deep_on, deep_off = found.get("deep_on", 0), found.get("deep_off", 0)
+    return result._replace(parameters=tuple(parameters), on=on, off=off, deep_on=deep_on, deep_off=deep_off)
 
 
 def _merge(found: dict[str, int], prefix: str, on: int, off: int) -> None:

@@ -55,7 +55,9 @@ def host_node(name: str, device: tuple[int, int]) -> int:
         if not stat.S_ISCHR(status.st_mode) or (os.major(status.st_rdev), os.minor(status.st_rdev)) != device:
             os.close(fd)
             major, minor = device
-            raise RuntimeFailure(f"cannot use /dev/{name}: not character device {major}:{minor} (restore the host's /dev)")
+            raise RuntimeFailure(
+                f"cannot use /dev/{name}: not character device {major}:{minor} (restore the host's /dev)"
+            )
         _host_nodes[name] = fd
     return fd
 
@@ -87,7 +89,7 @@ def add(context: Context, mount: Mapping[str, Any]) -> None:
         cgroup(context, destination, parsed)
     else:
         raise RuntimeFailure(
-            f"cannot mount {destination}: type {fstype!r} is not supported (use bind, tmpfs, {', '.join(OWN_FILESYSTEMS)})"
+            f"cannot mount {destination}: type {fstype!r} is not supported (use bind, {', '.join(OWN_FILESYSTEMS)})"
         )
 
 
@@ -96,7 +98,12 @@ def filesystem(context: Context, fstype: str, destination: str, options: Options
     b = context.builder
     b_open = targets.open_or_make(
         # proc and sysfs are never mounted through a link of the image (CVE-2023-27561), nor is the tree of devices
-        b, context.root, destination, f"mount {fstype}", directory=True, symlinks=fstype not in ("proc", "sysfs")
+        b,
+        context.root,
+        destination,
+        f"mount {fstype}",
+        directory=True,
+        symlinks=fstype not in ("proc", "sysfs"),
     )
     fs = b.keep(f"open {fstype}", destination, "fsopen", fstype.encode(), sc.FSOPEN_CLOEXEC)
     parameters = options.parameters
@@ -138,7 +145,8 @@ def open_source(context: Context, source: str, destination: str, options: Option
     except OSError as error:
         path = f"{source}/{options.subpath}" if options.subpath else source
         raise RuntimeFailure(
-            f"cannot mount {path} on {destination}: {error.strerror} (the source must exist on the host)", reason="StartError"
+            f"cannot mount {path} on {destination}: {error.strerror} (the source must exist on the host)",
+            reason="StartError",
         ) from error
     _own(context, mount)
     return mount, stat.S_ISDIR(os.fstat(mount).st_mode)
@@ -167,11 +175,13 @@ def set_attributes(context: Context, mount: int, source: str, destination: str, 
 
 
 def cgroup(context: Context, destination: str, options: Options) -> None:
-    """The container's own cgroups, read-only unless the options say rw: one bind per v1 hierarchy, or the v2 directory."""
+    """The container's own cgroups, read-only unless "rw" is said: one bind per v1 hierarchy, or the v2 directory."""
     b, whole = context.builder, len(context.cgroup_mounts) == 1 and context.cgroup_mounts[0][0] == ""
     read_only = 0 if options.off & sc.MOUNT_ATTR_RDONLY else sc.MOUNT_ATTR_RDONLY
     flags = sc.MOUNT_ATTR_NOSUID | sc.MOUNT_ATTR_NODEV | sc.MOUNT_ATTR_NOEXEC
-    around = None if whole else filesystem(context, "tmpfs", destination, Options(on=flags, parameters=((b"mode", b"755"),)))
+    around = (
+        None if whole else filesystem(context, "tmpfs", destination, Options(on=flags, parameters=((b"mode", b"755"),)))
+    )
     for name, path in context.cgroup_mounts:
         where = f"{destination}/{name}".rstrip("/")
         mount = _own(context, sc.open_tree(sc.AT_FDCWD, path))
@@ -188,7 +198,9 @@ def devices(context: Context, extra: tuple[Mapping[str, Any], ...], tmpfs: bool)
     if tmpfs:
         directory = targets.open_existing(b, context.root, "/dev", "open the directory of devices")
         for target, name in SYMLINKS:
-            b.add("link", f"/dev/{name}", "symlinkat", target.encode(), directory, name.encode(), tolerate=(errno.EEXIST,))
+            b.add(
+                "link", f"/dev/{name}", "symlinkat", target.encode(), directory, name.encode(), tolerate=(errno.EEXIST,)
+            )
         for name, device in DEVICES.items():
             node(context, clone_node(context, name, device), f"/dev/{name}")
     for item in extra:
@@ -204,7 +216,7 @@ def node(context: Context, mount: int | Result, path: str) -> None:
 
 
 def mask(context: Context, path: str) -> None:
-    """Hides a path: the host's /dev/null, checked (CVE-2025-31133), over a file; an empty read-only tmpfs over a directory.
+    """Hides a path: the host's /dev/null, checked (CVE-2025-31133), over a file; an empty tmpfs over a directory.
 
     /proc and /sys show the same names in every container, so what the host lacks there need not be looked for.
     """

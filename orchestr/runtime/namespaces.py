@@ -15,8 +15,8 @@ from orchestr.runtime.plan import Builder, LaunchError, Plan, launch_error, run
 from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
 from orchestr.runtime.signals import blocked
 
-# Sysctls that belong to a namespace of the pod; all else would change the machine. See security(7) of Kubernetes: "Using
-# sysctls in a Kubernetes cluster". The value goes to one file in one write (CVE-2022-0811: no joined strings).
+# Sysctls that belong to a namespace of the pod; all else would change the machine. See Kubernetes' "Using sysctls in a
+# Kubernetes cluster". The value goes to one file in one write (CVE-2022-0811: no joined strings).
 _IPC: Final = ("kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")
 _KEY: Final = re.compile(r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+")
 _VALUE: Final = re.compile(r"[A-Za-z0-9 \t._-]{1,256}")
@@ -116,7 +116,8 @@ def of(pid: int, spec: SandboxSpec) -> Namespaces:
 
 
 def _namespaces(opened: dict[str, int], holder: int) -> Namespaces:
-    return Namespaces(*(opened.get(name, -1) for name in ("user", "net", "ipc", "uts", "pid")), holder)
+    user, net, ipc, uts, pid = (opened.get(name, -1) for name in ("user", "net", "ipc", "uts", "pid"))
+    return Namespaces(user, net, ipc, uts, pid, holder)
 
 
 def check(spec: SandboxSpec) -> None:
@@ -129,7 +130,9 @@ def check(spec: SandboxSpec) -> None:
         if not _VALUE.fullmatch(value):
             raise RuntimeFailure(f"cannot set sysctl {key}: value {value!r} is not a word or number")
     if not spec.host_users and not (0 < spec.uid_base <= 2**32 - 2 - spec.uid_count and spec.uid_count > 0):
-        raise RuntimeFailure(f"cannot map ids {spec.uid_base}+{spec.uid_count}: out of range (choose uid_base above 65535)")
+        raise RuntimeFailure(
+            f"cannot map ids {spec.uid_base}+{spec.uid_count}: out of range (choose uid_base above 65535)"
+        )
     if len(spec.hostname) > 64 or "\0" in spec.hostname:
         raise RuntimeFailure(f"cannot use host name {spec.hostname!r}: longer than 64 characters")
 

@@ -1,12 +1,14 @@
 """A container's root: overlayfs of read-only layers and its own upper directory, every layer mapped to the pod's ids.
 
-An overlay cannot be idmapped as a whole (EINVAL), its layers can: each is an open_tree clone with MOUNT_ATTR_IDMAP, handed
-over by descriptor. Linux takes such descriptors since 6.15; before, the clones are attached in a private mount namespace
-of a short-lived child, which makes the overlay there from paths, and whose descriptor is taken over.
+An overlay cannot be idmapped as a whole (EINVAL), its layers can: each is an open_tree clone with MOUNT_ATTR_IDMAP,
+handed over by descriptor. Linux takes such descriptors since 6.15; before, the clones are attached in a private mount
+namespace of a short-lived child, which makes the overlay there from paths, and whose descriptor is taken over.
 """
 
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from orchestr.runtime import syscalls as sc
@@ -14,22 +16,24 @@ from orchestr.runtime.seam import Rootfs, RuntimeFailure
 
 _STAGE: Final = "/proc"  # any directory that every machine has: it is covered in a namespace nobody else is in
 
+_PR_SET_SECUREBITS, _NO_SETUID_FIXUP = 28, 4
+
 
 def kernel() -> tuple[int, int]:
     major, minor = os.uname().release.split(".")[:2]
     return int(major), int("".join(c for c in minor if c.isdigit()))
 
 
-def make(rootfs: Rootfs, userns: int) -> int:
-    """A descriptor of the detached overlay. Makes `upper`'s directories; leaves them when it fails."""
+def make(rootfs: Rootfs, userns: int, owner: int) -> int:
+    """A descriptor of the detached overlay, `owner` being the host's id of the container's root. Makes `upper`'s directories; leaves them when it fails."""
     fds: list[int] = []
     try:
         lower = [_layer(path, userns, fds) for path in rootfs.lower]
         _make_upper(rootfs.upper)
         parent = _layer(rootfs.upper, userns, fds)
         if kernel() >= (6, 15):
-            return _by_descriptor(lower, parent, fds)
-        return _staged(lower, parent)
+            return _by_descriptor(lower, parent, fds, owner)
+        return _staged(lower, parent, owner)
     except OSError as error:
         raise RuntimeFailure(
             f"cannot make the root overlay of {rootfs.upper}: {error.strerror} "
@@ -58,7 +62,7 @@ def _make_upper(path: str) -> None:
             os.chmod(f"{path}/{name}", mode)
 
 
-def _by_descriptor(lower: list[int], parent: int, fds: list[int]) -> int:
+def _by_descriptor(lower: list[int], parent: int, fds: list[int], owner: int) -> int:
     directory = sc.O_PATH | os.O_DIRECTORY
     upper, work = os.open("upper", directory, dir_fd=parent), os.open("work", directory, dir_fd=parent)
     fds += (upper, work)
@@ -68,16 +72,37 @@ def _by_descriptor(lower: list[int], parent: int, fds: list[int]) -> int:
         sc.call("fsconfig", fs, sc.FSCONFIG_SET_FD, b"lowerdir+", None, layer)
     sc.call("fsconfig", fs, sc.FSCONFIG_SET_FD, b"upperdir", None, upper)
     sc.call("fsconfig", fs, sc.FSCONFIG_SET_FD, b"workdir", None, work)
-    return _finish(fs)
+    return _finish(fs, owner)
 
 
-def _finish(fs: int) -> int:
+def _finish(fs: int, owner: int) -> int:
     sc.call("fsconfig", fs, sc.FSCONFIG_SET_STRING, b"source", b"orch", 0)
-    sc.call("fsconfig", fs, sc.FSCONFIG_CMD_CREATE, None, None, 0)
+    with _acting_as(owner):
+        sc.call("fsconfig", fs, sc.FSCONFIG_CMD_CREATE, None, None, 0)
     return sc.call("fsmount", fs, sc.FSMOUNT_CLOEXEC, 0)
 
 
-def _staged(lower: list[int], parent: int) -> int:
+@contextmanager
+def _acting_as(owner: int) -> Iterator[None]:
+    """Files made by this process belong to `owner`; its capabilities stay.
+
+    The overlay makes its work directory and copies files up as who mounted it. The machine's root has no id on a mapped
+    layer (EOVERFLOW), and the overlay would then silently be read-only.
+    """
+    if owner:
+        sc.call("prctl", _PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0)
+        sc.call("setfsgid", owner)
+        sc.call("setfsuid", owner)
+    try:
+        yield
+    finally:
+        if owner:
+            sc.call("setfsuid", 0)
+            sc.call("setfsgid", 0)
+            sc.call("prctl", _PR_SET_SECUREBITS, 0, 0, 0, 0)
+
+
+def _staged(lower: list[int], parent: int, owner: int) -> int:
     """For Linux 6.1 to 6.14: see the module's text."""
     told, tell = os.pipe2(os.O_CLOEXEC)
     wait, go = os.pipe2(os.O_CLOEXEC)
@@ -85,7 +110,7 @@ def _staged(lower: list[int], parent: int) -> int:
     if pid == 0:
         try:
             os.close(go)
-            os.write(tell, struct.pack("i", _stage(lower, parent)))
+            os.write(tell, struct.pack("i", _stage(lower, parent, owner)))
             os.read(wait, 1)  # keeps the descriptor alive until the parent has taken it
         except OSError as error:
             os.write(tell, struct.pack("i", -(error.errno or 1)))
@@ -109,7 +134,7 @@ def _staged(lower: list[int], parent: int) -> int:
         os.waitpid(pid, 0)
 
 
-def _stage(lower: list[int], parent: int) -> int:
+def _stage(lower: list[int], parent: int, owner: int) -> int:
     """In the child: the overlay's descriptor number."""
     sc.call("unshare", sc.CLONE_NEWNS)
     attr = sc.mount_attr(0, 0, sc.MS_PRIVATE)
@@ -125,4 +150,4 @@ def _stage(lower: list[int], parent: int) -> int:
     # Relative names keep the one string of all layers short: fsconfig(2) takes 256 bytes.
     for key, value in (("lowerdir", ":".join(names)), ("upperdir", "p/upper"), ("workdir", "p/work")):
         sc.call("fsconfig", fs, sc.FSCONFIG_SET_STRING, key.encode(), value.encode(), 0)
-    return _finish(fs)
+    return _finish(fs, owner)

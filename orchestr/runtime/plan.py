@@ -17,12 +17,12 @@ import errno
 import mmap
 import os
 import struct
-from _signal import SIGCHLD, SIGKILL
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from orchestr.runtime import syscalls
 from orchestr.runtime.seam import RuntimeFailure
+from orchestr.runtime.signals import SIGCHLD, SIGKILL
 from orchestr.runtime.syscalls import NAMES, NR, Arg
 
 HINTS: Final = {
@@ -154,7 +154,9 @@ def run(
     _PID.pack_into(_PAGE, 16, 0)
     into = syscalls.CLONE_INTO_CGROUP if cgroup >= 0 else 0
     first = syscalls.clone_args(plan.first | syscalls.CLONE_CLEAR_SIGHAND | into, SIGCHLD, 0, max(cgroup, 0))
-    second = syscalls.clone_args(max(plan.flags, 0) | syscalls.CLONE_PARENT | syscalls.CLONE_PARENT_SETTID, 0, _PID_ADDRESS)
+    second = syscalls.clone_args(
+        max(plan.flags, 0) | syscalls.CLONE_PARENT | syscalls.CLONE_PARENT_SETTID, 0, _PID_ADDRESS
+    )
     results = [0] * plan.slots
     pid = syscalls.call("clone3", first, len(first))
     if pid == 0:
@@ -218,7 +220,9 @@ def launch_error(name: str, step: Step, code: int, denied: bool) -> LaunchError:
 
 def _not_run(name: str, step: Step, code: int) -> LaunchError:
     if code in (errno.ENOENT, errno.ENOTDIR):
-        text = "executable file not found: No such file or directory (check the command, PATH and the script's first line)"
+        text = (
+            "executable file not found: No such file or directory (check the command, PATH and the script's first line)"
+        )
         return LaunchError(f"cannot run {step.where} of {name}: {text}", reason="ExecutableNotFound", exit_code=127)
     text = f"{os.strerror(code)} (is the file executable, and built for this machine?)".lower()
     return LaunchError(f"cannot run {step.where} of {name}: {text}", reason="NotExecutable", exit_code=126)

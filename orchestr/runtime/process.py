@@ -4,7 +4,6 @@ import ctypes
 import errno
 import os
 import struct
-from _signal import SIG_IGN, SIGKILL, SIGSTOP, getsignal
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +11,7 @@ from orchestr.runtime import capabilities, seccomp, targets
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.plan import Builder, Result
 from orchestr.runtime.seam import RuntimeFailure
+from orchestr.runtime.signals import ignored
 from orchestr.runtime.users import User
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -20,9 +20,9 @@ INIT: Final = 4
 HIGH: Final = 20  # descriptors that the child moves to 0-4 are kept above this
 MASTER: Final = 19  # number of the pty's master when it is sent
 
-_RLIMITS: Final = (
-    "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME"
-).split()
+_RLIMITS: Final = tuple(
+    ("CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME").split()  # noqa: SIM905
+)
 _TIOCSPTLCK, _TIOCGPTPEER, _TIOCSCTTY, _TIOCSWINSZ = 0x40045431, 0x5441, 0x540E, 0x5414
 _X_OK, _AT_EACCESS = 1, 0x200
 _NOT_HERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
@@ -129,9 +129,8 @@ def identity(b: Builder, process: Mapping[str, Any], user: User, filtered: secco
 
 def signals(b: Builder) -> None:
     """What this process ignores (Python: SIGPIPE, SIGXFSZ) or blocks, the container must not."""
-    for number in range(1, 65):
-        if number not in (SIGKILL, SIGSTOP, 32, 33) and getsignal(number) is SIG_IGN:
-            b.add("reset signals", "the process", "rt_sigaction", number, bytes(32), None, 8)
+    for number in ignored():
+        b.add("reset signals", "the process", "rt_sigaction", number, bytes(32), None, 8)
     b.add("unblock signals", "the process", "rt_sigprocmask", 2, bytes(8), None, 8)
 
 

@@ -23,13 +23,18 @@ _FLAGS: Final = {
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
 }
 _ARCHES: Final = {
-    "SCMP_ARCH_X86_64": "X86_64", "SCMP_ARCH_X86": "X86", "SCMP_ARCH_X32": "X32", "SCMP_ARCH_AARCH64": "AARCH64",
-    "SCMP_ARCH_ARM": "ARM",
+    # AUDIT_ARCH_* of linux/audit.h; x32 is libseccomp's own number
+    "SCMP_ARCH_X86_64": 0xC000003E, "SCMP_ARCH_X86": 0x40000003, "SCMP_ARCH_X32": 0x4000003E,
+    "SCMP_ARCH_AARCH64": 0xC00000B7, "SCMP_ARCH_ARM": 0x40000028,
 }  # fmt: skip
 _OPERATORS: Final = {
     "SCMP_CMP_NE": 1, "SCMP_CMP_LT": 2, "SCMP_CMP_LE": 3, "SCMP_CMP_EQ": 4, "SCMP_CMP_GE": 5, "SCMP_CMP_GT": 6,
     "SCMP_CMP_MASKED_EQ": 7,
 }  # fmt: skip
+
+
+_CTL_OPTIMIZE: Final = 8
+_NO_SUCH_CALL: Final = -1
 
 
 class Filter(NamedTuple):
@@ -80,56 +85,59 @@ def _in_child(config: Mapping[str, Any]) -> bytes:
     return answer[1:]
 
 
-def compile_filter(config: Mapping[str, Any]) -> bytes:
-    """With libseccomp. A name that no kernel of its time knew is left out, as runc and crun do: it cannot be called."""
-    import pyseccomp
+class _Condition(ctypes.Structure):
+    """struct scmp_arg_cmp."""
 
+    _fields_ = (("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
+
+
+def compile_filter(config: Mapping[str, Any]) -> bytes:
+    """With libseccomp, by ctypes: its wrappers on PyPI look for the library by running other programs."""
+    library = ctypes.CDLL("libseccomp.so.2")
+    library.seccomp_init.restype = ctypes.c_void_p
     default = _action(config["defaultAction"], config.get("defaultErrnoRet"))
-    filter_ = pyseccomp.SyscallFilter(default)
+    context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(default)))
+    library.seccomp_attr_set(context, _CTL_OPTIMIZE, 2)  # a binary tree; older libraries do without
     for arch in config.get("architectures") or ():
         if arch not in _ARCHES:
             raise ValueError(f"architecture {arch!r} is not supported")
-        try:
-            filter_.add_arch(getattr(pyseccomp.Arch, _ARCHES[arch]))
-        except (FileExistsError, OSError) as error:
-            if error.errno != errno.EEXIST:
-                raise
+        _check(library.seccomp_arch_add(context, ctypes.c_uint32(_ARCHES[arch])), arch, errno.EEXIST)
     for entry in config.get("syscalls") or ():
-        _rules(pyseccomp, filter_, entry, default)
-    filter_.set_attr(pyseccomp.Attr.CTL_NNP, 0)
-    try:
-        filter_.set_attr(pyseccomp.Attr.CTL_OPTIMIZE, 2)  # a binary tree
-    except (AttributeError, OSError):
-        pass
+        _rules(library, context, entry, default)
     fd = os.memfd_create("bpf")
-    with os.fdopen(fd, "r+b") as file:
-        filter_.export_bpf(file)
-        return os.pread(fd, 1 << 20, 0)
+    _check(library.seccomp_export_bpf(context, fd), "the program")
+    return os.pread(fd, 1 << 20, 0)
 
 
-def _rules(pyseccomp: Any, filter_: Any, entry: Mapping[str, Any], default: int) -> None:
+def _check(code: int, what: str, fine: int = 0) -> None:
+    if code < 0 and -code != fine:
+        raise ValueError(f"{what}: {os.strerror(-code)}")
+
+
+def _rules(library: ctypes.CDLL, context: ctypes.c_void_p, entry: Mapping[str, Any], default: int) -> None:
+    """A name that libseccomp does not know is left out, as by runc and crun: the default action stands for it."""
     action = _action(entry["action"], entry.get("errnoRet"))
     if action == default:
         return
-    conditions = [
-        pyseccomp.Arg(
-            int(arg["index"]),
-            _OPERATORS[arg["op"]],
-            int(arg["value"]),
-            *((int(arg.get("valueTwo", 0)),) if arg["op"] == "SCMP_CMP_MASKED_EQ" else ()),
-        )
-        for arg in entry.get("args") or ()
-    ]
-    # libseccomp refuses two conditions on one argument in a rule; by the runtime-spec's example they are alternatives
-    indices = [int(arg["index"]) for arg in entry.get("args") or ()]
-    groups = [[c] for c in conditions] if len(set(indices)) < len(indices) else [conditions]
+    conditions = [_condition(item) for item in entry.get("args") or ()]
+    # libseccomp takes one condition per argument in a rule; several on the same one are alternatives, as in runc
+    repeated = len({condition.arg for condition in conditions}) < len(conditions)
+    groups = [[condition] for condition in conditions] if repeated else [conditions]
     for name in entry["names"]:
+        number = library.seccomp_syscall_resolve_name(name.encode())
+        if number == _NO_SUCH_CALL:
+            continue
         for group in groups:
-            try:
-                filter_.add_rule(action, name, *group)
-            except (ValueError, OSError, RuntimeError):
-                if pyseccomp.resolve_syscall(pyseccomp.system_arch(), name) >= 0:
-                    raise
+            array = (_Condition * len(group))(*group)
+            code = library.seccomp_rule_add_array(context, ctypes.c_uint32(action), number, len(group), array)
+            _check(code, name, errno.EEXIST)
+
+
+def _condition(item: Mapping[str, Any]) -> _Condition:
+    """For a masked comparison OCI's value is the mask and valueTwo what must be there."""
+    if item["op"] not in _OPERATORS:
+        raise ValueError(f"operator {item['op']!r} is not supported")
+    return _Condition(int(item["index"]), _OPERATORS[item["op"]], int(item["value"]), int(item.get("valueTwo", 0)))
 
 
 def _action(name: str, errno_ret: int | None) -> int:

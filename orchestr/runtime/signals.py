@@ -1,10 +1,14 @@
-"""No signal handler of this process may run in a child between clone and exec."""
+"""Signals around a launch: no handler of this process may run in a child between clone and exec.
 
-from _signal import SIG_SETMASK, pthread_sigmask
+From `_signal`, the C half of `signal`: building that module's enums costs a millisecond, and each call a look-up.
+"""
+
+from _signal import SIG_IGN, SIG_SETMASK, SIGCHLD, SIGKILL, getsignal, pthread_sigmask  # type: ignore[import-not-found]
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+__all__ = ["SIGCHLD", "SIGKILL", "blocked", "ignored"]
 _ALL: Final = frozenset(range(1, 65)) - {32, 33}  # glibc's own
 
 
@@ -15,3 +19,8 @@ def blocked() -> Iterator[None]:
         yield
     finally:
         pthread_sigmask(SIG_SETMASK, before)
+
+
+def ignored() -> list[int]:
+    """Those that this process ignores; that would survive exec."""
+    return [number for number in _ALL if getsignal(number) is SIG_IGN]

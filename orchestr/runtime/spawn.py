@@ -1,29 +1,112 @@
-"""Starts orch-supervisor, detached from the daemon: own session, init's child, none of the daemon's descriptors."""
+"""What every launch holds while it lasts: descriptors, buffers, the pipe, two lists of steps; released at the end."""
 
+import array
+import fcntl
 import os
-import subprocess
-import sys
+import socket
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
-from orchestr.runtime.seam import RuntimeFailure
+from orchestr.runtime import cgroups, process
+from orchestr.runtime.plan import Builder, LaunchError, Plan, Result, launch_error, run
+from orchestr.runtime.process import Keep, Terminal
+from orchestr.runtime.signals import blocked
+from orchestr.runtime.users import User
 
-_DEADLINE = 20.0  # seconds for taking over what is there; a machine full of containers takes a second or two
+Stdio = tuple[int, int, int]
 
 
-def supervisor(run: str) -> None:
-    """Blocks until one serves in this run directory, this one or another. RuntimeFailure with what stopped it."""
-    os.makedirs(run, mode=0o700, exist_ok=True)
-    ready, end = os.pipe2(os.O_CLOEXEC)
-    try:
-        command = [sys.executable, "-I", "-m", "orchestr.runtime.supervisor", "--run", run, "--ready", str(end)]
-        starter = subprocess.Popen(command, pass_fds=(end,), stdin=subprocess.DEVNULL, cwd="/")
-    finally:
-        os.close(end)
-    try:
-        starter.wait(_DEADLINE)  # it forks at once; its child goes on
-        with open(ready, "rb", closefd=False) as file:
-            said = file.read()  # to the end: closed by "ready", or by death
-    finally:
-        os.close(ready)
-    if said not in (b"ready", b"running"):
-        text = said.decode(errors="replace") or "cannot start the supervisor: it ended without a word"
-        raise RuntimeFailure(f"{text} (see {run}/supervisor.log)", reason="SupervisorFailed")
+class Launched(NamedTuple):
+    pid: int
+    pidfd: int
+    console: int  # the pty's master, -1 without a terminal
+
+
+class Spawn:
+    """A context manager; `run` carries the steps out."""
+
+    def __init__(self, name: str, stdio: Stdio, *, tty: bool) -> None:
+        self.name, self.tty = name, tty
+        self.keep, self.fds = Keep(), list[int]()
+        self.outside, self.inside = Builder(), Builder()
+        self.tasks: tuple[int, ...] = ()  # of v1 cgroups
+        self.born_in = -1  # v2 cgroup
+        self._read, write = os.pipe2(os.O_CLOEXEC)
+        # The child moves these to 0-4, so they must not be there already.
+        self.pipe = fcntl.fcntl(write, fcntl.F_DUPFD_CLOEXEC, process.HIGH)
+        os.close(write)
+        self._ends = socket.socketpair() if tty else None
+        self.stdio = tuple(self.raised(fd) for fd in stdio)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for fd in (*self.fds, self._read, self.pipe):
+            if fd >= 0:
+                os.close(fd)
+        for end in self._ends or ():
+            end.close()
+
+    def own(self, fd: int) -> int:
+        self.fds.append(fd)
+        return fd
+
+    def raised(self, fd: int) -> int:
+        return self.own(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, process.HIGH))
+
+    def cgroup(self, path: str) -> None:
+        """The child will be born in, or move itself to, this cgroup; "" for none."""
+        if path:
+            self.tasks, self.born_in = cgroups.entrance(path)
+            self.fds += [fd for fd in (*self.tasks, self.born_in) if fd >= 0]
+
+    def give_stdio(self, uid: int) -> None:
+        """A FIFO or pipe is given to the user, so that /dev/stdout can be opened again, as nginx's images do."""
+        for fd in self.stdio:
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                with suppress(OSError):
+                    os.fchown(fd, uid, -1)
+
+    def terminal(self, root: int, proc: Mapping[str, Any], user: User, *, console: bool) -> tuple[int | Result, ...]:
+        """The three streams: a pty's slave when there is a terminal, else stdio as given."""
+        if self._ends is None:
+            return self.stdio
+        size = proc.get("consoleSize") or {}
+        rows, columns = int(size.get("height", 0)), int(size.get("width", 0))
+        tty = Terminal(self._ends[1].fileno(), console)
+        slave = process.terminal(self.inside, root, self.keep, tty, user, (rows, columns))
+        return (slave, slave, slave)
+
+    def run(self, flags: int) -> Launched:
+        """Returns when the command runs; LaunchError with the step that failed."""
+        plan = Plan(self.name, tuple(self.outside.steps), flags, tuple(self.inside.steps), self.inside.slots)
+        with blocked():
+            pipe = self._read, self.pipe
+            self._read = self.pipe = -1
+            outcome = run(plan, pipe, cgroup=self.born_in)
+        if outcome.failed:
+            raise launch_error(plan.name, *outcome.failed)
+        pidfd = os.pidfd_open(outcome.pid)
+        try:
+            return Launched(outcome.pid, pidfd, _receive(self._ends[0]) if self._ends else -1)
+        except BaseException:
+            os.kill(outcome.pid, 9)
+            os.waitpid(outcome.pid, 0)
+            os.close(pidfd)
+            raise
+
+
+def _receive(end: socket.socket) -> int:
+    """The pty's master that the child sent; checked to be one, for an exec takes it from the container's tree."""
+    _, control, _, _ = end.recvmsg(1, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
+    (fd,) = array.array("i", control[0][2])
+    device = os.fstat(fd).st_rdev
+    if (os.major(device), os.minor(device)) != (5, 2):
+        os.close(fd)
+        raise LaunchError("cannot open a terminal: /dev/pts/ptmx of the container is not a pty", reason="StartError")
+    os.set_blocking(fd, True)
+    return fd

@@ -4,15 +4,36 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 # Docker's, less NET_RAW: with it a container could forge addresses on the shared bridge.
-CAPABILITIES: Final = (
-    "CAP_AUDIT_WRITE CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_MKNOD CAP_NET_BIND_SERVICE CAP_SETFCAP "
-    "CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYS_CHROOT"
-).split()
-MASKED: Final = (
-    "/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/sched_debug /proc/scsi "
-    "/proc/timer_list /proc/timer_stats /sys/devices/virtual/powercap /sys/firmware"
-).split()
-READ_ONLY: Final = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
+CAPABILITIES: Final = [
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+]
+MASKED: Final = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+]
+READ_ONLY: Final = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 # (type, major, minor, access); deny all first. Making nodes is allowed, opening them only for these.
 _DEVICES: Final = (
     *(("c", -1, -1, "m"), ("b", -1, -1, "m")),
@@ -29,14 +50,17 @@ def default_spec(
     cwd: str = "/",
     user: tuple[int, int, tuple[int, ...]] | str = (0, 0, ()),
     *,
-    capabilities: Sequence[str] = CAPABILITIES,
+    groups: Sequence[int] = (),
+    cap_add: Sequence[str] = (),
+    cap_drop: Sequence[str] = (),
     mounts: Sequence[Mapping[str, Any]] = (),
     resources: Mapping[str, Any] | None = None,
     devices: Sequence[Mapping[str, Any]] = (),
-    no_new_privileges: bool = True,
+    no_new_privs: bool = True,
     privileged: bool = False,
+    seccomp: bool = True,
     readonly_root: bool = False,
-    tty: bool = False,
+    terminal: bool = False,
     shm_bytes: int = 64 << 20,
     oom_score_adj: int | None = None,
     rlimits: Sequence[Mapping[str, Any]] = (),
@@ -44,6 +68,7 @@ def default_spec(
 ) -> dict[str, Any]:
     """config.json for ContainerSpec.oci. `env` is "K=V" each; a `user` in text is looked up in the image at launch.
 
+    `groups` are added to the user's. `cap_add` and `cap_drop` change CAPABILITIES: with or without CAP_, "ALL" for all.
     `mounts` come after the standard ones, in order. `resources` is LinuxResources without devices, which are added.
     Privileged: every capability, no seccomp, nothing masked, all devices; meant for host_users pods.
     """
@@ -51,19 +76,19 @@ def default_spec(
         "args": list(args),
         "env": list(env),
         "cwd": cwd or "/",
-        "user": _user(user),
-        "noNewPrivileges": no_new_privileges and not privileged,
-        "terminal": tty,
-        "capabilities": _sets(capabilities, privileged),
+        "user": _user(user, groups),
+        "noNewPrivileges": no_new_privs and not privileged,
+        "terminal": terminal,
+        "capabilities": _sets(("ALL",) if privileged else cap_add, () if privileged else cap_drop),
         **({"oomScoreAdj": oom_score_adj} if oom_score_adj is not None else {}),
         **({"rlimits": list(rlimits)} if rlimits else {}),
     }
-    linux = {
+    linux: dict[str, Any] = {
         "resources": {**(resources or {}), "devices": device_rules(devices, privileged)},
         **({"devices": list(devices)} if devices else {}),
         "maskedPaths": [] if privileged else list(MASKED),
         "readonlyPaths": [] if privileged else list(READ_ONLY),
-        **({} if privileged else {"seccomp": {"x-orch.profile": "default"}}),
+        **({} if privileged or not seccomp else {"seccomp": {"x-orch.profile": "default"}}),
     }
     return {
         "ociVersion": "1.2.0",
@@ -75,19 +100,22 @@ def default_spec(
     }
 
 
-def _user(user: tuple[int, int, tuple[int, ...]] | str) -> dict[str, Any]:
+def _user(user: tuple[int, int, tuple[int, ...]] | str, groups: Sequence[int]) -> dict[str, Any]:
     if isinstance(user, str):
-        return {"username": user}
-    return {"uid": user[0], "gid": user[1], "additionalGids": list(user[2])}
+        return {"username": user, "additionalGids": list(groups)}
+    return {"uid": user[0], "gid": user[1], "additionalGids": [*user[2], *groups]}
 
 
-def _sets(capabilities: Sequence[str], privileged: bool) -> dict[str, list[str]]:
-    """Inheritable and ambient stay empty (CVE-2022-24769)."""
-    if privileged:
-        from orchestr.runtime.capabilities import BITS
+def _sets(add: Sequence[str], drop: Sequence[str]) -> dict[str, list[str]]:
+    """Inheritable and ambient stay empty (CVE-2022-24769). What is both added and dropped is held."""
+    from orchestr.runtime.capabilities import available
 
-        capabilities = list(BITS)
-    return {name: list(capabilities) for name in ("bounding", "effective", "permitted")}
+    added, dropped = (
+        {name if name == "ALL" else f"CAP_{name.upper().removeprefix('CAP_')}" for name in s} for s in (add, drop)
+    )
+    kept = set() if "ALL" in dropped else set(CAPABILITIES) - dropped
+    held = set(available()) - (dropped - {"ALL"}) if "ALL" in added else kept | added
+    return {name: sorted(held) for name in ("bounding", "effective", "permitted")}
 
 
 def standard_mounts(shm_bytes: int, *, writable_sys: bool = False) -> list[dict[str, Any]]:

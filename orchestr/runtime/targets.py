@@ -1,7 +1,7 @@
 """Where things go inside a container: steps that open a path in its root, making what is missing.
 
-Every path is resolved by openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS) on the root's descriptor, directories are made
-by mkdirat on the parent's; so a hostile symlink in an image or a volume can lead nowhere but into the container.
+Every path is resolved by openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS) on the root's descriptor, directories are
+made by mkdirat on the parent's; so a hostile symlink in an image or a volume can lead nowhere but into the container.
 """
 
 import errno
@@ -17,7 +17,7 @@ def parts(path: str, where: str) -> list[str]:
     names = [name for name in path.split("/") if name not in ("", ".")]
     if not path.startswith("/") or ".." in names or "\0" in path:
         raise RuntimeFailure(
-            f"cannot use path {path!r} for {where}: not an absolute path without '..' (write it from the container's /)",
+            f"cannot use path {path!r} to {where}: not absolute, or with '..' (write it from the container's /)",
             reason="StartError",
         )
     return names
@@ -36,9 +36,7 @@ def open_existing(
 ) -> Result:
     how = sc.open_how(flags | os.O_CLOEXEC, 0, resolve)
     name = path.strip("/") or "."
-    return b.keep(
-        what, path, "openat2", root, os.fsencode(name), how, len(how), tolerate=tolerate, missing=missing
-    )
+    return b.keep(what, path, "openat2", root, os.fsencode(name), how, len(how), tolerate=tolerate, missing=missing)
 
 
 def open_or_make(

@@ -34,13 +34,14 @@ def number(text: str | int, what: str) -> int:
 def of_process(user: Mapping[str, Any], root: int, *, home: bool) -> User:
     """OCI `process.user`; with `username` ("redis:redis", "1000") that is looked up and decides."""
     name = str(user.get("username") or "")
+    groups = tuple(number(group, "additional gid") for group in user.get("additionalGids") or ())
     if name:
-        return resolve(root, name)
+        found = resolve(root, name)
+        return found._replace(groups=(*found.groups, *groups))
     uid = number(user.get("uid", 0), "uid")
     gid = number(user.get("gid", 0), "gid")
-    groups = tuple(number(group, "additional gid") for group in user.get("additionalGids") or ())
-    found = next((fields[5] for fields in _entries(root, "etc/passwd", 6) if fields[2] == str(uid)), "") if home else ""
-    return User(uid, gid, groups, found)
+    entries = _entries(root, "etc/passwd", 6) if home else ()
+    return User(uid, gid, groups, next((fields[5] for fields in entries if fields[2] == str(uid)), ""))
 
 
 def resolve(root: int, spec: str) -> User:
@@ -49,9 +50,13 @@ def resolve(root: int, spec: str) -> User:
     A user given by name or known number without a group gets the groups that /etc/group lists for it.
     """
     name, colon, group = spec.partition(":")
-    entry = next((e for e in _entries(root, "etc/passwd", 6) if e[0] == name or (name.isdigit() and e[2] == name)), None)
+    entry = next(
+        (e for e in _entries(root, "etc/passwd", 6) if e[0] == name or (name.isdigit() and e[2] == name)), None
+    )
     if entry is None and not name.isdigit():
-        raise RuntimeFailure(f"cannot run as user {name!r}: not in the image's /etc/passwd (give a number)", reason="StartError")
+        raise RuntimeFailure(
+            f"cannot run as user {name!r}: not in the image's /etc/passwd (give a number)", reason="StartError"
+        )
     uid = number(entry[2] if entry else name, "uid")
     home = entry[5] if entry else ""
     if colon and group:
@@ -66,7 +71,9 @@ def _group(root: int, group: str) -> int:
         return number(group, "gid")
     entry = next((e for e in _entries(root, "etc/group", 3) if e[0] == group), None)
     if entry is None:
-        raise RuntimeFailure(f"cannot run as group {group!r}: not in the image's /etc/group (give a number)", reason="StartError")
+        raise RuntimeFailure(
+            f"cannot run as group {group!r}: not in the image's /etc/group (give a number)", reason="StartError"
+        )
     return number(entry[2], "gid")
 
 
@@ -78,7 +85,7 @@ def _entries(root: int, path: str, fields: int) -> Iterator[list[str]]:
 
 
 def _read(root: int, path: str) -> str:
-    """"" when it is missing, a link out of the root, no regular file."""
+    """ "" when it is missing, a link out of the root, no regular file."""
     try:
         fd = sc.openat2(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:

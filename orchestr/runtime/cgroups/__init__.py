@@ -7,7 +7,6 @@ controller, as (file, value) pairs. Creating and removing is idempotent.
 import errno
 import os
 import time
-from _signal import SIGKILL
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -16,6 +15,7 @@ from orchestr.runtime.cgroups import cpu, cpuset, devices, files, io, memory, pi
 from orchestr.runtime.cgroups.layout import Layout, detect
 from orchestr.runtime.cgroups.memory import Oom
 from orchestr.runtime.seam import RuntimeFailure, Stats
+from orchestr.runtime.signals import SIGKILL
 
 _ALWAYS: Final = ("cpu", "cpuacct", "memory", "pids")  # v1 hierarchies that every container is in, for its statistics
 _layout: Layout | None = None
@@ -81,7 +81,7 @@ def create(path: str, resources: Mapping[str, Any]) -> None:
         with suppress(OSError):
             remove(path)
         raise RuntimeFailure(
-            f"cannot make cgroup {error.filename or path}: {error.strerror} (root is needed, and no limit on cgroups above)"
+            f"cannot make cgroup {error.filename or path}: {error.strerror} (root is needed; is there a limit?)"
         ) from error
     except RuntimeFailure:
         with suppress(OSError):
@@ -107,7 +107,9 @@ def _make_v2(found: Layout, path: str) -> None:
     wanted = " ".join(f"+{name}" for name in ("cpu", "cpuset", "io", "memory", "pids") if name in found.v2_controllers)
     at = found.v2
     for name in path.split("/"):
-        if wanted and any(word[1:] not in files.read(f"{at}/cgroup.subtree_control").split() for word in wanted.split()):
+        if wanted and any(
+            word[1:] not in files.read(f"{at}/cgroup.subtree_control").split() for word in wanted.split()
+        ):
             files.write(f"{at}/cgroup.subtree_control", wanted)
         at = f"{at}/{name}"
         with suppress(FileExistsError):
@@ -122,7 +124,9 @@ def update(path: str, resources: Mapping[str, Any]) -> None:
     for controller, pairs in _pairs(found, resources):
         if not found.controller(controller):
             if pairs:
-                raise RuntimeFailure(f"cannot limit {controller}: no such cgroup controller here (enable it in the kernel)")
+                raise RuntimeFailure(
+                    f"cannot limit {controller}: no such cgroup controller here (enable it in the kernel)"
+                )
             continue
         directory = found.path(controller, path)
         for file, value in _raising_first(directory, pairs):
@@ -291,8 +295,11 @@ def oom(path: str) -> Oom:
 
 
 def oom_fd(path: str) -> int:
-    """A descriptor to poll; after it fires ask `oom`. v1: an eventfd (POLLIN, read 8 bytes); v2: memory.events (POLLPRI,
-    read it again from 0). -1 without the memory controller. The caller closes it; on v1 it also fires on removal."""
+    """A descriptor to poll; after it fires ask `oom`. The caller closes it.
+
+    v1: an eventfd (POLLIN, read 8 bytes), which fires on removal too. v2: memory.events (POLLPRI, read again from 0).
+    -1 without the memory controller.
+    """
     found = layout()
     if not found.controller("memory"):
         return -1

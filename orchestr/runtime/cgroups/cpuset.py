@@ -1,4 +1,4 @@
-"""cpuset: which CPUs and memory nodes. A v1 child starts with none, and must be given its parent's before it takes a task."""
+"""cpuset: which CPUs and memory nodes. A v1 child starts with none; it must get its parent's before it takes a task."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -59,8 +59,10 @@ def _insn(code: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> 
 
 
 def program(listed: tuple[Rule, ...]) -> bytes:
-    """struct bpf_insn[]: from the last rule to the first, each either returns its verdict or goes on to the next; at the
-    end everything is allowed, as runtime-spec's initial state of a cgroup. Pure."""
+    """struct bpf_insn[]: from the last rule to the first, each returns its verdict or goes on to the next. Pure.
+
+    At the end everything is allowed, as in a new cgroup.
+    """
     code = [
         _insn(0x61, _R2, _R1, 0),  # r2 = ctx->access_type
         _insn(0xBC, _R3, _R2),  # w3 = w2

@@ -18,7 +18,9 @@ def write(path: str, value: str) -> None:
         hint = "is the controller mounted, and the value in range?"
         if error.errno == errno.ENOENT:
             hint = "the kernel has no such file"
-        raise RuntimeFailure(f"cannot set {path} to {value!r}: {error.strerror} ({hint})", reason="StartError") from error
+        raise RuntimeFailure(
+            f"cannot set {path} to {value!r}: {error.strerror} ({hint})", reason="StartError"
+        ) from error
 
 
 def read(path: str, default: str = "") -> str:
