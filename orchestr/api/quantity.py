@@ -4,7 +4,7 @@ Source: apimachinery pkg/api/resource. A quantity stays the text that the user w
 """
 
 import re
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -56,7 +56,7 @@ def whole(text: str) -> int:
 
 
 def _ceil(value: Decimal) -> int:
-    return -int(-value // 1)
+    return int(value.to_integral_value(ROUND_CEILING))
 
 
 def binary(value: int) -> str:

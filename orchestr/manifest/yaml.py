@@ -3,8 +3,8 @@
     parse(b"...", "shop.yaml") -> [Document(data, positions, values, name, tags), ...]
 
 Strict: a key that is there twice, an alias that blows up, a tab that indents, text that is not UTF-8, and a file
-without content are errors, each told as FILE:LINE:COL. Scalars mean what scalars.py says. `<<` merges, keys are strings.
-JSON is YAML, so it is read too.
+without content are errors, each told as FILE:LINE:COL. Scalars mean what scalars.py says. `<<` merges, keys are
+strings. JSON is YAML, so it is read too.
 """
 
 from collections.abc import Mapping, Set

@@ -61,11 +61,13 @@ def load(
     strict_env: bool = False,
     env_files: Sequence[str] = (),
     warn: Callable[[Problem], None] = lambda problem: None,
+    read_file: Callable[[str], bytes] | None = None,
 ) -> list[KubeObject]:
     """Namespace, Secrets and Stack of the files, later ones over earlier ones.
 
     Variables come from `env` (default: the process's), then from `env_files` (default: `.env` in the project's
-    directory, which is that of the first file). Raises ManifestError with all problems.
+    directory, which is that of the first file). `read_file` gives the bytes of a path (default: from disk, `-` stdin).
+    Raises ManifestError with all problems.
     """
     found = project(
         paths,
@@ -75,6 +77,7 @@ def load(
         profiles=profiles,
         strict_env=strict_env,
         env_files=env_files,
+        read_file=read_file,
     )
     for problem in found.warnings:
         warn(problem)
@@ -92,13 +95,14 @@ def project(
     profiles: Sequence[str] = (),
     strict_env: bool = False,
     env_files: Sequence[str] = (),
+    read_file: Callable[[str], bytes] | None = None,
 ) -> Project:
     """As `load`, but what is not supported is only listed. Raises ManifestError for everything else that is wrong."""
     env = os.environ if env is None else env
     findings = Findings()
     directory = os.path.abspath(project_dir or os.path.dirname(paths[0] if paths[0] != STDIN else "") or ".")
     environment = _environment(env, directory, env_files, strict_env, findings)
-    roots = [_root(path, environment, findings) for path in paths]
+    roots = [_root(path, (read_file or _bytes)(path), environment, findings) for path in paths]
     root = roots[0]
     for over in roots[1:]:
         root = merge(root, over)
@@ -137,8 +141,8 @@ def _environment(
     return found
 
 
-def _root(path: str, environment: Environment, findings: Findings) -> Node:
-    documents = parse(_bytes(path), path, tags=TAGS)
+def _root(path: str, text: bytes, environment: Environment, findings: Findings) -> Node:
+    documents = parse(text, path, tags=TAGS)
     if len(documents) != 1:
         where = Place(path, 1, 1)
         findings.error(where, (), f"has {len(documents)} documents", "a Compose file has one, with services:")
