@@ -1,14 +1,15 @@
 """A container's root: overlayfs of read-only layers and its own upper directory, every layer mapped to the pod's ids.
 
 An overlay cannot be idmapped as a whole (EINVAL), its layers can: each is an open_tree clone with MOUNT_ATTR_IDMAP,
-handed over by descriptor. Linux takes such descriptors since 6.15; before, the clones are attached in a private mount
+handed over by descriptor. Mounted `volatile`: an upper directory lives no longer than its container, and without it every
+exit would wait for the whole filesystem to be synced. Linux takes such descriptors since 6.15; before, the clones are attached in a private mount
 namespace of a short-lived child, which makes the overlay there from paths, and whose descriptor is taken over.
 """
 
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from orchestr.runtime import syscalls as sc
@@ -25,7 +26,10 @@ def kernel() -> tuple[int, int]:
 
 
 def make(rootfs: Rootfs, userns: int, owner: int) -> int:
-    """A descriptor of the detached overlay, `owner` being the host's id of the container's root. Makes `upper`'s directories; leaves them when it fails."""
+    """A descriptor of the detached overlay; `owner` is the machine's id of the container's root.
+
+    Makes `upper`'s directories, and leaves them when it fails.
+    """
     fds: list[int] = []
     try:
         lower = [_layer(path, userns, fds) for path in rootfs.lower]
@@ -60,6 +64,10 @@ def _make_upper(path: str) -> None:
         if not os.path.isdir(f"{path}/{name}"):
             os.mkdir(f"{path}/{name}")
             os.chmod(f"{path}/{name}", mode)
+    # Left by a volatile mount that ended; the kernel wants to be told that it may go on.
+    with suppress(FileNotFoundError):
+        os.unlink(f"{path}/work/work/incompat/volatile/dirty")
+        os.rmdir(f"{path}/work/work/incompat/volatile")
 
 
 def _by_descriptor(lower: list[int], parent: int, fds: list[int], owner: int) -> int:
@@ -77,6 +85,7 @@ def _by_descriptor(lower: list[int], parent: int, fds: list[int], owner: int) ->
 
 def _finish(fs: int, owner: int) -> int:
     sc.call("fsconfig", fs, sc.FSCONFIG_SET_STRING, b"source", b"orch", 0)
+    sc.call("fsconfig", fs, sc.FSCONFIG_SET_FLAG, b"volatile", None, 0)
     with _acting_as(owner):
         sc.call("fsconfig", fs, sc.FSCONFIG_CMD_CREATE, None, None, 0)
     return sc.call("fsmount", fs, sc.FSMOUNT_CLOEXEC, 0)

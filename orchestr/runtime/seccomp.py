@@ -6,7 +6,6 @@ configuration, and orch-supervisor keeps only the bytes. See seccomp(2), runtime
 
 import ctypes
 import errno
-import hashlib
 import json
 import os
 import struct
@@ -42,18 +41,17 @@ class Filter(NamedTuple):
     flags: int
 
 
-_compiled: dict[bytes, Filter] = {}
+_compiled: dict[str, Filter] = {}
 
 
 def compiled(config: Mapping[str, Any]) -> Filter:
     """Raises RuntimeFailure when the configuration is not understood."""
-    canonical = json.dumps(config, sort_keys=True).encode()
-    digest = hashlib.sha256(canonical).digest()
-    found = _compiled.get(digest)
+    key = json.dumps(config, sort_keys=True)
+    found = _compiled.get(key)
     if found is None:
         program = _in_child(config)
         flags = sum(_FLAGS.get(flag, 0) for flag in config.get("flags") or ())
-        found = _compiled[digest] = Filter(ctypes.create_string_buffer(program, len(program)), flags)
+        found = _compiled[key] = Filter(ctypes.create_string_buffer(program, len(program)), flags)
     return found
 
 
