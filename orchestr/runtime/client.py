@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from orchestr.runtime import spawn
+from orchestr.runtime import starter
 from orchestr.runtime.changes import Feed
 from orchestr.runtime.held import Held
 from orchestr.runtime.link import Link, LinkLost, Reply, connect
@@ -84,7 +84,7 @@ class SupervisedRuntime:
             try:
                 return await connect(place, self._told)
             except OSError:
-                await trio.to_thread.run_sync(spawn.supervisor, self._run)
+                await trio.to_thread.run_sync(starter.supervisor, self._run)
 
     async def _hello(self, link: Link) -> None:
         """Tells what only we saw, and learns everything."""
@@ -224,9 +224,8 @@ class SupervisedRuntime:
     async def update(self, id: str, resources: Mapping[str, Any]) -> None:
         await self._call("update", {"id": id, "resources": dict(resources)})
 
-    async def events(self) -> AsyncIterator[Container]:
-        async for container in self._feed.read(self._containers.values()):
-            yield container
+    def events(self) -> AsyncIterator[Container]:
+        return self._feed.read(self._containers.values())
 
     def volatile(self) -> str:
         return volatile.place(self._run)

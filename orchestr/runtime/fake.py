@@ -226,9 +226,8 @@ class FakeRuntime:
         await self._called("update", id)
         self.resources[id] = resources
 
-    async def events(self) -> AsyncIterator[Container]:
-        async for container in self._feed.read(self._containers.values()):
-            yield container
+    def events(self) -> AsyncIterator[Container]:
+        return self._feed.read(self._containers.values())
 
     def volatile(self) -> str:
         return self._volatile

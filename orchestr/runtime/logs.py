@@ -236,7 +236,10 @@ def read(
 async def follow(
     directory: str, *, tail: int | None = None, since_ns: int | None = None, stream: str | None = None
 ) -> AsyncIterator[Line]:
-    """Like `read`, and then what comes, across rotation, until the container has ended or its directory is removed."""
+    """Like `read`, and then what comes, across rotation, until the container has ended or its directory is removed.
+
+    Use with contextlib.aclosing when it may be left before its end: it holds descriptors.
+    """
     with watch(directory) as changes:  # before the first look: nothing can slip between
         reader = await trio.to_thread.run_sync(_Reader, directory, tail, since_ns, stream)
         try:

@@ -17,6 +17,7 @@ from typing import Any
 
 from orchestr.runtime import cgroups, launch, namespaces
 from orchestr.runtime.seam import Container, ContainerSpec, LogSpec, RuntimeFailure, SandboxSpec
+from orchestr.runtime.spawn import Launched
 from orchestr.runtime.supervisor import exits
 from orchestr.runtime.supervisor.logfile import STREAMS
 from orchestr.runtime.supervisor.logpump import LogPump
@@ -105,7 +106,7 @@ class Containers:
 
     def _launch(
         self, tracked: Tracked, spec: ContainerSpec, sandbox: SandboxSpec, ns: namespaces.Namespaces
-    ) -> launch.Launched:
+    ) -> Launched:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         out, err = tracked.log.ends() if tracked.log and not spec.tty else (null, null)
         try:

@@ -8,12 +8,14 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
-from orchestr.runtime.launch import Launched
+from orchestr.runtime import enter
 from orchestr.runtime.seam import RuntimeFailure
+from orchestr.runtime.spawn import Launched
 from orchestr.runtime.supervisor import exits
 from orchestr.runtime.supervisor.containers import Containers
 from orchestr.runtime.supervisor.loop import Loop
 from orchestr.runtime.supervisor.records import Records
+from orchestr.runtime.supervisor.sandboxes import Sandboxes
 
 Told = Callable[[int, int | None], None]  # number of the exec, its wait(2) status
 
@@ -26,8 +28,8 @@ class Started:
 
 
 class Execs:
-    def __init__(self, loop: Loop, records: Records, containers: Containers) -> None:
-        self._loop, self._records, self._containers = loop, records, containers
+    def __init__(self, loop: Loop, records: Records, containers: Containers, sandboxes: Sandboxes) -> None:
+        self._loop, self._records, self._containers, self._sandboxes = loop, records, containers, sandboxes
         self._numbers = count(1)
 
     def start(self, spec: Mapping[str, Any], stdio: Sequence[int], told: Told) -> Started:
@@ -56,4 +58,33 @@ class Execs:
             signal.pidfd_send_signal(started.pidfd, signal.SIGKILL)
 
     def _enter(self, spec: Mapping[str, Any], stdio: Sequence[int]) -> Launched:
-        raise NotImplementedError
+        tracked = self._containers.get(spec["container"])
+        oci = self._records.spec(spec["container"]).oci
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        in_, out, err = stdio if len(stdio) == 3 else (null, null, null)
+        try:
+            return enter.enter(
+                tracked.container.pid or 0,
+                tracked.record.cgroup,
+                self._sandboxes.get(tracked.container.sandbox).spec,
+                process(oci, spec),
+                (in_, out, err),
+                bool(spec["tty"]),
+                seccomp=(oci.get("linux") or {}).get("seccomp"),
+                name=spec["container"],
+            )
+        finally:
+            os.close(null)
+
+
+def process(oci: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The container's OCI process with what the exec asks for in its place."""
+    changed: dict[str, Any] = {"oomScoreAdj": 0, **(oci.get("process") or {})}
+    changed.update(args=list(spec["args"]), terminal=bool(spec["tty"]))
+    if spec["env"] is not None:
+        changed["env"] = [f"{name}={value}" for name, value in spec["env"].items()]
+    if spec["cwd"] is not None:
+        changed["cwd"] = spec["cwd"]
+    if spec["user"] is not None:
+        changed["user"] = {"username": spec["user"]}
+    return changed

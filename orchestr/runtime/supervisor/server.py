@@ -42,7 +42,7 @@ class Server:
         self._execs_of: dict[Connection, dict[int, Started]] = {}
         self._containers = Containers(loop, records, self._tell)
         self._sandboxes = Sandboxes(loop, records)
-        self._execs = Execs(loop, records, self._containers)
+        self._execs = Execs(loop, records, self._containers, self._sandboxes)
         self._adoption = Adoption(records, self._containers, self._sandboxes)
         self._verbs: dict[str, Callable[[Request], None]] = {
             "hello": self._hello,

@@ -1,0 +1,125 @@
+"""A supervisor of its own for each test, on real containers; at the end nothing of it may be left on the machine."""
+
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from orchestr.runtime import cgroups, logs
+from orchestr.runtime.client import SupervisedRuntime
+from orchestr.runtime.seam import Container, ContainerSpec, LogSpec, Rootfs, SandboxSpec
+from orchestr.runtime.spec import default_spec
+
+USR = {"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro", "idmap"]}
+
+
+class Machine:
+    def __init__(self, base: Path) -> None:
+        self.base, self.run = base, str(base / "run")
+        self.cgroup = f"orch-e2e-{uuid.uuid4().hex[:8]}"
+        self.root = base / "root"
+        for name in ("usr", "proc", "dev", "sys", "tmp", "etc"):
+            (self.root / name).mkdir(parents=True)
+        for name in ("bin", "lib", "lib64", "sbin"):
+            (self.root / name).symlink_to(f"usr/{name}")
+        self._scopes: list[trio.CancelScope] = []
+        self.runtime = SupervisedRuntime(self.run)
+
+    async def daemon(self, nursery: trio.Nursery) -> SupervisedRuntime:
+        """A new daemon's side; the one before is gone at once, as after kill -9."""
+        for scope in self._scopes:
+            scope.cancel()
+        self.runtime = SupervisedRuntime(self.run)
+        await nursery.start(self._serve, self.runtime)
+        return self.runtime
+
+    async def _serve(self, runtime: SupervisedRuntime, task_status: trio.TaskStatus[None]) -> None:
+        with trio.CancelScope() as scope:
+            self._scopes.append(scope)
+            await runtime.run(task_status)
+
+    def stop_daemon(self) -> None:
+        self._scopes.pop().cancel()
+
+    async def sandbox(self, id: str = "pod", **fields: Any) -> None:
+        spec = SandboxSpec(id, id, f"{self.cgroup}/{id}", uid_base=2_000_000, **fields)
+        await self.runtime.create_sandbox(spec)
+
+    def spec(
+        self, id: str, args: Sequence[str], *, log: LogSpec | None = None, tty: bool = False, **oci: Any
+    ) -> ContainerSpec:
+        config = default_spec(args, mounts=[USR], **oci)
+        rootfs = Rootfs((str(self.root),), str(self.base / "upper" / id))
+        return ContainerSpec(id, "pod", config, rootfs, log or LogSpec(self.logs(id)), tty=tty)
+
+    def logs(self, id: str) -> str:
+        return str(self.base / "logs" / id)
+
+    async def start(self, id: str, *args: str, **fields: Any) -> Container:
+        return await self.runtime.start_container(self.spec(id, args, **fields))
+
+    async def until(self, id: str, check: Callable[[Container], bool], within: float = 20) -> Container:
+        with trio.fail_after(within):
+            async for container in self.runtime.events():
+                if container.id == id and check(container):
+                    return container
+        raise AssertionError("events ended")
+
+    async def exited(self, id: str) -> Container:
+        return await self.until(id, lambda container: container.status == "exited")
+
+    def output(self, id: str, stream: str = "stdout") -> bytes:
+        lines = logs.read(self.logs(id), stream=stream)
+        return b"".join(line.data + (b"" if line.partial else b"\n") for line in lines)
+
+    async def kill_supervisor(self) -> int:
+        """kill -9; returns its pid once it is gone."""
+        pid = (await self.runtime.state()).supervisor_pid
+        pidfd = os.pidfd_open(pid)
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
+        return pid
+
+    async def new_supervisor(self, old: int) -> int:
+        with trio.fail_after(20):
+            while (pid := (await self.runtime.state()).supervisor_pid) == old:
+                await trio.sleep(0.005)
+        return pid
+
+    async def finish(self) -> None:
+        supervisor = (await self.runtime.state()).supervisor_pid
+        pidfd = os.pidfd_open(supervisor)
+        await self.runtime.shutdown(self.cgroup)
+        with trio.fail_after(10):
+            await trio.lowlevel.wait_readable(pidfd)
+        os.close(pidfd)
+        assert os.listdir(self.run) == []
+        assert list(cgroups.directories(self.cgroup)) == []
+        with open("/proc/self/mountinfo") as file:
+            assert str(self.base) not in file.read()
+
+
+def descriptors(pid: int | str = "self") -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+@pytest.fixture
+async def machine(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Machine]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    made = Machine(tmp_path)
+    await made.daemon(nursery)
+    before = descriptors()
+    yield made
+    await made.finish()
+    made.stop_daemon()
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    assert descriptors() <= before
+    shutil.rmtree(tmp_path)
