@@ -31,6 +31,7 @@ NO_EFFECT: Table = {
     ("PodSpec", "automountServiceAccountToken"): RBAC,
     ("PodSpec", "imagePullSecrets"): PULL,
     ("Container", "imagePullPolicy"): PULL,
+    ("Container", "terminationMessagePolicy"): "there is no message file; the log tells",
     ("Container", "resizePolicy"): "resources of a running container are not changed in place",
     ("PodSecurityContext", "fsGroupChangePolicy"): "ownership is set whenever it differs",
     ("ServiceSpec", "externalTrafficPolicy"): ONE_NODE,
@@ -47,7 +48,7 @@ NO_EFFECT: Table = {
 }
 
 SOME_VALUES: Table = {
-    ("Container", "terminationMessagePath"): "the message of a failed container is the end of its log",
+    ("Container", "terminationMessagePath"): "there is no message file; the log tells",
     ("PodOS", "name"): "this machine runs Linux",
     ("PodSpec", "schedulerName"): "there is one scheduler",
     ("PodSecurityContext", "supplementalGroupsPolicy"): "groups of the image are always merged",

@@ -7,6 +7,7 @@ without content are errors, each told as FILE:LINE:COL. Scalars mean what scalar
 strings. JSON is YAML, so it is read too.
 """
 
+import re
 from collections.abc import Mapping, Set
 from typing import Any, NamedTuple
 
@@ -19,6 +20,10 @@ Path = tuple[str | int, ...]
 
 SIZE_LIMIT = 8 * 1024 * 1024  # bytes of a file
 NODE_LIMIT = 100_000  # values of a document, beyond ten for each one written out
+# JSON writes characters beyond U+FFFF as two escapes, which libyaml does not know.
+SURROGATES = re.compile(
+    r"(?<!\\)(?P<before>(?:\\\\)*)\\u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
+)
 CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))
 
 
@@ -71,7 +76,12 @@ def _decoded(text: bytes) -> str:
         offset = next(i for i, byte in enumerate(text) if byte in CONTROL)
         at = _position(text, offset)
         raise ReadError(at, f"the file has the control character {text[offset]:#04x}", "is it a binary file?")
-    return decoded
+    return SURROGATES.sub(_character, decoded) if decoded.lstrip()[:1] in ("{", "[") else decoded
+
+
+def _character(found: re.Match[str]) -> str:
+    high, low = int(found["high"], 16), int(found["low"], 16)
+    return found["before"] + chr(0x10000 + ((high & 0x3FF) << 10 | low & 0x3FF))
 
 
 def _position(text: bytes, offset: int) -> Position:
