@@ -50,7 +50,7 @@ def wire(image: Image) -> dict[str, Any]:
         "names": list(image.names),
         "size": image.size,
         "created": image.created,
-        "layers": len(image.lower),
+        "layers": list(image.layers),
         "config": dict(image.raw_config),
     }
 

@@ -66,8 +66,13 @@ class Images(Protocol):
 class Node(Protocol):
     """Errors are ApiError, RuntimeFailure or ImageError; NotFound for a pod or container that is not there."""
 
-    images: Images
-    scratch: str  # directory for archives on their way in and out
+    @property
+    def images(self) -> Images: ...
+
+    @property
+    def scratch(self) -> str:
+        """Directory for archives on their way in and out."""
+        ...
 
     async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncGenerator[bytes]:
         """Whole lines with their newlines, many in a piece; with `follow` it ends when the pod is gone.

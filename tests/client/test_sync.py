@@ -55,7 +55,7 @@ async def test_watch(served: Daemon) -> None:
 
 def test_nobody_there(tmp_path: Path) -> None:
     client = Client(str(tmp_path / "orch.sock"), start="orch --instance x system start")
-    with pytest.raises(NoDaemon, match="No such file.*start it: orch --instance x system start"):
+    with pytest.raises(NoDaemon, match=r"No such file.*start it: orch --instance x system start"):
         client.get("/version")
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "orch.sock"))

@@ -1,0 +1,95 @@
+"""The machine as the HTTP server sees it: what server.node.Node asks, answered by agent, runtime and images."""
+
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+
+import trio
+
+from orchestr import __version__
+from orchestr.agent.places import Places
+from orchestr.agent.runs import parse_id
+from orchestr.api.base import timestamp
+from orchestr.api.errors import BadRequest
+from orchestr.daemon.podlog import PodLog, container_of, pod_of
+from orchestr.daemon.usage import Meter
+from orchestr.images.bootstrap import bootstrap
+from orchestr.images.store import Images
+from orchestr.instance import Instance
+from orchestr.network.dataplane import LinuxDataplane
+from orchestr.runtime.seam import ExecSession, ExecSpec, Runtime
+from orchestr.server.node import Command, LogOptions, PodUsage
+from orchestr.store.local import LocalCluster
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class LocalNode:
+    def __init__(
+        self,
+        instance: Instance,
+        cluster: LocalCluster,
+        runtime: Runtime,
+        dataplane: LinuxDataplane,
+        images: Images,
+        *,
+        name: str,
+        clock: Callable[[], float],
+        end: Callable[[bool], None],
+    ) -> None:
+        self.images, self.scratch = images, images.root
+        self._instance, self._cluster, self._runtime, self._dataplane = instance, cluster, runtime, dataplane
+        self._name, self._clock, self._end = name, clock, end
+        self._places = Places(instance.state, runtime.volatile())
+        self._meter = Meter(cluster, runtime, clock)
+        self._started = utc_now()
+
+    async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncGenerator[bytes]:
+        return PodLog(self._cluster, self._places, pod_of(self._cluster, namespace, pod), options).pieces()
+
+    async def exec(self, namespace: str, pod: str, command: Command) -> ExecSession:
+        found = pod_of(self._cluster, namespace, pod)
+        container = container_of(found, command.container)
+        for record in (await self._runtime.state()).containers:
+            if record.status == "running" and record.sandbox == found.metadata.uid:
+                parsed = parse_id(record.id)
+                if parsed is not None and parsed[1] == container:
+                    return await self._runtime.exec(ExecSpec(record.id, command.args, tty=command.tty))
+        raise BadRequest(f"cannot exec in {container} of pod {pod}: it is not running (see orch status)")
+
+    async def usage(self, namespace: str | None) -> Sequence[PodUsage]:
+        return await self._meter.usage(namespace)
+
+    async def bootstrap(self, name: str, suite: str, packages: Sequence[str]) -> AsyncGenerator[Mapping[str, Any]]:
+        lines: Any = bootstrap(self.images, name, suite, packages, utc_now)
+        async with aclosing(lines):
+            async for line in lines:
+                yield line
+
+    async def system(self) -> Mapping[str, Any]:
+        instance = self._instance
+        return {
+            "running": True,
+            "pid": os.getpid(),
+            "supervisorPid": (await self._runtime.state()).supervisor_pid,
+            "resolverPid": self._dataplane.resolver,
+            "instance": instance.name,
+            "node": self._name,
+            "socket": instance.socket,
+            "state": instance.state,
+            "run": instance.run,
+            "bridge": instance.bridge,
+            "podCIDR": instance.pod_cidr,
+            "serviceCIDR": instance.service_cidr,
+            "version": __version__,
+            "startedAt": timestamp(self._started),
+            "quarantined": len(self._cluster.quarantined),
+        }
+
+    async def stop(self, *, everything: bool) -> None:
+        self._end(everything)
+        await trio.lowlevel.checkpoint()

@@ -1,0 +1,167 @@
+"""The composition of a daemon: what is opened in which order, and closed in the reverse.
+
+    directories and lock -> ranges -> store -> supervisor -> dataplane -> images -> adoption -> agent
+    -> controllers and HTTP server -> READY
+
+Adoption comes before the controllers, so that none acts on what a reboot made untrue. A task that fails brings all
+down, loudly: everything can be started anew at any moment, and containers, published ports and names outlive us.
+"""
+
+import gc
+import logging
+import os
+import random
+import shutil
+import signal
+import socket
+import sys
+import time
+import uuid
+from contextlib import suppress
+from functools import partial
+
+import trio
+
+from orchestr import __version__
+from orchestr.agent.agent import Agent
+from orchestr.daemon import lines
+from orchestr.daemon.node import LocalNode, utc_now
+from orchestr.daemon.place import CannotStart, held
+from orchestr.daemon.ranges import settled
+from orchestr.daemon.systemd import notify
+from orchestr.engine.manager import Manager
+from orchestr.images.seam import ImageError
+from orchestr.images.store import Images
+from orchestr.instance import Instance
+from orchestr.network.addresses import networks
+from orchestr.network.dataplane import LinuxDataplane
+from orchestr.network.seam import NetworkFailure
+from orchestr.runtime.client import SupervisedRuntime
+from orchestr.runtime.seam import RuntimeFailure
+from orchestr.server.app import App
+from orchestr.server.auth import group_id
+from orchestr.server.listen import AddressInUse, serve, unix_socket
+from orchestr.server.log import pairs
+from orchestr.store.local import LocalCluster, open_cluster
+from orchestr.store.schema import StoreError
+
+EXPECTED = (CannotStart, AddressInUse, StoreError, NetworkFailure, RuntimeFailure, ImageError)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+log = logging.getLogger("orchestr.daemon")
+
+
+class Ending:
+    """Whether the daemon was asked to end, and how."""
+
+    def __init__(self) -> None:
+        self.asked, self.everything = trio.Event(), False
+
+    def ask(self, everything: bool) -> None:
+        self.everything = self.everything or everything
+        self.asked.set()
+
+
+def main(instance: Instance, *, debug: bool = False) -> int:
+    """Runs a daemon in the foreground until SIGTERM, or POST /orchestr.dev/v1/stop. The exit code."""
+    lines.set_up(debug=debug)
+    os.umask(0o077)
+    try:
+        with held(instance, group_id()):
+            trio.run(run, settled(instance))
+    except Exception as error:
+        for leaf in _leaves(error):
+            if isinstance(leaf, EXPECTED):
+                print(leaf, file=sys.stderr)
+            else:
+                log.critical("daemon failed", exc_info=leaf)
+        return 1
+    return 0
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+    return [error]
+
+
+async def run(instance: Instance) -> None:
+    """One daemon's life. Raises what brought it down."""
+    name, ranges = socket.gethostname().lower(), networks(instance)
+    async with open_cluster(
+        instance.database,
+        node=name,
+        services4=ranges.services4,
+        services6=ranges.services6,
+        clock=utc_now,
+        uid=lambda: str(uuid.uuid4()),
+        chance=random.Random(),
+    ) as cluster:
+        for row in cluster.quarantined:
+            where = f"{row.kind} {row.namespace}/{row.name}"
+            log.error(pairs("cannot read a stored object, it is kept aside", object=where, cause=row.error))
+        await _run(instance, cluster, name)
+
+
+async def _run(instance: Instance, cluster: LocalCluster, name: str) -> None:
+    ending, ranges = Ending(), networks(instance)
+    async with trio.open_nursery() as lower:
+        runtime = SupervisedRuntime(instance.run)
+        await lower.start(runtime.run)
+        dataplane = LinuxDataplane(instance)
+        await dataplane.start()
+        images = await trio.to_thread.run_sync(Images, os.path.join(instance.state, "images"))
+        manager = Manager(cluster)
+        agent = Agent(
+            cluster,
+            manager.informers,
+            manager.recorder,
+            runtime,
+            dataplane,
+            images,
+            name=name,
+            state=instance.state,
+            cgroup=instance.cgroup,
+            pod_networks=(ranges.pods4, ranges.pods6),
+            dns=[str(address) for address in await dataplane.dns_server()],
+        )
+        await agent.adopt()
+        lower.start_soon(agent.run)
+        node = LocalNode(instance, cluster, runtime, dataplane, images, name=name, clock=time.time, end=ending.ask)
+        async with trio.open_nursery() as upper:
+            upper.start_soon(_signals, ending)
+            upper.start_soon(manager.run)
+            upper.start_soon(
+                partial(serve, App(cluster, node), [unix_socket(instance.socket)], started=partial(_ready, instance))
+            )
+            await ending.asked.wait()
+            notify("STOPPING=1")
+            upper.cancel_scope.cancel()
+        os.unlink(instance.socket)
+        if ending.everything:
+            await _remove(instance, agent, dataplane, runtime)
+        log.info(pairs("daemon stopped", pid=os.getpid(), containers="ended" if ending.everything else "left running"))
+        lower.cancel_scope.cancel()
+
+
+def _ready(instance: Instance) -> None:
+    gc.collect()
+    gc.freeze()  # what is here now stays; collections need not look at it again
+    log.info(pairs("daemon ready", version=__version__, pid=os.getpid(), socket=instance.socket, state=instance.state))
+    notify(f"READY=1\nMAINPID={os.getpid()}")
+
+
+async def _signals(ending: Ending) -> None:
+    with trio.open_signal_receiver(*SIGNALS) as signals:
+        async for number in signals:
+            log.info(pairs("daemon stops", signal=signal.Signals(number).name))
+            ending.ask(False)
+
+
+async def _remove(instance: Instance, agent: Agent, dataplane: LinuxDataplane, runtime: SupervisedRuntime) -> None:
+    """Ends every container, in the order of their dependencies, and removes all but the state."""
+    await agent.stop_all()
+    await dataplane.stop()
+    await runtime.shutdown(instance.cgroup)
+    with suppress(FileNotFoundError):
+        await trio.to_thread.run_sync(shutil.rmtree, instance.run)
