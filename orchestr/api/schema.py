@@ -5,10 +5,10 @@ and we do not do, and checks kinds without behaviour. tests/api/make_schema.py m
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 from pydantic import AfterValidator
@@ -53,7 +53,8 @@ class Tables(NamedTuple):
 
 @cache
 def tables() -> Tables:
-    data = json.loads(files("orchestr.api").joinpath("kubernetes.json").read_bytes())
+    with open(os.path.join(os.path.dirname(__file__), "kubernetes.json"), "rb") as file:
+        data = json.load(file)
     return Tables(data["kinds"], data["types"])
 
 
