@@ -1,7 +1,7 @@
 """The command `orch`. This file imports next to nothing: a command's module is imported when it is called.
 
-A command module has `add(parser)`, which declares its options on an argparse parser, and `run(args) -> int`, which gives
-the exit code. What goes wrong is raised and worded here: bad input is 2, no daemon is 5, anything else 1.
+A command module has `add(parser)`, which declares its options on an argparse parser, and `run(args) -> int`, which
+gives the exit code. What goes wrong is raised and worded here: bad input is 2, no daemon is 5, anything else 1.
 """
 
 import sys

@@ -96,10 +96,10 @@ def published(obj: Object) -> str:
     import json
 
     entries = json.loads((obj["metadata"].get("annotations") or {}).get("orchestr.dev/publish", "[]"))
-    words = [
-        f"{e.get('hostIP') + ':' if e.get('hostIP') else ''}{e['hostPort']}->{e['port']}/{e.get('protocol', 'TCP').lower()}"
-        for e in entries
-    ]
+    words = []
+    for entry in entries:
+        address = f"{entry['hostIP']}:" if entry.get("hostIP") else ""
+        words.append(f"{address}{entry['hostPort']}->{entry['port']}/{entry.get('protocol', 'TCP').lower()}")
     return ",".join(words) or "<none>"
 
 
@@ -107,7 +107,7 @@ def _stack(obj: Object) -> list[str]:
     status = _status(obj)
     rows = status.get("services") or []
     good = sum(1 for row in rows if row.get("phase") in ("Ready", "Complete", "Completed", "Running"))
-    condition = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), {})
+    condition: Object = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), {})
     return [f"{good}/{len(rows)}", str(condition.get("reason") or condition.get("status") or "Pending")]
 
 
@@ -124,8 +124,13 @@ def _claim(obj: Object) -> list[str]:
 
 def _event(obj: Object) -> list[str]:
     target = obj.get("involvedObject") or {}
-    return [str(obj.get("type", "")), str(obj.get("reason", "")), f"{str(target.get('kind', '')).lower()}/{target.get('name', '')}",
-            str(obj.get("count", 1)), str(obj.get("message", ""))]  # fmt: skip
+    about = f"{str(target.get('kind', '')).lower()}/{target.get('name', '')}"
+    return [
+        *(str(obj.get(key, "")) for key in ("type", "reason")),
+        about,
+        str(obj.get("count", 1)),
+        str(obj.get("message", "")),
+    ]
 
 
 def _node(obj: Object) -> list[str]:

@@ -55,21 +55,22 @@ def compose_file() -> str | None:
 
 
 def project_name(path: str) -> str:
-    """The name of a Compose file's project: its `name:`, else its directory. Without a YAML parser: this is on the way
-    of `orch status`; a name that is not plainly written is found by the full reader."""
+    """The namespace of a Compose file's project: its `name:`, else its directory. Without a YAML parser, for this is on
+    the way of `orch status`; a name with variables in it is read in full."""
     with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
             if line.startswith("name:"):
                 value = line[5:].split("#")[0].strip().strip("\"'")
-                if "$" not in value:
-                    return label(value)
-                from orchestr.manifest import compose
+                if "$" in value:
+                    from orchestr.manifest import compose
 
-                return str(compose.project_name(path))
+                    value = compose.project([path]).name
+                return label(value)
     return label(os.path.basename(os.path.dirname(os.path.abspath(path))))
 
 
 def label(name: str) -> str:
     """A Compose project's name as the namespace it becomes."""
-    text = "".join(c if c.isalnum() or c == "-" else "-" if c in "_." else "" for c in name.lower())
-    return text.strip("-") or "default"
+    from orchestr.manifest.compose.names import label
+
+    return label(name)

@@ -1,4 +1,4 @@
-"""`orch status`: stack -> workload -> pod, with what is ready, how often it restarted, why not and what happens next."""
+"""`orch status`: stack -> workload -> pod: what is ready, how often it restarted, why not and what happens next."""
 
 import argparse
 import sys
@@ -95,14 +95,16 @@ def show(args: argparse.Namespace, objects: Mapping[str, list[dict[str, Any]]]) 
         return
     wide = args.output == "wide"
     head = ["NAME", "READY", "STATE", "RESTARTS", "AGE", *(["PORTS / IP"] if wide else []), "WHY AND WHAT NEXT"]
-    rows = [
-        ["  " * line.depth + line.name, line.ready, line.state, line.restarts, line.age, *([line.wide] if wide else []), line.note]
-        for line in lines
-    ]  # fmt: skip
+    rows = [_cells(line, wide=wide) for line in lines]
     text, on = table(head, rows).split("\n"), colored(args.color)
     print(paint(text[0], "bold", on))
     for line, shown in zip(lines, text[1:], strict=True):
         print(paint(shown, color(line), on), flush=True)
+
+
+def _cells(line: Line, *, wide: bool) -> list[str]:
+    name = "  " * line.depth + line.name
+    return [name, line.ready, line.state, line.restarts, line.age, *([line.wide] if wide else []), line.note]
 
 
 def color(line: Line) -> str:
@@ -123,7 +125,7 @@ def _belongs(obj: Object, name: str) -> bool:
 def tree(objects: Mapping[str, list[dict[str, Any]]]) -> list[Line]:
     """Stacks with their workloads and pods, then the workloads and pods that belong to no stack."""
     children: dict[str, list[Object]] = {}
-    tops: list[tuple[str, Object]] = []
+    tops: list[Object] = []
     uids = {obj["metadata"]["uid"] for objs in objects.values() for obj in objs}
     for plural in ("stacks", "deployments", "jobs", "replicasets", "pods"):
         for obj in objects[plural]:
@@ -131,12 +133,17 @@ def tree(objects: Mapping[str, list[dict[str, Any]]]) -> list[Line]:
             if owner and owner[1] in uids:
                 children.setdefault(owner[1], []).append({"kind": find(plural).kind, **obj})
             else:
-                tops.append((plural, {"kind": find(plural).kind, **obj}))
+                tops.append({"kind": find(plural).kind, **obj})
     ports = {_key(service): columns.published(service) for service in objects["services"]}
     lines: list[Line] = []
-    for _, obj in sorted(tops, key=lambda top: (top[1]["metadata"].get("namespace", ""), top[1]["kind"] != "Stack", top[1]["metadata"]["name"])):  # fmt: skip
-        _walk(obj, 0, children, ports, lines)
+    for top in sorted(tops, key=_order):
+        _walk(top, 0, children, ports, lines)
     return lines
+
+
+def _order(obj: Object) -> tuple[str, bool, str]:
+    """By namespace, stacks first."""
+    return obj["metadata"].get("namespace", ""), obj["kind"] != "Stack", obj["metadata"]["name"]
 
 
 def _key(obj: Object) -> tuple[str, str]:
@@ -191,7 +198,7 @@ def _state(obj: Object, pods: list[Object]) -> tuple[str, str, str]:
         return word, f"{done}/{wanted}", workload_why(obj) or ("" if word == "Complete" else _first(pods))
     if kind == "Stack":
         rows = status.get("services") or []
-        condition = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), {})
+        condition: Object = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), {})
         good = sum(1 for row in rows if row.get("phase") in ("Ready", "Complete", "Completed", "Running"))
         word = "Ready" if condition.get("status") == "True" else str(condition.get("reason") or "Progressing")
         return word, f"{good}/{len(rows)}", str(condition.get("message") or "") if word != "Ready" else ""

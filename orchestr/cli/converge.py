@@ -1,0 +1,122 @@
+"""Whether what was applied is there. Pure: wire objects in, a verdict out; apply and wait ask it after each change."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from orchestr.cli.why import ended_text, pod_why, ready, workload_why
+
+Object = Mapping[str, Any]
+CRASHES = 3  # restarts of one container after which waiting for it makes no sense
+HOPELESS = ("ImageNotFound", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError")
+
+
+class Verdict(NamedTuple):
+    state: Literal["done", "waiting", "failed"]
+    text: str = ""  # "2/3 ready", "crash loop: exit code 1"
+
+
+def judge(obj: Object, pods: Sequence[Object]) -> Verdict:
+    """`pods`: all below the object."""
+    status, spec = obj.get("status") or {}, obj.get("spec") or {}
+    if obj["metadata"].get("deletionTimestamp"):
+        return Verdict("waiting", "being deleted")
+    match obj["kind"]:
+        case "Stack" | "Deployment" | "ReplicaSet" if (
+            status.get("observedGeneration", 0) < obj["metadata"]["generation"]
+        ):
+            return Verdict("waiting", "not looked at yet")
+        case "Stack":
+            return _stack(status, pods)
+        case "Deployment" | "ReplicaSet":
+            return _replicated(obj, status, int(spec.get("replicas", 1)), pods)
+        case "Job":
+            return _job(status, pods)
+        case "Pod":
+            return _pod(obj)
+        case "PersistentVolumeClaim":
+            return Verdict("done") if status.get("phase") == "Bound" else Verdict("waiting", "not bound yet")
+        case "Service":
+            refused = _condition(status, "Published")
+            return (
+                Verdict("failed", str(refused.get("message"))) if refused.get("status") == "False" else Verdict("done")
+            )
+    return Verdict("done")
+
+
+def _condition(status: Object, kind: str) -> Object:
+    found: Object = next((c for c in status.get("conditions") or [] if c["type"] == kind), {})
+    return found
+
+
+def _stack(status: Object, pods: Sequence[Object]) -> Verdict:
+    rows = status.get("services") or []
+    good = sum(row.get("phase") in ("Running", "Complete") for row in rows)
+    if _condition(status, "Ready").get("status") == "True":
+        return Verdict("done", f"{good}/{len(rows)} services")
+    failed = _condition(status, "Failed")
+    if failed.get("status") == "True":
+        return Verdict("failed", str(failed.get("message") or failed.get("reason")))
+    lost = hopeless(pods)
+    if lost:
+        return Verdict("failed", lost)
+    return Verdict("waiting", f"{good}/{len(rows)} services{_first(pods)}")
+
+
+def _replicated(obj: Object, status: Object, wanted: int, pods: Sequence[Object]) -> Verdict:
+    updated = int(status.get("updatedReplicas", status.get("replicas", 0)))
+    available, total = int(status.get("availableReplicas", 0)), int(status.get("replicas", 0))
+    if updated == wanted and available >= wanted and total == wanted:
+        return Verdict("done", f"{available}/{wanted} ready")
+    progress = _condition(status, "Progressing")
+    if progress.get("reason") == "ProgressDeadlineExceeded":
+        return Verdict("failed", f"{workload_why(obj)}{_first(pods)}")
+    refused = _condition(status, "ReplicaFailure")
+    if refused.get("status") == "True":
+        return Verdict("failed", str(refused.get("message")))
+    lost = hopeless(pods)
+    return Verdict("failed", lost) if lost else Verdict("waiting", f"{available}/{wanted} ready{_first(pods)}")
+
+
+def _job(status: Object, pods: Sequence[Object]) -> Verdict:
+    if _condition(status, "Complete").get("status") == "True":
+        return Verdict("done", "complete")
+    failed = _condition(status, "Failed")
+    if failed.get("status") == "True":
+        return Verdict("failed", f"{failed.get('message') or failed.get('reason')}{_first(pods)}")
+    lost = hopeless(pods, jobs=True)
+    return Verdict("failed", lost) if lost else Verdict("waiting", f"running{_first(pods)}")
+
+
+def _pod(pod: Object) -> Verdict:
+    phase = (pod.get("status") or {}).get("phase")
+    if phase == "Succeeded" or ready(pod):
+        return Verdict("done", "complete" if phase == "Succeeded" else "ready")
+    lost = hopeless([pod])
+    if phase == "Failed" or lost:
+        return Verdict("failed", lost or pod_why(pod))
+    return Verdict("waiting", pod_why(pod) or "starting")
+
+
+def hopeless(pods: Sequence[Object], *, jobs: bool = False) -> str:
+    """Why waiting makes no sense: a crash loop, an image that is not there. "" while there is hope."""
+    for pod in pods:
+        status = pod.get("status") or {}
+        if pod["metadata"].get("deletionTimestamp") or ready(pod):
+            continue
+        for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+            waiting = (container.get("state") or {}).get("waiting") or {}
+            if waiting.get("reason") in HOPELESS and waiting.get("message"):
+                return f"{pod['metadata']['name']}: {waiting['message']}"
+            ended = (container.get("lastState") or {}).get("terminated") or {}
+            if int(container.get("restartCount", 0)) >= CRASHES and ended and not jobs:
+                times = container["restartCount"]
+                return f"{pod['metadata']['name']} is in a crash loop ({times} restarts): {ended_text(ended)}"
+    return ""
+
+
+def _first(pods: Sequence[Object]) -> str:
+    for pod in pods:
+        why = "" if ready(pod) else pod_why(pod)
+        if why:
+            return f" ({pod['metadata']['name']}: {why})"
+    return ""

@@ -1,0 +1,69 @@
+"""`orch daemon`: the daemon in the foreground."""
+
+import argparse
+from typing import Any
+
+from orchestr.cli.errors import Bad
+from orchestr.instance import Instance, InstanceError, instance
+
+EXAMPLES = """examples:
+  orch daemon                          state in /var/lib/orch, socket /run/orch/orch.sock
+  orch --instance lab daemon           a second one beside it
+  orch daemon --config /etc/orch.yaml  options from a file; the command line wins"""
+
+OPTIONS = ("state", "run", "bridge", "pod_cidr", "service_cidr")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--state", metavar="DIR", help="what survives a reboot (default /var/lib/orch)")
+    parser.add_argument("--run", metavar="DIR", help="what need not (default /run/orch)")
+    parser.add_argument(
+        "--listen", action="append", metavar="ADDR", help="unix:///PATH (repeat; default: RUN/orch.sock)"
+    )
+    parser.add_argument("--bridge", metavar="NAME", help="the shared bridge (default orch0)")
+    parser.add_argument("--pod-cidr", metavar="NET", help="IPv4 addresses of pods")
+    parser.add_argument("--service-cidr", metavar="NET", help="IPv4 addresses of services")
+    parser.add_argument("--config", metavar="FILE", help="YAML with these options")
+
+
+def run(args: argparse.Namespace) -> int:
+    here, listen = settings(args)
+    from orchestr import daemon
+
+    code: int = daemon.main(here, listen)
+    return code
+
+
+def settings(args: argparse.Namespace) -> tuple[Instance, list[str]]:
+    """The instance and the addresses to listen at: command line over file over defaults."""
+    given = _file(args.config) if args.config else {}
+    given |= {name: value for name in (*OPTIONS, "listen") if (value := getattr(args, name)) is not None}
+    listen = given.pop("listen", None) or []
+    for address in listen:
+        if not str(address).startswith("unix:"):
+            raise Bad(f"orch daemon: cannot listen at {address}: not supported (give unix:///PATH)")
+    try:
+        here = instance(**given)
+    except InstanceError as error:
+        raise Bad(f"orch daemon: {error}") from error
+    return here, list(listen) or [f"unix://{here.socket}"]
+
+
+def _file(path: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = yaml.safe_load(file) or {}
+    except OSError as error:
+        raise Bad(f"orch daemon: cannot read {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise Bad(f"{path}: {error}") from error
+    known = {name.replace("_", "-"): name for name in (*OPTIONS, "listen")}
+    unknown = [key for key in found if str(key) not in known] if isinstance(found, dict) else [str(found)]
+    if unknown:
+        raise Bad(f"{path}: unknown option {unknown[0]!r} (options: {', '.join(known)})")
+    options = {known[key]: value for key, value in found.items()}
+    if isinstance(options.get("listen"), str):
+        options["listen"] = [options["listen"]]
+    return options

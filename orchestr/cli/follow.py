@@ -1,0 +1,122 @@
+"""Waits until objects have converged, telling each step: one plain line a change, or one live line on a terminal."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestr.cli import FAILED, OK, TIMEOUT
+from orchestr.cli.converge import Verdict, judge
+from orchestr.cli.kinds import find
+from orchestr.cli.output import colored, paint, span
+from orchestr.cli.view import BELOW, View
+from orchestr.client.sync import Client
+
+Object = Mapping[str, Any]
+WAITED = ("Stack", "Deployment", "ReplicaSet", "Job", "Pod", "Service", "PersistentVolumeClaim")
+LOG_LINES = 20
+
+
+def follow(
+    client: Client, objects: Sequence[Object], *, timeout: float | None, color: str = "auto", quiet: bool = False
+) -> int:
+    """Exit code: 0 all converged, 1 one failed, 3 the time was over."""
+    wanted = [obj for obj in objects if obj["kind"] in WAITED]
+    if not wanted:
+        return OK
+    teller = Teller(color, quiet)
+    namespaces = {obj["metadata"]["namespace"] for obj in wanted}
+    view = View(client, namespaces, dict.fromkeys([*BELOW, *(find(obj["kind"]).plural for obj in wanted)]))
+    begun = time.monotonic()
+    while True:
+        verdicts = {name(obj): verdict(view, obj) for obj in wanted}
+        teller.tell(verdicts)
+        if all(each.state == "done" for each in verdicts.values()):
+            return OK
+        failed = [obj for obj in wanted if verdicts[name(obj)].state == "failed"]
+        left = None if timeout is None else timeout - (time.monotonic() - begun)
+        if failed:
+            teller.end()
+            for obj in failed:
+                explain(client, view, obj)
+            return FAILED
+        if left is not None and left <= 0:
+            teller.end()
+            waiting = "; ".join(f"{who}: {each.text}" for who, each in verdicts.items() if each.state != "done")
+            print(f"orch: not converged after {span(timeout or 0)}: {waiting}", file=sys.stderr)
+            return TIMEOUT
+        view.wait(left)
+
+
+def name(obj: Object) -> str:
+    return f"{obj['kind'].lower()}/{obj['metadata']['name']}"
+
+
+def verdict(view: View, obj: Object) -> Verdict:
+    found = view.one(find(obj["kind"]), obj["metadata"]["namespace"], obj["metadata"]["name"])
+    if found is None:
+        return Verdict("failed", "it was deleted meanwhile")
+    return judge(found, view.below(found["metadata"]["uid"]))
+
+
+class Teller:
+    """Says what changed."""
+
+    def __init__(self, color: str, quiet: bool) -> None:
+        self._said: dict[str, Verdict] = {}
+        self._live = sys.stderr.isatty() and not quiet
+        self._quiet, self._on = quiet, colored(color, sys.stderr)
+        self._open = False
+
+    def tell(self, verdicts: Mapping[str, Verdict]) -> None:
+        for who, verdict in verdicts.items():
+            before = self._said.get(who)
+            if verdict != before and not self._quiet and not (before is None and verdict.state == "done"):
+                mark, tint = {"done": ("ok", "green"), "failed": ("failed", "red"), "waiting": ("..", "yellow")}[
+                    verdict.state
+                ]
+                line = f"{who}: {paint(mark, tint, self._on)} {verdict.text}".rstrip()
+                if self._live and verdict.state == "waiting" and len(verdicts) == 1:
+                    print(f"\r\x1b[K{line[:200]}", end="", file=sys.stderr, flush=True)
+                    self._open = True
+                else:
+                    self.end()
+                    print(line, file=sys.stderr, flush=True)
+            self._said[who] = verdict
+
+    def end(self) -> None:
+        if self._open:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._open = False
+
+
+def explain(client: Client, view: View, obj: Object) -> None:
+    """The last lines that the failing container printed."""
+    found = view.one(find(obj["kind"]), obj["metadata"]["namespace"], obj["metadata"]["name"])
+    pods = [found] if found and found["kind"] == "Pod" else view.below(found["metadata"]["uid"]) if found else []
+    for pod in pods:
+        for container in (pod.get("status") or {}).get("containerStatuses") or []:
+            ended = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get(
+                "terminated"
+            )
+            if ended and ended.get("exitCode"):
+                _tail(client, pod, str(container["name"]), previous="running" in (container.get("state") or {}))
+                return
+
+
+def _tail(client: Client, pod: Object, container: str, *, previous: bool) -> None:
+    from orchestr.api.errors import ApiError
+
+    meta = pod["metadata"]
+    try:
+        response = client.logs(
+            meta["namespace"], meta["name"], container=container, tailLines=LOG_LINES, previous=previous or None
+        )
+        lines = list(response.lines())
+        response.close()
+    except ApiError:
+        return
+    if lines:
+        print(f"--- last lines of {meta['name']}/{container}", file=sys.stderr)
+        for line in lines:
+            print(line.decode(errors="replace"), file=sys.stderr)

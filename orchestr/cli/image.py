@@ -1,0 +1,149 @@
+"""`orch image load|save|list|inspect|remove|bootstrap`."""
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+from orchestr.cli import OK
+from orchestr.cli.errors import Bad, Failed
+from orchestr.cli.options import add_output
+from orchestr.cli.output import age, dump, table
+from orchestr.client.paths import with_query
+from orchestr.client.sync import Client
+
+EXAMPLES = """examples:
+  orch image bootstrap redis --suite bookworm --package redis-server
+  orch image load app.tar          oci-archive, docker-archive or an OCI layout directory
+  orch image save app -o app.tar"""
+
+BASE = "/orchestr.dev/v1/images"
+PIECE = 1 << 20
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verb = verbs.add_parser("list", aliases=["ls"], help="images that are here")
+    add_output(verb, "json", "yaml")
+    verb = verbs.add_parser("inspect", help="one image as JSON: digest, config, layers")
+    verb.add_argument("names", nargs="+", metavar="NAME")
+    verb = verbs.add_parser("load", help="from an archive or a layout directory")
+    verb.add_argument("paths", nargs="+", metavar="PATH")
+    verb.add_argument("--name", metavar="NAME", help="instead of the names in the archive")
+    verb = verbs.add_parser("save", help="to an archive")
+    verb.add_argument("names", nargs="+", metavar="NAME")
+    verb.add_argument("-o", "--output", required=True, metavar="FILE", help="the file, - for standard output")
+    verb.add_argument("--format", choices=("oci-archive", "docker-archive"), default="oci-archive")
+    verb = verbs.add_parser("remove", aliases=["rm"], help="a name; its content goes with the last name")
+    verb.add_argument("names", nargs="+", metavar="NAME")
+    verb = verbs.add_parser("bootstrap", help="make one from Debian packages")
+    verb.add_argument("names", nargs=1, metavar="NAME")
+    verb.add_argument("--suite", default="bookworm", help="the release (default: bookworm)")
+    verb.add_argument(
+        "--package", dest="packages", action="append", default=[], metavar="PACKAGE", help="repeat for more"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from orchestr.cli.apply import started
+
+    client = started(args)
+    verb = {"ls": "list", "rm": "remove"}.get(args.verb, args.verb)
+    calls = {
+        "list": _list,
+        "inspect": _inspect,
+        "load": _load,
+        "save": _save,
+        "remove": _remove,
+        "bootstrap": _bootstrap,
+    }
+    return calls[verb](client, args)
+
+
+def _list(client: Client, args: argparse.Namespace) -> int:
+    items = client.items(BASE)
+    if args.output:
+        print(dump({"kind": "ImageList", "apiVersion": "orchestr.dev/v1", "items": items}, args.output))
+        return OK
+    rows = [
+        [name, image["digest"][7:19], age(image.get("created") or None), size(image.get("size", 0))]
+        for image in items
+        for name in image["names"] or ["<none>"]
+    ]
+    print(table(["NAME", "DIGEST", "CREATED", "SIZE"], rows))
+    return OK
+
+
+def size(count: int) -> str:
+    return f"{count / 1e6:.1f}MB" if count else "-"
+
+
+def _inspect(client: Client, args: argparse.Namespace) -> int:
+    found = [client.get(BASE, {"name": name}) for name in args.names]
+    print(dump(found[0] if len(found) == 1 else found, "json"))
+    return OK
+
+
+def _load(client: Client, args: argparse.Namespace) -> int:
+    for path in args.paths:
+        if not os.path.exists(path):
+            raise Bad(f"orch image load: {path}: no such file or directory (give an archive or an OCI layout)")
+        for image in _send(client, path, args.name)["items"]:
+            print(f"loaded {', '.join(image['names']) or image['digest']}")
+    return OK
+
+
+def _send(client: Client, path: str, name: str | None) -> dict[str, Any]:
+    target = with_query(f"{BASE}/load", {"name": name})
+    if os.path.isdir(path):
+        import io
+        import tarfile
+
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:") as tar:
+            tar.add(path, arcname=".")
+        body = buffer.getvalue()
+    else:
+        with open(path, "rb") as file:
+            body = file.read()
+    response = client.stream("POST", target, body=body, content_type="application/x-tar")
+    answer: dict[str, Any] = json.loads(response.read())
+    return answer
+
+
+def _save(client: Client, args: argparse.Namespace) -> int:
+    response = client.stream("GET", with_query(f"{BASE}/save", {"name": args.names, "format": args.format}))
+    if args.output == "-":
+        for chunk in response.chunks():
+            sys.stdout.buffer.write(chunk)
+        return OK
+    temporary = f"{args.output}.part"
+    with open(temporary, "wb") as file:
+        for chunk in response.chunks():
+            file.write(chunk)
+    os.rename(temporary, args.output)
+    return OK
+
+
+def _remove(client: Client, args: argparse.Namespace) -> int:
+    for name in args.names:
+        client.delete(with_query(BASE, {"name": name}))
+        print(f"removed {name}")
+    return OK
+
+
+def _bootstrap(client: Client, args: argparse.Namespace) -> int:
+    name = args.names[0]
+    body = json.dumps({"name": name, "suite": args.suite, "packages": args.packages}).encode()
+    response = client.stream("POST", f"{BASE}/bootstrap", body=body)
+    for line in response.lines():
+        told = json.loads(line)
+        if "stage" in told:
+            print(f"{name}: {told['stage']}", file=sys.stderr, flush=True)
+        elif "image" in told:
+            print(f"{told['name']} {told['image']}")
+            return OK
+        else:
+            raise Failed(f"orch: {told.get('message', told)}")
+    raise Failed(f"orch: cannot bootstrap {name}: the daemon stopped telling (see orch system status)")
