@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import trio
@@ -126,7 +126,8 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str) -> None:
             dns=[str(address) for address in await dataplane.dns_server()],
         )
         await agent.adopt()
-        lower.start_soon(agent.run)
+        agent_scope = trio.CancelScope()
+        lower.start_soon(_within, agent_scope, agent.run)
         node = LocalNode(instance, cluster, runtime, dataplane, images, name=name, clock=time.time, end=ending.ask)
         async with trio.open_nursery() as upper:
             upper.start_soon(_signals, ending)
@@ -139,7 +140,11 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str) -> None:
             upper.cancel_scope.cancel()
         os.unlink(instance.socket)
         if ending.everything:
-            await _remove(instance, agent, dataplane, runtime)
+            await agent.stop_all()
+            agent_scope.cancel()  # nothing may apply a network state any more
+            await dataplane.stop()
+            await runtime.shutdown(instance.cgroup)
+            await trio.to_thread.run_sync(partial(shutil.rmtree, instance.run, ignore_errors=True))
         log.info(pairs("daemon stopped", pid=os.getpid(), containers="ended" if ending.everything else "left running"))
         lower.cancel_scope.cancel()
 
@@ -158,10 +163,6 @@ async def _signals(ending: Ending) -> None:
             ending.ask(False)
 
 
-async def _remove(instance: Instance, agent: Agent, dataplane: LinuxDataplane, runtime: SupervisedRuntime) -> None:
-    """Ends every container, in the order of their dependencies, and removes all but the state."""
-    await agent.stop_all()
-    await dataplane.stop()
-    await runtime.shutdown(instance.cgroup)
-    with suppress(FileNotFoundError):
-        await trio.to_thread.run_sync(shutil.rmtree, instance.run)
+async def _within(scope: trio.CancelScope, run: Callable[[], Awaitable[None]]) -> None:
+    with scope:
+        await run()

@@ -1,10 +1,12 @@
 """Selectors and paths: pure functions, any input."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr.api.errors import ApiError, BadRequest, NotFound
+from orchestr.api.errors import BadRequest, NotFound
 from orchestr.server.paths import Target, target
 from orchestr.server.selectors import fields, labels
 
@@ -29,19 +31,15 @@ def test_in_and_notin_are_opposites(key: str, values: list[str], found: dict[str
 @given(st.text(max_size=40))
 def test_anything_is_read_or_refused(text: str) -> None:
     for read in (labels, fields):
-        try:
+        with suppress(BadRequest):
             read(text)
-        except BadRequest as error:
-            assert len(error.message) < 400
 
 
 @given(st.lists(st.text(alphabet="ab/.-", max_size=5), max_size=9))
 def test_any_path_is_read_or_refused(parts: list[str]) -> None:
     for start in ("/api", "/api/v1/", "/apis/g/v1/"):
-        try:
+        with suppress(NotFound):
             target(start + "/".join(parts))
-        except ApiError as error:
-            assert isinstance(error, NotFound)
 
 
 @pytest.mark.parametrize(
