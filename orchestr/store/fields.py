@@ -97,11 +97,14 @@ def merge(live: Any, wanted: Any, path: Path = ()) -> Any:
 
 
 def _merge_items(live: Sequence[Any], wanted: Sequence[Any], name: Callable[[Any], str], path: Path) -> list[Any]:
-    """Live order, unless the wanted one contradicts it; what is new comes last."""
+    """The wanted items in their order; each other item stays behind the one it stands behind now."""
     have, want = {name(item): item for item in live}, {name(item): item for item in wanted}
-    common = [n for n in have if n in want]
-    ordered = common == [n for n in want if n in have]
-    names = {**have, **want} if ordered else {**want, **have}
+    names = list(want)
+    before: str | None = None
+    for n in have:
+        if n not in want:
+            names.insert(names.index(before) + 1 if before is not None else 0, n)
+        before = n
     return [merge(have.get(n), want[n], path) if n in want else have[n] for n in names]
 
 

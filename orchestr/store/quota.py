@@ -23,7 +23,10 @@ ZERO = Decimal(0)
 def charge(tx: Tx, old: KubeObject | None, new: KubeObject | None) -> None:
     """Adds what `new` uses more than `old` to the quotas of their namespace. Raises Forbidden over the limit."""
     obj = new or old
-    if obj is None or not (rows := tx.table.rows(QUOTAS, obj.metadata.namespace or "")):
+    if obj is None:
+        return
+    rows = [row for row in tx.table.rows(QUOTAS, obj.metadata.namespace or "") if not _itself(row, obj)]
+    if not rows:
         return
     if isinstance(new, Pod) and old is None:
         for row in rows:
@@ -45,6 +48,11 @@ def counted(tx: Tx, quota: ResourceQuota) -> ResourceQuota:
     hard = quota.spec.hard
     status = ResourceQuotaStatus(hard=hard, used={name: text(name, used.get(name, ZERO)) for name in hard})
     return quota.but(status=status)
+
+
+def _itself(row: Row, obj: KubeObject) -> bool:
+    """A quota counts itself when it is written (`counted`)."""
+    return isinstance(obj, ResourceQuota) and row.object.key == obj.key
 
 
 def _charge(tx: Tx, row: Row, obj: KubeObject, delta: Usage) -> None:

@@ -38,6 +38,7 @@ MIGRATIONS = (
     """,
 )
 VERSION = len(MIGRATIONS)
+WAIT = 2.0  # seconds for a daemon before this one to let go of the database
 
 
 class StoreError(Exception):
@@ -47,18 +48,25 @@ class StoreError(Exception):
 def connect(path: str) -> sqlite3.Connection:
     """An open connection to the database at `path` (made when missing), of this program's version.
 
-    Transactions are explicit. Raises StoreError when the file is of a newer version or is no database.
+    Transactions are explicit. Nobody else can open it meanwhile: the store answers from memory, so a second writer
+    would go unseen. Raises StoreError when it is in use, of a newer version, or no database.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
+        connection = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot open the store {path}: {error} (is the directory writable?)") from error
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=OFF")
         migrate(connection, path)
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise StoreError(f"cannot open the store {path}: {error} (restore it from a copy, or move it away)") from error
+        busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+        hint = "another daemon uses it: stop that first" if busy else "restore it from a copy, or move it away"
+        raise StoreError(f"cannot open the store {path}: {error} ({hint})") from error
     except StoreError:
         connection.close()
         raise

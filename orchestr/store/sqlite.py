@@ -19,6 +19,7 @@ from orchestr.store.table import Change, Row
 log = logging.getLogger(__name__)
 
 RESERVE = 4 * 1024 * 1024  # bytes given back to a full disk, so that deletions still fit
+RESUME = 512  # revisions of history that are read at the start, for watches that a restart interrupted
 TRIM_EVERY = 512  # revisions between two trims of the log
 
 
@@ -69,7 +70,7 @@ class Database:
                 broken.append((record, f"{type(error).__name__}: {error}"))
         self._quarantine(broken)
         revision, floor = (self._meta("revision"), self._meta("floor"))
-        changes, floor = self._history(decode, row, floor)
+        changes, floor = self._history(decode, row, max(floor, revision - RESUME))
         every = self._connection.execute("SELECT kind, namespace, name, error FROM quarantine")
         return Loaded(tuple(rows), changes, revision, floor), tuple(Quarantined(*record) for record in every)
 
@@ -133,7 +134,8 @@ class Database:
     ) -> tuple[tuple[Change, ...], int]:
         """The log after the last entry that cannot be read: a watch must not skip what it cannot tell."""
         changes: list[Change] = []
-        for revision, type_, kind, data in self._connection.execute("SELECT * FROM log ORDER BY revision"):
+        recent = "SELECT revision, type, kind, data FROM log WHERE revision>? ORDER BY revision"
+        for revision, type_, kind, data in self._connection.execute(recent, (floor,)):
             try:
                 changes.append(Change(EventType(type_), None, row(decode(kind, data), data)))
             except Exception:

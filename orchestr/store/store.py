@@ -18,14 +18,14 @@ import trio
 from orchestr.api.base import KubeObject
 from orchestr.api.errors import Unavailable
 from orchestr.store.sqlite import Database, Decode, Loaded, Quarantined
-from orchestr.store.table import Change, Row, Table, kind_name
+from orchestr.store.table import Change, Row, Table
 from orchestr.store.transaction import Claims, Tx, no_claims
 from orchestr.store.watch import Rings, Watcher
 from orchestr.store.writer import Job, Writer
 
 T = TypeVar("T")
 
-KEEP = 4096  # revisions of history for watches
+KEEP = 2048  # revisions of history for watches
 
 
 class Store:
@@ -80,7 +80,7 @@ async def open_store(
     """The store in the database at `path`; on leaving, what was submitted is finished. Raises StoreError."""
 
     def row(obj: KubeObject, data: bytes) -> Row:
-        return Row(kind_name(type(obj)), obj, data, int(obj.metadata.resource_version or 0), claims(obj))
+        return Row(obj, data, int(obj.metadata.resource_version or 0), claims(obj))
 
     database = await trio.to_thread.run_sync(lambda: Database(path, keep=keep))
     try:
@@ -91,6 +91,8 @@ async def open_store(
             published.put(each)
         rings = Rings(loaded.floor, keep)
         rings.add(loaded.changes)
+        for change in loaded.changes:
+            change.new.fade()
         writer = Writer(database, working, loaded.revision, clock=clock, claims=claims)
         store = Store(published, loaded, rings, writer)
         store.quarantined = quarantined

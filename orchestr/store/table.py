@@ -22,19 +22,30 @@ class Ident(NamedTuple):
     key: Key
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One object as stored: decoded once, encoded once."""
+    """One object as stored: decoded once, encoded once. Immutable, but that `fade` saves memory."""
 
-    kind: str
-    object: KubeObject
-    data: bytes  # canonical JSON
-    revision: int
-    claims: tuple[str, ...] = ()  # what it holds exclusively or by agreement: addresses, ports
+    __slots__ = ("_object", "claims", "data", "kind", "model", "revision")
+
+    def __init__(self, obj: KubeObject, data: bytes, revision: int, claims: tuple[str, ...] = ()) -> None:
+        self.model = type(obj)
+        self.kind = kind_name(self.model)
+        self.data = data  # canonical JSON
+        self.revision = revision
+        self.claims = claims  # what it holds exclusively or by agreement: addresses, ports
+        self._object: KubeObject | None = obj
+
+    @property
+    def object(self) -> KubeObject:
+        return self._object or self.model.model_validate_json(self.data)
 
     @property
     def ident(self) -> Ident:
         return Ident(self.kind, self.object.key)
+
+    def fade(self) -> None:
+        """For a row that is history: keeps the bytes (1 to 3 kB) only; whoever wants the object (16 kB) decodes."""
+        self._object = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -65,7 +65,7 @@ class Tx:
     def _row(self, kind: type[KubeObject], data: bytes, revision: int) -> Row:
         # Decoded anew: the caller keeps no reference into what the store hands out, and it is what the wire says.
         obj = kind.model_validate_json(data)
-        return Row(kind_name(kind), obj, data, revision, self._claims(obj))
+        return Row(obj, data, revision, self._claims(obj))
 
     def _change(self, type_: EventType, old: Row | None, new: Row) -> Row:
         change = Change(type_, old, new)

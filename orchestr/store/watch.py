@@ -5,13 +5,16 @@ it gets Expired, and lists anew.
 """
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Sequence
 
 import trio
 
 from orchestr.api.errors import Expired
+from orchestr.engine.cluster import EventType
 from orchestr.store.table import Change
 
+FRESH = 256  # changes whose former objects stay decoded, for watchers that are about to read them
 YIELD_EVERY = 64  # changes handed out in one go before other tasks get their turn
 
 
@@ -92,17 +95,24 @@ class Rings:
     def __init__(self, floor: int, keep: int) -> None:
         self.floor, self._keep = floor, keep
         self._rings: dict[str, Ring] = {}
+        self._fresh: deque[Change] = deque()
+        self._last = floor  # the newest revision before this addition
 
     def of(self, kind: str) -> Ring:
         return self._rings.setdefault(kind, Ring())
 
     def add(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            self.of(change.new.kind).add(change)
-        if changes and (floor := changes[-1].revision - self._keep) > self.floor + self._keep // 8:
+        # Trimmed by what was there before: a watcher that keeps up is not left behind by one large batch.
+        if (floor := self._last - self._keep) > self.floor + self._keep // 8:
             self.floor = floor
             for ring in self._rings.values():
                 ring.trim(floor)
+        for change in changes:
+            self.of(change.new.kind).add(change)
+            self._last = change.revision
+        self._fresh.extend(changes)
+        while len(self._fresh) > max(FRESH, len(changes)):
+            _fade(self._fresh.popleft())
 
     def watcher(self, kind: str, namespace: str | None, since: int) -> Watcher:
         """Changes later than the revision `since`. Raises Expired when some of them are gone."""
@@ -110,6 +120,14 @@ class Rings:
             raise expired()
         ring = self.of(kind)
         return Watcher(ring, ring.after(since), namespace)
+
+
+def _fade(change: Change) -> None:
+    """What it replaced, and what it removed, is history by now."""
+    if change.old is not None:
+        change.old.fade()
+    if change.type is EventType.DELETED:
+        change.new.fade()
 
 
 def expired() -> Expired:

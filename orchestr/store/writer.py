@@ -48,9 +48,12 @@ class Writer:
 
     def start(self, token: trio.lowlevel.TrioToken, publish: Publish) -> None:
         def loop() -> None:
-            while (jobs := self._next()) is not None:
-                changes = self._batch(jobs)
-                token.run_sync_soon(publish, changes, jobs)
+            try:
+                while (jobs := self._next()) is not None:
+                    changes = self._batch(jobs)
+                    token.run_sync_soon(publish, changes, jobs)
+            except BaseException as error:  # a bug: memory and disk may differ, so the process has to start anew
+                token.run_sync_soon(crash, error)
 
         self._thread = threading.Thread(target=loop, name="store-writer", daemon=True)
         self._thread.start()
@@ -108,14 +111,17 @@ class Writer:
         job.result = outcome.capture(job.run, tx)
         # On a full disk the reserve is for what makes room: deletions and what controllers write on the way to them.
         if full and any(change.type is EventType.ADDED for change in tx.changes[mark:]) and not job.dry_run:
-            job.result = outcome.Error(unavailable("the disk is full"))
+            job.result = outcome.Error(unavailable(DiskFull("the disk is full")))
         if job.dry_run or isinstance(job.result, outcome.Error):
             tx.undo(mark)
         return len(tx.changes) > mark
 
 
-def unavailable(cause: object) -> Unavailable:
-    return Unavailable(
-        f"cannot write to the store: {cause} (free some disk space; deletions still work)",
-        details={"retryAfterSeconds": 1},
-    )
+def unavailable(cause: Exception) -> Unavailable:
+    hint = " (free some disk space; deletions still work)" if isinstance(cause, DiskFull) else ""
+    return Unavailable(f"cannot write to the store: {cause}{hint}", details={"retryAfterSeconds": 1})
+
+
+def crash(error: BaseException) -> None:
+    """On trio's thread: ends the run with the writer's error."""
+    raise error

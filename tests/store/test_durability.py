@@ -123,6 +123,14 @@ async def test_a_newer_schema_is_refused_untouched(tmp_path: Path) -> None:
             raise AssertionError
 
 
+async def test_a_store_in_use_is_refused(tmp_path: Path) -> None:
+    async with local(tmp_path) as cluster:
+        with pytest.raises(StoreError, match="another daemon uses it"):
+            async with local(tmp_path):
+                raise AssertionError
+        await cluster.create(config("a"))
+
+
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "orch.db").write_bytes(b"not a database" * 1000)
     with pytest.raises(StoreError, match="cannot open the store"):

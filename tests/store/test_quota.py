@@ -89,6 +89,16 @@ async def test_a_refused_create_leaves_nothing(cluster: LocalCluster) -> None:
     assert await cluster.list(ConfigMap) == []
 
 
+async def test_a_quota_counts_itself_and_others_once(cluster: LocalCluster) -> None:
+    await cluster.create(quota(resourcequotas="3"))
+    assert await used(cluster) == {"resourcequotas": "1"}
+    other = quota().but(metadata=ObjectMeta(name="other", namespace="default"))
+    made = await cluster.create(other)
+    assert await used(cluster) == {"resourcequotas": "2"}
+    await cluster.delete(made)
+    assert await used(cluster) == {"resourcequotas": "1"}
+
+
 async def test_a_raised_limit_counts_at_once(cluster: LocalCluster) -> None:
     await cluster.create(quota(pods="0"))
     await cluster.patch(ResourceQuota, KEY, {"spec": {"hard": {"pods": "1", "services": "2"}}})
