@@ -20,7 +20,7 @@ from orchestr.engine.conditions import with_condition
 from orchestr.engine.controller import Index
 
 GATE = "orchestr.dev/dependencies"
-WAITING, FOLLOWING = "waits for", "restarts with"  # indexes of pods by what they depend on
+DEPENDS = "depends on"  # index of pods: gated ones by what they wait for, running ones by what they restart with
 
 Target = tuple[str, str, str]  # kind in lower case or "" for any, namespace, name
 
@@ -36,11 +36,9 @@ def _edges(pod: Pod) -> tuple[graph.Edge, ...]:
         return ()  # graph.unmet tells it as the reason
 
 
-def _waits(pod: Pod) -> Iterable[Target]:
-    return [_target(edge) for edge in _edges(pod)] if gated(pod) else ()
-
-
-def _follows(pod: Pod) -> Iterable[Target]:
+def _depends(pod: Pod) -> Iterable[Target]:
+    if gated(pod):
+        return [_target(edge) for edge in _edges(pod)]
     declared = graph.DEPENDS_ON in pod.metadata.annotations
     return [_target(edge) for edge in _edges(pod) if edge.restart] if declared else ()
 
@@ -54,7 +52,7 @@ def _dependants(obj: KubeObject, index: Index) -> list[Key]:
     found: list[Key] = []
     for kind, name in _names(obj, index):
         for target in ((kind, obj.key.namespace, name), ("", obj.key.namespace, name)):
-            found += [pod.key for which in (WAITING, FOLLOWING) for pod in index.by(Pod, which, target)]
+            found += [pod.key for pod in index.by(Pod, DEPENDS, target)]
     return found
 
 
@@ -75,7 +73,7 @@ WATCHES = Watches(
         Related(kind, _dependants)
         for kind in (Pod, Deployment, ReplicaSet, Job, ConfigMap, Secret, PersistentVolumeClaim)
     ),
-    indexes=(By(Pod, WAITING, _waits), By(Pod, FOLLOWING, _follows)),
+    indexes=(By(Pod, DEPENDS, _depends),),
 )
 
 

@@ -34,6 +34,8 @@ class Loop:
         self.name, self.controller, self.queue = name, controller, queue
         self._metrics = Metrics()
         self._informers, self._session, self._workers = informers, session, workers
+        primary = controller.WATCHES.primary
+        self._kind, self._namespaced = primary.model_fields["kind"].default, primary.NAMESPACED
         self._unseen: dict[Key, list[Seen]] = {}  # what the last run of a key wrote
         self._listen()
 
@@ -69,11 +71,10 @@ class Loop:
             self.queue.add(obj.key)
 
     def _owned(self, old: KubeObject | None, new: KubeObject | None) -> None:
-        primary = self.controller.WATCHES.primary
         for obj in (old, new):
             owner = obj.metadata.controller if obj else None
-            if obj and owner and owner.kind == primary.model_fields["kind"].default:
-                self.queue.add(Key(obj.key.namespace if primary.NAMESPACED else "", owner.name))
+            if obj and owner and owner.kind == self._kind:
+                self.queue.add(Key(obj.key.namespace if self._namespaced else "", owner.name))
 
     def _related(self, related: Related) -> Callable[[Any, Any], None]:
         def handle(old: KubeObject | None, new: KubeObject | None) -> None:
