@@ -62,7 +62,8 @@ def service_status(key: str, name: str, stack: Stack, workload: Workload | None,
     alive = [pod for pod in pods if not pod.metadata.deleting]
     phase, reason, message = _phase(workload, alive)
     if phase not in (RUNNING, COMPLETE, FAILED) and not message:
-        reason, message = _why(alive)
+        why, message = _why(alive)
+        reason = why or reason
     why, _, then = (message or "").partition("; next try ")
     return ServiceStatus(
         name=key,
