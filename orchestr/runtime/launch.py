@@ -112,7 +112,8 @@ def enter_outside(
     for file in cgroup_files:
         # "0" to `tasks` moves the writer without the lock over all forks of the machine, which costs 0.1 ms each.
         b.add("join cgroup", "", "write", file, b"0", 1)
-    process.limits(b, proc)
+    process.raise_limits(b, proc)
+    process.oom_score(b, proc)
     for fd, flag in join:
         b.add("join namespace", hex(flag), "setns", fd, flag)
     if any(flag & sc.CLONE_NEWUSER for _, flag in join):
@@ -157,6 +158,7 @@ def finish(spawn: Spawn, proc: Mapping[str, Any], config: Mapping[str, Any] | No
     """Identity, filter and the command: the last steps, the same for a container and for an exec into it."""
     sets = proc.get("capabilities") or {}
     filtered = seccomp.compiled(seccomp_profile.expand(config, sets)) if config else None
+    process.limit(spawn.inside, proc)
     process.identity(spawn.inside, proc, user, filtered)
     process.execute(spawn.inside, spawn.keep, proc, process.environment(proc, user), init=init)
 

@@ -1,9 +1,11 @@
 """A container's root: overlayfs of read-only layers and its own upper directory, every layer mapped to the pod's ids.
 
 An overlay cannot be idmapped as a whole (EINVAL), its layers can: each is an open_tree clone with MOUNT_ATTR_IDMAP,
-handed over by descriptor. Mounted `volatile`: an upper directory lives no longer than its container, and without it every
-exit would wait for the whole filesystem to be synced. Linux takes such descriptors since 6.15; before, the clones are attached in a private mount
+handed over by descriptor. Linux takes such descriptors since 6.15; before, the clones are attached in a private mount
 namespace of a short-lived child, which makes the overlay there from paths, and whose descriptor is taken over.
+
+Mounted `volatile`: an upper directory lives no longer than its container, and every exit would else wait until the whole
+filesystem below is synced. fsync(2) on the root does nothing then; what must last lies on volumes.
 """
 
 import os
@@ -59,11 +61,16 @@ def _layer(path: str, userns: int, fds: list[int]) -> int:
 
 def _make_upper(path: str) -> None:
     """upper/ is owned by the container's root, id 0 on disk; the directory around keeps everybody else out."""
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    for name, mode in (("upper", 0o755), ("work", 0o700)):
-        if not os.path.isdir(f"{path}/{name}"):
-            os.mkdir(f"{path}/{name}")
-            os.chmod(f"{path}/{name}", mode)
+    try:
+        os.mkdir(f"{path}/work", 0o700)
+    except FileNotFoundError:
+        os.makedirs(path, mode=0o700)
+        os.mkdir(f"{path}/work", 0o700)
+    except FileExistsError:
+        pass
+    with suppress(FileExistsError):
+        os.mkdir(f"{path}/upper")
+        os.chmod(f"{path}/upper", 0o755)
     # Left by a volatile mount that ended; the kernel wants to be told that it may go on.
     with suppress(FileNotFoundError):
         os.unlink(f"{path}/work/work/incompat/volatile/dirty")

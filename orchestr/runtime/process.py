@@ -3,8 +3,9 @@
 import ctypes
 import errno
 import os
+import resource
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from orchestr.runtime import capabilities, seccomp, targets
@@ -18,7 +19,7 @@ DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 PIPE: Final = 3  # where the parent's pipe is moved to before everything above it is closed
 INIT: Final = 4
 HIGH: Final = 20  # descriptors that the child moves to 0-4 are kept above this
-MASTER: Final = 19  # number of the pty's master when it is sent
+_ALL: Final = 2**64 - 1
 
 _RLIMITS: Final = tuple(
     ("CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME").split()  # noqa: SIM905
@@ -30,6 +31,7 @@ _NOT_HERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 class Terminal(NamedTuple):
     socket: int  # the child sends the master through it
+    master: int  # the number that the master gets before it is sent: a descriptor that the child can do without
     console: bool  # bind the slave to /dev/console
 
 
@@ -51,15 +53,28 @@ class Keep(list[object]):
         return ctypes.addressof(array)
 
 
-def limits(b: Builder, process: Mapping[str, Any]) -> None:
-    """Outside, while still root of the machine: raising a hard limit needs CAP_SYS_RESOURCE there."""
+def _rlimits(process: Mapping[str, Any]) -> Iterator[tuple[str, int, int, int]]:
+    """(name, number, soft, hard)"""
     for item in process.get("rlimits") or ():
         name = str(item["type"])
         if name.removeprefix("RLIMIT_") not in _RLIMITS:
             raise RuntimeFailure(f"cannot set {name}: no such limit (see prlimit(2))", reason="StartError")
-        number = _RLIMITS.index(name.removeprefix("RLIMIT_"))
-        value = struct.pack("QQ", int(item["soft"]) & (2**64 - 1), int(item["hard"]) & (2**64 - 1))
-        b.add(f"set {name}", "the process", "prlimit64", 0, number, value, 0)
+        yield name, _RLIMITS.index(name.removeprefix("RLIMIT_")), int(item["soft"]) & _ALL, int(item["hard"]) & _ALL
+
+
+def raise_limits(b: Builder, process: Mapping[str, Any]) -> None:
+    """Outside, while still root of the machine: only there may a hard limit be raised.
+
+    Lowering comes last, in `limit`, lest a small limit hits our own steps.
+    """
+    for name, number, _, hard in _rlimits(process):
+        soft_now, hard_now = (value & _ALL for value in resource.getrlimit(number))
+        if hard > hard_now:
+            b.add(f"raise {name}", "the process", "prlimit64", 0, number, struct.pack("QQ", soft_now, hard), 0)
+
+
+def oom_score(b: Builder, process: Mapping[str, Any]) -> None:
+    """Outside: its file lies in the machine's /proc."""
     score = process.get("oomScoreAdj")
     if score is not None:
         path = b"/proc/self/oom_score_adj"
@@ -67,6 +82,11 @@ def limits(b: Builder, process: Mapping[str, Any]) -> None:
         text = b"%d" % int(score)
         b.add("set oom_score_adj", "the process", "write", fd, text, len(text))
         b.add("close oom_score_adj", "the process", "close", fd)
+
+
+def limit(b: Builder, process: Mapping[str, Any]) -> None:
+    for name, number, soft, hard in _rlimits(process):
+        b.add(f"set {name}", "the process", "prlimit64", 0, number, struct.pack("QQ", soft, hard), 0)
 
 
 def terminal(b: Builder, root: int | Result, keep: Keep, tty: Terminal, user: User, size: tuple[int, int]) -> Result:
@@ -85,8 +105,8 @@ def terminal(b: Builder, root: int | Result, keep: Keep, tty: Terminal, user: Us
         console = b.keep("clone the pty", "/dev/console", "open_tree", slave, b"", how)
         target = targets.open_or_make(b, root, "/dev/console", "mount the console", directory=False)
         b.add("attach the pty", "/dev/console", "move_mount", console, b"", target, b"", sc.MOVE_MOUNT_EMPTY)
-    b.add("number the pty", where, "dup3", master, MASTER, os.O_CLOEXEC)
-    b.add("send the pty", where, "sendmsg", tty.socket, _message(keep, MASTER), 0)
+    b.add("number the pty", where, "dup3", master, tty.master, os.O_CLOEXEC)
+    b.add("send the pty", where, "sendmsg", tty.socket, _message(keep, tty.master), 0)
     return slave
 
 
@@ -169,15 +189,21 @@ def execute(b: Builder, keep: Keep, process: Mapping[str, Any], env: Sequence[st
         raise RuntimeFailure("cannot start a container without a command (set command or args)", reason="StartError")
     argv, envp = keep.strings(args), keep.strings(env)
     places = candidates(args[0], env)
-    for index, place in enumerate(places):
-        last = index == len(places) - 1
-        where, rest = repr(args[0]), len(places) - 1 - index
-        tolerate = () if last else _NOT_HERE
-        path = os.fsencode(place)
-        if init:
-            b.add("find", where, "faccessat2", sc.AT_FDCWD, path, _X_OK, _AT_EACCESS, tolerate=tolerate, done=rest)
-        else:
-            b.add("run", where, "execve", path, argv, envp, tolerate=tolerate)
+    if init:
+        _find(b, repr(args[0]), places)
+    for place in places[-1:] if init else places:
+        tolerate = () if place == places[-1] else _NOT_HERE
+        b.add("run", repr(args[0]), "execve", os.fsencode(place), argv, envp, tolerate=tolerate)
     if init:
         argv = keep.strings(["init", "--", *args])
         b.add("run", "the init program", "execveat", INIT, b"", argv, envp, sc.AT_EMPTY_PATH)
+
+
+def _find(b: Builder, where: str, places: Sequence[str]) -> None:
+    """Goes on at the init's step when one of them can be executed; else at the one before, which says why not."""
+    for index, place in enumerate(places):
+        path, rest = os.fsencode(place), 2 * (len(places) - 1 - index)
+        b.add("find", where, "faccessat2", sc.AT_FDCWD, path, _X_OK, _AT_EACCESS, tolerate=_NOT_HERE, missing=1)
+        # A directory passes that test; what is none cannot be opened as one.
+        flags = sc.O_PATH | os.O_DIRECTORY
+        b.add("find", where, "openat", sc.AT_FDCWD, path, flags, 0, tolerate=(errno.ENOTDIR,), missing=rest + 1)

@@ -77,7 +77,8 @@ class Spawn:
             return self.stdio
         size = proc.get("consoleSize") or {}
         rows, columns = int(size.get("height", 0)), int(size.get("width", 0))
-        tty = Terminal(self._ends[1].fileno(), console)
+        # Only its number matters: the child puts the pty's master there.
+        tty = Terminal(self.raised(self._ends[1].fileno()), self.raised(self._ends[1].fileno()), console)
         slave = process.terminal(self.inside, root, self.keep, tty, user, (rows, columns))
         return (slave, slave, slave)
 

@@ -1,0 +1,41 @@
+"""Mount options are a closed set."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestr.runtime import mountopts
+from orchestr.runtime import syscalls as sc
+from orchestr.runtime.seam import RuntimeFailure
+
+
+def test_a_read_only_recursive_idmapped_bind() -> None:
+    options = mountopts.parse(["rbind", "rro", "nosuid", "rslave", "idmap"], "bind", "/data")
+    assert (options.bind, options.recursive, options.idmap) == (True, True, True)
+    assert (options.on, options.deep_on) == (sc.MOUNT_ATTR_NOSUID, sc.MOUNT_ATTR_RDONLY)
+    assert (options.propagation, options.deep_propagation) == (sc.MS_SLAVE, True)
+
+
+def test_the_later_of_two_opposites_wins() -> None:
+    options = mountopts.parse(["ro", "rw"], "bind", "/data")
+    assert (options.on, options.off) == (0, sc.MOUNT_ATTR_RDONLY)
+
+
+def test_relatime_is_not_the_recursive_form_of_something() -> None:
+    assert mountopts.parse(["relatime"], "tmpfs", "/t").off == sc.MOUNT_ATTR_ATIME
+
+
+@given(st.text(min_size=1, max_size=30))
+def test_what_is_not_known_is_refused_and_never_passed_on(word: str) -> None:
+    try:
+        options = mountopts.parse([word], "tmpfs", "/t")
+    except RuntimeFailure as error:
+        assert "not supported" in str(error)
+        return
+    assert {key.decode() for key, _ in options.parameters} <= {word.partition("=")[0]}
+
+
+@pytest.mark.parametrize("word", ["size=1m", "lowerdir=/", "loop"])
+def test_a_parameter_of_another_filesystem_is_refused(word: str) -> None:
+    with pytest.raises(RuntimeFailure, match="not supported for bind"):
+        mountopts.parse([word], "bind", "/data")
