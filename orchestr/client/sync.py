@@ -7,13 +7,14 @@ import json
 from binascii import b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
 from os import urandom
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestr.api.errors import ApiError, from_status
-from orchestr.client.exec import ExecStream
 from orchestr.client.http import Connection, NoDaemon, Response
 from orchestr.client.paths import address, path, with_query
-from orchestr.client.websocket import PROTOCOL
+
+if TYPE_CHECKING:
+    from orchestr.client.exec import ExecStream
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -103,7 +104,10 @@ class Client:
         stdin: bool = False,
         tty: bool = False,
         stderr: bool = True,
-    ) -> ExecStream:
+    ) -> "ExecStream":
+        from orchestr.client.exec import ExecStream  # only this command pays for it
+        from orchestr.client.websocket import PROTOCOL
+
         query = {"command": list(command), "container": container, "stdin": stdin, "stdout": True}
         query |= {"stderr": stderr and not tty, "tty": tty}
         headers = {

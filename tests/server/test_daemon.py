@@ -30,7 +30,7 @@ def test_a_second_daemon_is_refused_with_the_pid_of_the_first(place: Instance) -
     with held(place, None):
         assert stat.S_IMODE(os.stat(place.state).st_mode) == 0o700
         with (
-            pytest.raises(CannotStart, match=rf"pid {os.getpid()} uses .* orch --instance t system stop"),
+            pytest.raises(CannotStart, match=rf"pid {os.getpid()} uses .* .orch --instance t system stop"),
             held(place, None),
         ):
             pass
