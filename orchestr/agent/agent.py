@@ -20,7 +20,6 @@ from orchestr.agent.node import Node, Recorder, log
 from orchestr.agent.places import Places
 from orchestr.agent.runs import parse_id
 from orchestr.agent.services import Services
-from orchestr.agent.streams import Streams
 from orchestr.agent.worker import Worker
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import Condition, Key, KubeObject
@@ -83,9 +82,6 @@ class Agent:
         )
         self.machine = Machine(self.node)
         self.workers: dict[str, Worker] = {}
-        self.streams = Streams(
-            self.node, self.workers, lambda namespace, name: informers.one(Pod, Key(namespace, name))
-        )
         self._nursery: trio.Nursery | None = None
 
     # -- at start

@@ -101,4 +101,4 @@ def _start_or_wait(container: Container, run: Run | None, now: float, *, init: b
         return Nothing()
     if now < run.not_before:
         return Nothing(run.not_before)
-    return Start(container.name, init, run.attempt + 1)
+    return Start(container.name, init, run.attempt if run.record is None else run.attempt + 1)

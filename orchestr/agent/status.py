@@ -83,7 +83,8 @@ def _back_off(run: Run, waiting: tuple[str, str]) -> ContainerStateWaiting:
     if waiting[0]:
         return ContainerStateWaiting(reason=waiting[0], message=waiting[1] or None)
     due = datetime.fromtimestamp(run.not_before, UTC).strftime("%H:%M:%SZ")
-    text = f"{run.outcome}; next try at {due} (try {run.attempt + 2})"
+    tries = run.backoff.failures + 1 if run.record is None else run.attempt + 2
+    text = f"{run.outcome}; next try at {due} (try {tries})"
     return ContainerStateWaiting(
         reason=run.reason if run.record is None and run.reason else "CrashLoopBackOff", message=text
     )

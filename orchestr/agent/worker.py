@@ -284,7 +284,7 @@ class Worker:
             image_id=image.digest,
             ready=container.readiness_probe is None and container.startup_probe is None,
             started=container.startup_probe is None,
-            previous=old.record if old else None,
+            previous=(old.record or old.previous) if old else None,
         )
         try:
             spec = await trio.to_thread.run_sync(
@@ -305,9 +305,7 @@ class Worker:
         """A start that failed is a run that ended at once: it is retried with the same back-off."""
         backoff = run.backoff.after_run(0)
         reason = getattr(failure, "reason", "CreateContainerConfigError")
-        attempt = run.attempt - 1 if run.attempt else 0  # nothing ran, so nothing was restarted
         self.runs[run.container] = run.but(
-            attempt=attempt if run.previous else run.attempt,
             backoff=backoff,
             not_before=self.node.clock() + backoff.delay(self.node.random),
             reason=reason,

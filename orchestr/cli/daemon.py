@@ -28,10 +28,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     here, listen = settings(args)
-    from orchestr import daemon
+    from orchestr.daemon.run import main
 
-    code: int = daemon.main(here, listen)
-    return code
+    return main(here, listen)
 
 
 def settings(args: argparse.Namespace) -> tuple[Instance, list[str]]:

@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import trio
@@ -62,13 +62,13 @@ class Ending:
         self.asked.set()
 
 
-def main(instance: Instance, *, debug: bool = False) -> int:
+def main(instance: Instance, listen: Sequence[str] = (), *, debug: bool = False) -> int:
     """Runs a daemon in the foreground until SIGTERM, or POST /orchestr.dev/v1/stop. The exit code."""
     lines.set_up(debug=debug)
     os.umask(0o077)
     try:
         with held(instance, group_id()):
-            trio.run(run, settled(instance))
+            trio.run(run, settled(instance), listen)
     except Exception as error:
         for leaf in _leaves(error):
             if isinstance(leaf, EXPECTED):
@@ -85,7 +85,7 @@ def _leaves(error: BaseException) -> list[BaseException]:
     return [error]
 
 
-async def run(instance: Instance) -> None:
+async def run(instance: Instance, listen: Sequence[str] = ()) -> None:
     """One daemon's life. Raises what brought it down."""
     name, ranges = socket.gethostname().lower(), networks(instance)
     async with open_cluster(
@@ -100,10 +100,10 @@ async def run(instance: Instance) -> None:
         for row in cluster.quarantined:
             where = f"{row.kind} {row.namespace}/{row.name}"
             log.error(pairs("cannot read a stored object, it is kept aside", object=where, cause=row.error))
-        await _run(instance, cluster, name)
+        await _run(instance, cluster, name, listen)
 
 
-async def _run(instance: Instance, cluster: LocalCluster, name: str) -> None:
+async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Sequence[str]) -> None:
     ending, ranges = Ending(), networks(instance)
     async with trio.open_nursery() as lower:
         runtime = SupervisedRuntime(instance.run)
@@ -129,16 +129,19 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str) -> None:
         agent_scope = trio.CancelScope()
         lower.start_soon(_within, agent_scope, agent.run)
         node = LocalNode(instance, cluster, runtime, dataplane, images, name=name, clock=time.time, end=ending.ask)
+        paths = [address.removeprefix("unix://") for address in listen] or [instance.socket]
+        sockets = [unix_socket(path) for path in paths]
         async with trio.open_nursery() as upper:
             upper.start_soon(_signals, ending)
             upper.start_soon(manager.run)
             upper.start_soon(
-                partial(serve, App(cluster, node), [unix_socket(instance.socket)], started=partial(_ready, instance))
+                partial(serve, App(cluster, node), sockets, started=partial(_ready, instance))
             )
             await ending.asked.wait()
             notify("STOPPING=1")
             upper.cancel_scope.cancel()
-        os.unlink(instance.socket)
+        for path in paths:
+            os.unlink(path)
         if ending.everything:
             await agent.stop_all()
             agent_scope.cancel()  # nothing may apply a network state any more
