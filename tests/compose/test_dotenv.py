@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis.strategies import text
@@ -41,7 +43,5 @@ def test_a_bad_line_is_told_by_number(file: str, line: int) -> None:
 
 @given(text())
 def test_any_text_is_read_or_refused(file: str) -> None:
-    try:
-        parse(file, {})
-    except EnvFileError as error:
-        assert 1 <= error.line <= file.count("\n") + 1
+    with contextlib.suppress(EnvFileError):
+        assert isinstance(parse(file, {}), dict)

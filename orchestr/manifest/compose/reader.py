@@ -36,7 +36,7 @@ class Reader:
 
     def at(self, key: str) -> Place:
         """Where the value of `key` stands, else where the mapping does."""
-        child = self.get(key)
+        child = self.node.get(key) if self.node else None
         return child.at if child is not None else self.node.key if self.node else Place("")
 
     def get(self, key: str) -> Node | None:
