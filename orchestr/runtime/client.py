@@ -61,6 +61,8 @@ class SupervisedRuntime:
                 await self._serve(task_status)
                 task_status = trio.TASK_STATUS_IGNORED
         finally:
+            self._link = None
+            self._connected.set()  # whoever waits is refused
             self._drop_descriptors()
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
@@ -157,12 +159,17 @@ class SupervisedRuntime:
         if (held := self._held.pop(id, None)) is not None:
             held.close()
 
+    async def _current(self) -> Link:
+        await self._connected.wait()
+        if self._link is None:
+            raise RuntimeFailure("cannot ask the supervisor: this runtime has been stopped", reason="Stopped")
+        return self._link
+
     async def _call(self, op: str, args: Mapping[str, Any]) -> Reply:
         while True:
-            await self._connected.wait()
-            assert self._link is not None
+            link = await self._current()
             try:
-                return await self._link.call(op, args)
+                return await link.call(op, args)
             except LinkLost:
                 await trio.lowlevel.checkpoint()  # `run` notices too, and connects anew
 
@@ -200,10 +207,9 @@ class SupervisedRuntime:
         self._release(id)
 
     async def exec(self, spec: ExecSpec) -> ExecSession:
-        await self._connected.wait()
-        assert self._link is not None
+        link = await self._current()
         try:
-            return await self._sessions.start(self._link, spec)
+            return await self._sessions.start(link, spec)
         except LinkLost:
             raise RuntimeFailure(
                 f"cannot run a command in {spec.container}: the supervisor went away (try again)",
@@ -211,7 +217,7 @@ class SupervisedRuntime:
             ) from None
 
     async def state(self) -> RuntimeState:
-        await self._connected.wait()
+        await self._current()
         containers = tuple(self._containers.values())
         living = {it.sandbox: f"/proc/{it.pid}" for it in containers if it.status == "running"}
         sandboxes = tuple(it._replace(pid_path=it.pid_path or living.get(it.id, "")) for it in self._sandboxes.values())

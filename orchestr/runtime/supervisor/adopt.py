@@ -6,12 +6,14 @@ away: whoever asked for it asks again.
 """
 
 import os
+import traceback
 from collections.abc import Mapping
 
 from orchestr.runtime import cgroups
+from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.supervisor import exits
 from orchestr.runtime.supervisor.containers import Containers, Tracked
-from orchestr.runtime.supervisor.records import Record, Records
+from orchestr.runtime.supervisor.records import Record, Records, SandboxRecord
 from orchestr.runtime.supervisor.sandboxes import Sandboxes
 
 
@@ -19,18 +21,25 @@ class Adoption:
     def __init__(self, records: Records, containers: Containers, sandboxes: Sandboxes) -> None:
         self._records, self._containers, self._sandboxes = records, containers, sandboxes
         self._lost: dict[str, Tracked] = {}
+        self._gone: list[SandboxRecord] = []
 
     def run(self) -> None:
-        living: dict[str, int] = {}
+        """What goes wrong with one is reported, and does not keep the others from being adopted."""
+        living: dict[str, list[int]] = {}
         for record in self._records.containers():
-            if record.container.status == "created":
-                self._sweep(record)
-            else:
-                tracked = self._take(record)
-                if tracked.pidfd >= 0:
-                    living[record.container.sandbox] = record.container.pid or 0
+            try:
+                if record.container.status == "created":
+                    self._sweep(record)
+                elif self._take(record).pidfd >= 0:
+                    living.setdefault(record.container.sandbox, []).append(record.container.pid or 0)
+            except (OSError, ValueError, RuntimeFailure):
+                traceback.print_exc()
         for sandbox in self._records.sandboxes():
-            self._sandboxes.adopt(sandbox, living.get(sandbox.spec.id, 0))
+            try:
+                if not self._sandboxes.adopt(sandbox, living.get(sandbox.spec.id, [])):
+                    self._gone.append(sandbox)
+            except (OSError, ValueError, RuntimeFailure):
+                traceback.print_exc()
 
     def _sweep(self, record: Record) -> None:
         cgroups.kill_all(record.cgroup)
@@ -63,5 +72,8 @@ class Adoption:
         for id, tracked in self._lost.items():
             self._containers.finish(tracked, exits.Exit(statuses.get(id)))
         self._lost.clear()
+        for sandbox in self._gone:
+            self._sandboxes.sweep(sandbox)
+        self._gone.clear()
         for id, status in statuses.items():
             self._containers.learn(id, exits.Exit(status))

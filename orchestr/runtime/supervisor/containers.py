@@ -22,7 +22,7 @@ from orchestr.runtime.supervisor import exits
 from orchestr.runtime.supervisor.logfile import STREAMS
 from orchestr.runtime.supervisor.logpump import LogPump
 from orchestr.runtime.supervisor.loop import Loop
-from orchestr.runtime.supervisor.oom import KernelLog, Watch
+from orchestr.runtime.supervisor.oom import KernelLog, Watch, happened
 from orchestr.runtime.supervisor.records import Record, Records, checked_id
 
 _SETTLE = 0.004  # seconds between two looks at processes that were killed but still hold the cgroup
@@ -169,8 +169,8 @@ class Containers:
 
     def finish(self, tracked: Tracked, exit: exits.Exit) -> None:
         """Records the exit and clears up. `exit` of None: nobody could see it."""
-        watch, tracked.oom = tracked.oom or Watch(self._loop, tracked.record.cgroup, self._kernel_log), None
-        oom = watch.close()
+        oom = tracked.oom.close() if tracked.oom else happened(tracked.record.cgroup, self._kernel_log)
+        tracked.oom = None
         message = "" if exit.status is not None else "exit status unknown: it ended while no supervisor was running"
         self._change(
             tracked,

@@ -79,5 +79,12 @@ class Watch:
             self._loop.remove(self._fd)
             os.close(self._fd)
             self._fd = -1
-        found = cgroups.oom(self._cgroup)
-        return OomKill(found.limit, found.peak, self._log.victim(self._cgroup)) if found.kills else None
+        return happened(self._cgroup, self._log)
+
+
+def happened(cgroup: str, log: KernelLog) -> OomKill | None:
+    """What the cgroup says of out-of-memory kills; None when there were none, or it is gone."""
+    with suppress(OSError):
+        if (found := cgroups.oom(cgroup)).kills:
+            return OomKill(found.limit, found.peak, log.victim(cgroup))
+    return None

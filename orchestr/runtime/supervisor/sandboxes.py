@@ -8,7 +8,7 @@ no longer being listed.
 import os
 import select
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -55,18 +55,22 @@ class Sandboxes:
         self._records.write_sandbox(record)
         return self._keep(record, ns)
 
-    def adopt(self, record: SandboxRecord, living: int) -> bool:
-        """Reopens the namespaces from the holder, or from the process `living` (0: none); False when it is gone."""
-        holder = exits.open_same(record.holder, record.holder_start) if record.holder else -1
-        pid = record.holder if holder >= 0 else living
-        if holder >= 0:
-            os.close(holder)
-        if pid:
-            self._keep(record, namespaces.of(pid, record.spec))
-            return True
-        cgroups.remove(record.spec.cgroup)
-        self._records.forget_sandbox(record.spec.id)
+    def adopt(self, record: SandboxRecord, living: Sequence[int]) -> bool:
+        """Reopens the namespaces from the holder, or from one of the processes `living`; False when it is gone."""
+        for pid in (record.holder, *living):
+            with suppress(OSError, RuntimeFailure):  # it may end at any moment; a zombie has no namespaces
+                if pid:
+                    self._keep(record, namespaces.of(pid, record.spec))
+                    return True
         return False
+
+    def sweep(self, record: SandboxRecord) -> None:
+        """Of a sandbox that is gone, after its containers' cgroups were read for the last time."""
+        if record.spec.id not in self.all:
+            cgroups.kill_all(record.spec.cgroup)
+            with suppress(OSError):
+                cgroups.remove(record.spec.cgroup)
+            self._records.forget_sandbox(record.spec.id)
 
     def _keep(self, record: SandboxRecord, ns: namespaces.Namespaces) -> Box:
         holder = exits.open_same(record.holder, record.holder_start) if record.holder else -1
