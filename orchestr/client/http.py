@@ -3,6 +3,8 @@
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from os import fstat
+from typing import BinaryIO
 
 from orchestr.client.paths import Address
 
@@ -88,15 +90,23 @@ class Connection:
         self.socket.settimeout(timeout)
         self.buffer = b""
 
-    def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
-        """Sends a request and reads the response's head. NoDaemon when the connection ends before one came."""
+    def request(self, method: str, target: str, headers: Mapping[str, str], body: "bytes | BinaryIO" = b"") -> Response:
+        """Sends a request and reads the response's head. NoDaemon when the connection ends before one came.
+
+        `body` may be an open regular file: it is sent from where it stands to its end, without being read into memory.
+        """
+        size = len(body) if isinstance(body, bytes) else fstat(body.fileno()).st_size - body.tell()
         host = "localhost" if not self.address.port else f"{self.address.host}:{self.address.port}"
-        fields = {"host": host, **headers, **({"content-length": str(len(body))} if body or method != "GET" else {})}
+        fields = {"host": host, **headers, **({"content-length": str(size)} if size or method != "GET" else {})}
         head = "".join(
             [f"{method} {target} HTTP/1.1\r\n", *(f"{name}: {text}\r\n" for name, text in fields.items()), "\r\n"]
         )
         with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before the body's end, with 413
-            self.socket.sendall(head.encode("latin-1") + body)
+            if isinstance(body, bytes):
+                self.socket.sendall(head.encode("latin-1") + body)
+            else:
+                self.socket.sendall(head.encode("latin-1"))
+                self.socket.sendfile(body, body.tell())
         return self._head()
 
     def _head(self) -> Response:

@@ -7,7 +7,7 @@ import json
 from binascii import b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
 from os import urandom
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orchestr.api.errors import ApiError, from_status
 from orchestr.client.http import Connection, NoDaemon, Response
@@ -127,7 +127,13 @@ class Client:
         return ExecStream(connection.socket, connection.buffer)
 
     def stream(
-        self, method: str, target: str, *, body: bytes = b"", content_type: str = JSON, timeout: float | None = None
+        self,
+        method: str,
+        target: str,
+        *,
+        body: "bytes | BinaryIO" = b"",
+        content_type: str = JSON,
+        timeout: float | None = None,
     ) -> Response:
         """A request with a connection of its own, for what takes its time; the response's head is read and good."""
         connection = Connection(self.address, self.start, self.timeout)

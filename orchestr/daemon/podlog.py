@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
+from typing import Any
 
 from orchestr.agent.places import Places
 from orchestr.api.base import Key
@@ -88,9 +89,10 @@ class PodLog:
         async with aclosing(self._newer(run)) as numbers:
             async for number in numbers:
                 directory = self.places.log(self.pod, self.container, number)
-                lines = logs.follow(directory, tail=tail, since_ns=self.since, stream=self.stream)
-                async for line in lines:
-                    yield self._text(line)
+                following: Any = logs.follow(directory, tail=tail, since_ns=self.since, stream=self.stream)
+                async with aclosing(following) as lines:
+                    async for line in lines:
+                        yield self._text(line)
                 tail = None  # of what comes later, all
 
     async def _newer(self, run: int) -> AsyncGenerator[int]:

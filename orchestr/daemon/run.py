@@ -24,6 +24,7 @@ import trio
 
 from orchestr import __version__
 from orchestr.agent.agent import Agent
+from orchestr.client.paths import address
 from orchestr.daemon import lines
 from orchestr.daemon.node import LocalNode, utc_now
 from orchestr.daemon.place import CannotStart, held
@@ -63,7 +64,10 @@ class Ending:
 
 
 def main(instance: Instance, listen: Sequence[str] = (), *, debug: bool = False) -> int:
-    """Runs a daemon in the foreground until SIGTERM, or POST /orchestr.dev/v1/stop. The exit code."""
+    """Runs a daemon in the foreground until SIGTERM, or POST /orchestr.dev/v1/stop. The exit code.
+
+    `listen`: unix:///PATH addresses; by default the instance's socket.
+    """
     lines.set_up(debug=debug)
     os.umask(0o077)
     try:
@@ -123,20 +127,18 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
             state=instance.state,
             cgroup=instance.cgroup,
             pod_networks=(ranges.pods4, ranges.pods6),
-            dns=[str(address) for address in await dataplane.dns_server()],
+            dns=[str(server) for server in await dataplane.dns_server()],
         )
         await agent.adopt()
         agent_scope = trio.CancelScope()
         lower.start_soon(_within, agent_scope, agent.run)
         node = LocalNode(instance, cluster, runtime, dataplane, images, name=name, clock=time.time, end=ending.ask)
-        paths = [address.removeprefix("unix://") for address in listen] or [instance.socket]
+        paths = [address(each).host for each in listen] or [instance.socket]
         sockets = [unix_socket(path) for path in paths]
         async with trio.open_nursery() as upper:
             upper.start_soon(_signals, ending)
             upper.start_soon(manager.run)
-            upper.start_soon(
-                partial(serve, App(cluster, node), sockets, started=partial(_ready, instance))
-            )
+            upper.start_soon(partial(serve, App(cluster, node), sockets, started=partial(_ready, instance)))
             await ending.asked.wait()
             notify("STOPPING=1")
             upper.cancel_scope.cancel()

@@ -1,6 +1,7 @@
 """Logs, exec and images through the CLI's own client: bytes arrive whole, ends are told, nothing is left behind."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +107,17 @@ async def test_images(served: Daemon) -> None:
     ):
         with pytest.raises(NotFound, match="only local/redis"):
             await served.call(call)
+
+
+async def test_an_archive_is_sent_from_its_file(served: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "image.tar").write_bytes(b"0123456789" * 1_000_000)
+
+    def load(client: Client) -> None:
+        with open(tmp_path / "image.tar", "rb") as file:
+            client.stream("POST", "/orchestr.dev/v1/images/load", body=file).read()
+
+    await served.call(load)
+    assert served.node.images.loaded[0] == b"0123456789" * 1_000_000
 
 
 async def test_bootstrap_tells_its_progress(served: Daemon) -> None:
