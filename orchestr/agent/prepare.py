@@ -76,6 +76,7 @@ def write_etc(node: Node, pod: Pod, ips: Sequence[str]) -> dict[str, str]:
         files[destination] = os.path.join(folder, os.path.basename(destination))
         with open(files[destination], "w", encoding="utf-8") as file:
             file.write(text)
+            os.fchmod(file.fileno(), 0o644)  # read by everybody inside, whatever our umask
     return files
 
 

@@ -151,7 +151,8 @@ def _write(root: str, files: list[tuple[str, bytes, int]], owner: int, group: in
         for folder in folders:
             place = os.path.join(place, folder)
             if not os.path.isdir(place):
-                os.mkdir(place, 0o755)
+                os.mkdir(place)
+                os.chmod(place, 0o755)
                 os.chown(place, owner, owner + group)
         descriptor = os.open(os.path.join(place, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "wb") as file:

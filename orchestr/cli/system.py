@@ -133,6 +133,8 @@ def _end(here: Instance, pid: int, *, everything: bool) -> None:
             raise Failed(f"orch: the daemon (pid {pid}) did not end within {STOP:.0f} s (see {here.state}/daemon.log)")
     finally:
         os.close(pidfd)
+    if os.path.exists(here.run if everything else here.socket):
+        raise Failed(f"orch: the daemon (pid {pid}) did not end cleanly (see {here.state}/daemon.log)")
 
 
 def status(args: argparse.Namespace, here: Instance) -> int:

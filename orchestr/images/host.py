@@ -97,7 +97,9 @@ def skeleton(root: str) -> None:
 
 
 def _copy(source: str, target: str) -> None:
-    os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
+    if not os.path.isdir(parent := os.path.dirname(target)):
+        os.mkdir(parent)
+        os.chmod(parent, 0o755)
     if os.path.islink(source) and not os.path.realpath(source).startswith("/etc/"):
         os.symlink(os.readlink(source), target)
     elif os.path.isdir(source):
@@ -123,3 +125,4 @@ def _accounts(source: str, target: str) -> None:
                 lines.append(":".join(fields) + "\n")
     with open(target, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.writelines(lines)
+        os.fchmod(file.fileno(), 0o644)  # whatever the daemon's umask
