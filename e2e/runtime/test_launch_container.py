@@ -57,7 +57,7 @@ def test_exit_codes_and_signals_come_through(make_pod: Any) -> None:
 @pytest.mark.parametrize("init", [False, True])
 def test_a_command_that_cannot_run_is_told_and_leaves_nothing(make_pod: Any, args: str, code: int, init: bool) -> None:
     pod = make_pod()
-    with pytest.raises(LaunchError, match="cannot (run|find)") as raised:
+    with pytest.raises(LaunchError, match=r"cannot (run|find)") as raised:
         pod.run(args, init=init)
     assert raised.value.exit_code == code
     assert not list(cgroups.directories(f"{pod.spec.cgroup}/c1"))

@@ -49,7 +49,7 @@ def test_cve_2026_41579_links_in_an_image_lead_nowhere_on_the_machine(make_pod: 
 def test_cve_2025_31133_masked_and_read_only_paths(make_pod: Any) -> None:
     script = """
         for f in /proc/kcore /proc/keys /proc/timer_list; do test -e $f && cat $f; done
-        for f in /proc/sys/kernel/core_pattern /proc/sysrq-trigger /proc/sys/kernel/hostname; do echo x >$f && echo WROTE $f; done
+        for f in sys/kernel/core_pattern sysrq-trigger sys/kernel/hostname; do echo x >/proc/$f && echo WROTE $f; done
         ls /sys/firmware /proc/acpi; echo end
     """
     out = make_pod(host_users=True).run("sh", "-c", script).out

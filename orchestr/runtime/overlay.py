@@ -4,8 +4,8 @@ An overlay cannot be idmapped as a whole (EINVAL), its layers can: each is an op
 handed over by descriptor. Linux takes such descriptors since 6.15; before, the clones are attached in a private mount
 namespace of a short-lived child, which makes the overlay there from paths, and whose descriptor is taken over.
 
-Mounted `volatile`: an upper directory lives no longer than its container, and every exit would else wait until the whole
-filesystem below is synced. fsync(2) on the root does nothing then; what must last lies on volumes.
+Mounted `volatile`: an upper directory lives no longer than its container, and every exit would else wait until the
+whole filesystem below is synced. fsync(2) on the root does nothing then; what must last lies on volumes.
 """
 
 import os
