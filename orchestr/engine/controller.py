@@ -3,7 +3,7 @@
 A run ends in one of four ways (and only the engine knows about retries):
     return None          done; runs again when something it watches changes
     return After(s)      done for now; again after s seconds, or earlier when something changes
-    raise any exception  failed; again with back-off and jitter (a Conflict or AlreadyExists is retried quietly)
+    raise any exception  failed; again with back-off and jitter (Conflict, AlreadyExists, NotFound: quietly)
     raise Hopeless(why)  only a change of the object can help; reported, not retried
 """
 

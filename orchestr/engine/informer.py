@@ -57,13 +57,13 @@ class Informer(Generic[K]):
             before = self.revision
             try:
                 await self._follow()
-                failures = 0  # the server closes a watch now and then; resume at once
             except Expired:
                 self.revision = None
             except Exception as error:  # whatever a server does: report, wait, resume
-                failures = 1 if self.revision != before else failures + 1
                 log.warning("cannot watch %s: %s (will try again)", self.kind.PLURAL, error)
-            await trio.sleep(backoff(failures, random.random(), base=0.05) if failures else 0)
+            # A server closes a watch now and then; only one that brings nothing is tried more and more slowly.
+            failures = 1 if self.revision != before else failures + 1
+            await trio.sleep(backoff(failures, random.random(), base=0.02, limit=10))
 
     async def _follow(self) -> None:
         since = self.revision

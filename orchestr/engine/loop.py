@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from orchestr.api.base import Key, KubeObject
-from orchestr.api.errors import AlreadyExists, ApiError, Conflict
+from orchestr.api.errors import AlreadyExists, ApiError, Conflict, NotFound
 from orchestr.engine.cached import CachedCluster, Seen, settle
 from orchestr.engine.controller import Controller, Hopeless, Related
 from orchestr.engine.informers import Informers
@@ -123,7 +123,7 @@ class Loop:
             self._report(cluster, key, f"cannot reconcile: {error} (change the object)")
             return
         seconds = self.queue.add_failed(key)
-        if isinstance(error, Conflict | AlreadyExists):
+        if isinstance(error, Conflict | AlreadyExists | NotFound):
             self._metrics.conflicts += 1
             log.debug("%s raced on %s: %s", self.name, key, error)
             return

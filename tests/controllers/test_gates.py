@@ -127,3 +127,11 @@ def test_who_started_last_never_restarts(own: int, dependency: list[int], now: i
         assert own < min(dependency) <= now
     else:
         assert not dependency or own >= min(dependency) or min(dependency) > now
+
+
+def test_a_start_within_the_same_second_is_none_after() -> None:
+    """Times are stored in whole seconds; one that came back from the store must not look older than it was."""
+    stored, fresh = running(5), running(5)
+    state = ContainerState(running=ContainerStateRunning(started_at=START + timedelta(seconds=5.4)))
+    fresh = fresh.but(status=PodStatus(container_statuses=(ContainerStatus(name="c", state=state),)))
+    assert restarted(stored, [fresh], START + timedelta(seconds=9)) is None

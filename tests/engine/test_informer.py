@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -120,3 +121,22 @@ def test_a_changed_object_is_detected() -> None:
     obj.data["v"] = "changed"  # type: ignore[index]
     with pytest.raises(MutationDetected, match="configmap/a"):
         cache.verify()
+
+
+async def test_a_watch_that_ends_at_once_is_not_tried_in_a_busy_loop(autojump_clock: MockClock) -> None:
+    cluster, tries = FakeCluster(), []
+
+    @asynccontextmanager
+    async def closing(kind: Any, **options: Any) -> AsyncIterator[AsyncIterator[Any]]:
+        tries.append(trio.current_time())
+
+        async def nothing() -> AsyncIterator[Any]:
+            for event in ():
+                yield event
+
+        yield nothing()
+
+    cluster.watch = closing  # type: ignore[method-assign,assignment]
+    with trio.move_on_after(100):
+        await Informer(cluster, ConfigMap).run()
+    assert 10 < len(tries) < 40

@@ -10,7 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from orchestr.api.base import Key, ObjectMeta
 from orchestr.api.config import ConfigMap, Secret
-from orchestr.api.errors import Conflict, Forbidden
+from orchestr.api.errors import Conflict, Forbidden, NotFound
 from orchestr.api.event import Event
 from orchestr.engine import After, ControllerCluster, Hopeless, Watches
 from orchestr.engine.manager import Manager
@@ -91,13 +91,14 @@ async def test_after_runs_again_and_idle_is_idle(autojump_clock: MockClock) -> N
         assert manager.idle
 
 
-async def test_a_conflict_is_retried_quietly(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("error", [Conflict("raced"), NotFound("deleted meanwhile")])
+async def test_a_race_is_retried_quietly(error: Exception, autojump_clock: MockClock) -> None:
     cluster, runs = FakeCluster(), []
 
     async def reconcile(cluster: ControllerCluster, key: Key) -> None:
         runs.append(key)
         if len(runs) == 1:
-            raise Conflict("raced")
+            raise error
 
     await cluster.create(config("a"))
     async with managed(cluster, {"x": reconcile}) as manager:
