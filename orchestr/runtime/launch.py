@@ -39,6 +39,7 @@ class Target(NamedTuple):
     init: bool
     tty: bool
     readonly: bool
+    gate: int = -1  # a FIFO, open for both ways: the command runs once a byte is written to it
 
 
 def short(id: str) -> str:
@@ -98,6 +99,7 @@ def start(target: Target, oci: Mapping[str, Any], stdio: Stdio) -> Launched:
         spawn.cgroup(target.cgroup)
         enter_outside(spawn.outside, oci.get("process") or {}, spawn.tasks, target.join)
         init = spawn.raised(spawn.own(initprogram.open_init())) if target.init else -1
+        init = spawn.raised(target.gate) if target.gate >= 0 else init
         spawn.inside.slots = spawn.outside.slots
         build(spawn, target, oci, init)
         return spawn.run(target.make)
@@ -146,7 +148,7 @@ def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> No
     b.add("enter the working directory", cwd, "fchdir", directory)
     process.session(b, streams, tty=target.tty)
     process.close_all(b, spawn.pipe, init)
-    finish(spawn, proc, linux.get("seccomp"), user, init=init >= 0)
+    finish(spawn, proc, linux.get("seccomp"), user, init=target.init, gate=target.gate >= 0)
 
 
 def identify(proc: Mapping[str, Any], root: int) -> User:
@@ -154,13 +156,21 @@ def identify(proc: Mapping[str, Any], root: int) -> User:
     return users.of_process(proc.get("user") or {}, root, home=not has_home)
 
 
-def finish(spawn: Spawn, proc: Mapping[str, Any], config: Mapping[str, Any] | None, user: User, *, init: bool) -> None:
+def finish(
+    spawn: Spawn,
+    proc: Mapping[str, Any],
+    config: Mapping[str, Any] | None,
+    user: User,
+    *,
+    init: bool,
+    gate: bool = False,
+) -> None:
     """Identity, filter and the command: the last steps, the same for a container and for an exec into it."""
     sets = proc.get("capabilities") or {}
     filtered = seccomp.compiled(seccomp_profile.expand(config, sets)) if config else None
     process.limit(spawn.inside, proc)
     process.identity(spawn.inside, proc, user, filtered)
-    process.execute(spawn.inside, spawn.keep, proc, process.environment(proc, user), init=init)
+    process.execute(spawn.inside, spawn.keep, proc, process.environment(proc, user), init=init, gate=gate)
 
 
 def refuse(oci: Mapping[str, Any]) -> None:

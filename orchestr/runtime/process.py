@@ -182,16 +182,25 @@ def candidates(command: str, env: Sequence[str]) -> list[str]:
     return [f"{directory or '.'}/{command}" for directory in path.split(":")]
 
 
-def execute(b: Builder, keep: Keep, process: Mapping[str, Any], env: Sequence[str], *, init: bool) -> None:
-    """Tries each place in turn. With an init the command is only looked for: the init searches again and runs it."""
+def execute(
+    b: Builder, keep: Keep, process: Mapping[str, Any], env: Sequence[str], *, init: bool, gate: bool = False
+) -> None:
+    """Tries each place in turn. With an init the command is only looked for: the init searches again and runs it.
+
+    With a gate the parent is told when the command was found; it runs once a byte can be read from INIT's descriptor.
+    """
     args = [str(arg) for arg in process.get("args") or ()]
     if not args or not args[0]:
         raise RuntimeFailure("cannot start a container without a command (set command or args)", reason="StartError")
     argv, envp = keep.strings(args), keep.strings(env)
     places = candidates(args[0], env)
-    if init:
+    if init or gate:
         _find(b, repr(args[0]), places)
-    for place in places[-1:] if init else places:
+        b.add("run", repr(args[0]), "execve", os.fsencode(places[-1]), argv, envp)
+    if gate:
+        b.add("report", "the process", "close", PIPE)
+        b.add("wait for the start", "the process", "read", INIT, keep.address(bytes(8)), 1)
+    for place in () if init else places:
         tolerate = () if place == places[-1] else _NOT_HERE
         b.add("run", repr(args[0]), "execve", os.fsencode(place), argv, envp, tolerate=tolerate)
     if init:
