@@ -12,7 +12,7 @@ from orchestr.api.base import Key, ObjectMeta
 from orchestr.api.config import ConfigMap, Secret
 from orchestr.api.errors import Conflict, Forbidden, NotFound
 from orchestr.api.event import Event
-from orchestr.engine import After, ControllerCluster, Hopeless, Watches
+from orchestr.engine import After, ControllerCluster, Hopeless, Related, Watches, registry
 from orchestr.engine.manager import Manager
 from tests.engine.fake import FakeCluster, eventually, virtual_clock
 
@@ -173,3 +173,58 @@ def _room_for(cluster: FakeCluster, room: int) -> Callable[[Any], None]:
                 raise Forbidden("exceeded quota")
 
     return check
+
+
+async def test_a_kind_that_is_not_served_holds_up_only_who_watches_it(autojump_clock: MockClock) -> None:
+    cluster, fine, stuck = FakeCluster(), [], []
+    watch = cluster.watch
+
+    def unserved(kind: Any, **options: Any) -> Any:
+        if kind is Secret:
+            raise LookupError("no such kind")
+        return watch(kind, **options)
+
+    async def good(cluster: ControllerCluster, key: Key) -> None:
+        fine.append(key)
+
+    async def needs(cluster: ControllerCluster, key: Key) -> None:
+        stuck.append(key)
+
+    cluster.watch = unserved  # type: ignore[method-assign]
+    await cluster.create(config("a"))
+    modules: Any = {
+        "good": SimpleNamespace(WATCHES=Watches(ConfigMap), reconcile=good),
+        "needs": SimpleNamespace(WATCHES=Watches(ConfigMap, reads=(Secret,)), reconcile=needs),
+    }
+    with trio.move_on_after(100):
+        await Manager(cluster, modules, clock=virtual_clock).run()
+    assert (fine, stuck) == ([Key("ns", "a")], [])
+
+
+def test_a_controller_that_cannot_be_loaded_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ImportError("no module")
+
+    good = SimpleNamespace(WATCHES=None, reconcile=None)
+    points = [
+        SimpleNamespace(name="broken", value="x", load=broken),
+        SimpleNamespace(name="empty", value="y", load=SimpleNamespace),
+        SimpleNamespace(name="good", value="z", load=lambda: good),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    assert registry.controllers() == {"good": good}
+
+
+async def test_a_related_that_raises_stops_nobody(autojump_clock: MockClock) -> None:
+    cluster, runs = FakeCluster(), []
+
+    async def reconcile(cluster: ControllerCluster, key: Key) -> None:
+        runs.append(key)
+
+    def keys(obj: Any, index: Any) -> list[Key]:
+        raise RuntimeError("boom")
+
+    async with managed(cluster, {"x": reconcile}, related=(Related(Secret, keys),)):
+        await cluster.create(Secret(metadata=ObjectMeta(name="s", namespace="ns")))
+        await cluster.create(config("a"))
+        await eventually(lambda: runs)
