@@ -39,7 +39,6 @@ class Port(Expose):
 
 class BindOptions(ComposeModel):
     create_host_path: bool = True
-    propagation: Literal["private", "rprivate", "slave", "rslave", "shared", "rshared"] | None = None
 
 
 class Mount(ComposeModel):
@@ -147,6 +146,11 @@ class Service(ComposeModel):
     @property
     def replicas(self) -> int:
         return 1 if self.deploy.replicas is None else self.deploy.replicas
+
+    @property
+    def desired(self) -> int:
+        """Pods that should be there: a Job has one."""
+        return self.replicas if self.restarting else 1
 
     @property
     def restarting(self) -> bool:

@@ -84,11 +84,23 @@ async def test_a_child_changed_by_hand_is_put_right(autojump_clock: object) -> N
     async with world(*CONTROLLERS, cluster=OwningCluster()) as it:
         await it.cluster.create(shop(web=service()))
         await it.settle()
-        await it.cluster.patch(Deployment, Key("shop", "web"), {"spec": {"replicas": 3}})
+        await it.cluster.patch(Deployment, Key("shop", "web"), {"spec": {"minReadySeconds": 3}})
         await it.settle()
         web = await it.cluster.get(Deployment, Key("shop", "web"))
         assert web is not None
-        assert web.spec.replicas == 1
+        assert web.spec.min_ready_seconds == 0
+
+
+async def test_a_scaled_service_stays_so_until_the_stack_asks_for_another_count(autojump_clock: object) -> None:
+    async with world(*CONTROLLERS, cluster=OwningCluster()) as it:
+        await it.cluster.create(shop(web=service()))
+        await it.settle()
+        await it.cluster.patch(Deployment, Key("shop", "web"), {"spec": {"replicas": 3}})
+        await it.settle()
+        assert [(row.ready, row.desired) for row in (await seen(it)).status.services] == [(3, 3)]
+        await it.cluster.update((await seen(it)).but(spec=StackSpec(services={"web": service(deploy={"replicas": 2})})))
+        await it.settle()
+        assert [(row.ready, row.desired) for row in (await seen(it)).status.services] == [(2, 2)]
 
 
 async def test_a_job_that_turns_into_a_deployment_is_replaced(autojump_clock: object) -> None:

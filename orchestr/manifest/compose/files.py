@@ -15,12 +15,6 @@ from orchestr.api.core import (
     VolumeMount,
 )
 
-PROPAGATION = {
-    "slave": "HostToContainer",
-    "rslave": "HostToContainer",
-    "shared": "Bidirectional",
-    "rshared": "Bidirectional",
-}
 FILE = "content"  # key of a config's ConfigMap
 
 
@@ -54,8 +48,7 @@ def _mount(name: str, mount: compose.Mount, claims: Mapping[str, str]) -> tuple[
     if mount.type == "bind":
         bind = mount.bind or compose.BindOptions()
         kind = "DirectoryOrCreate" if bind.create_host_path else ""
-        path = HostPathVolumeSource(path=mount.source or "", type=kind)
-        return Volume(name=name, host_path=path), at.but(mount_propagation=PROPAGATION.get(bind.propagation or ""))
+        return Volume(name=name, host_path=HostPathVolumeSource(path=mount.source or "", type=kind)), at
     if mount.source is None:
         return Volume(name=name, empty_dir=EmptyDirVolumeSource()), at
     claim = PersistentVolumeClaimVolumeSource(claim_name=claims[mount.source])

@@ -8,6 +8,7 @@ from orchestr.api.composevalue import size
 from orchestr.manifest.compose.reader import Reader
 
 TYPES = ("volume", "bind", "tmpfs")
+PRIVATE = ("rprivate", "private")
 OCTAL = re.compile(r"(0o?)?[0-7]{1,4}")
 PLAIN = {"rw", "exec", "mode=1777", "mode=01777"}  # what a memory volume is anyway
 
@@ -45,12 +46,11 @@ def _mount(read: Reader, directory: str, home: str) -> dict[str, Any] | None:
 def _bind(read: Reader, source: str, directory: str, home: str) -> dict[str, Any]:
     path = absolute(source, directory, home)
     create = read.flag("create_host_path")
-    options = {
-        "propagation": read.text("propagation"),
-        # A file or socket that is there is bound as it is; only what is missing is made, as a directory.
-        "create_host_path": create is not False and not (os.path.exists(path) and not os.path.isdir(path)),
-    }
-    return {"source": path, "bind": {key: value for key, value in options.items() if value is not None}}
+    if (propagation := read.text("propagation") or PRIVATE[0]) not in PRIVATE:
+        read.refuse("propagation", f"propagation {propagation}", "mounts do not travel between machine and container")
+    # A file or socket that is there is bound as it is; only what is missing is made, as a directory.
+    missing_or_directory = not os.path.exists(path) or os.path.isdir(path)
+    return {"source": path, "bind": {"create_host_path": create is not False and missing_or_directory}}
 
 
 def absolute(path: str, directory: str, home: str) -> str:

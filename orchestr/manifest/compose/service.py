@@ -11,6 +11,7 @@ from orchestr.api import stack as compose
 from orchestr.api.composevalue import cpus, seconds, size
 from orchestr.manifest.compose.environment import Environment
 from orchestr.manifest.compose.mounts import file_mounts, mounts
+from orchestr.manifest.compose.names import LABEL, label
 from orchestr.manifest.compose.reader import Reader
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -60,8 +61,9 @@ def service(read: Reader, context: Context) -> dict[str, Any]:
         "shm_size": read.read("shm_size", size),
         "sysctls": read.map("sysctls"),
     }
-    found |= {key: read.text(key) for key in ("working_dir", "user", "container_name", "hostname")}
+    found |= {key: read.text(key) for key in ("working_dir", "user", "container_name")}
     found |= {key: read.flag(key) for key in ("init", "read_only", "privileged", "tty", "stdin_open")}
+    found["hostname"] = _hostname(read)
     _platform(read)
     return {key: value for key, value in found.items() if value not in (None, [], {}, ())}
 
@@ -285,6 +287,13 @@ def _pull_policy(read: Reader) -> str | None:
         read.refuse("pull_policy", f"pull_policy {policy}", f"use {', '.join(PULLS)}")
         return None
     return policy
+
+
+def _hostname(read: Reader) -> str | None:
+    hostname = read.text("hostname")
+    if hostname and not LABEL.fullmatch(hostname):
+        read.refuse("hostname", f"hostname {hostname}", f"a host name is one DNS label, such as {label(hostname)}")
+    return hostname
 
 
 def _platform(read: Reader) -> None:

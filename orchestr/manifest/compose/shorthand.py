@@ -172,9 +172,7 @@ def _volume(node: Node, path: Path, findings: Findings) -> Node:
         elif option in PROPAGATION and bind:
             found.data["bind"] = _map(node, {"propagation": option})
         elif option not in QUIET:
-            findings.refuse(
-                node.at, path, f"volume option {option}", "options are ro, rw, z, Z, nocopy, rslave, rshared"
-            )
+            findings.refuse(node.at, path, f"volume option {option}", "options are ro, rw, z, Z, nocopy")
     return found
 
 

@@ -55,7 +55,7 @@ services.*.expose: ports of the Service
 services.*.extra_hosts: hostAliases; not host-gateway
 services.*.healthcheck: readiness and liveness probe; less than a second is rounded up
 services.*.healthcheck.start_interval: a startup probe at that pace
-services.*.hostname: hostname of the pod
+services.*.hostname: hostname of the pod: one DNS label
 services.*.image: image of the container
 services.*.init: a small init as process 1
 services.*.labels: annotation orchestr.dev/labels of the pods
@@ -85,7 +85,7 @@ services.*.tmpfs: memory volume; options size, mode=1777, rw, exec
 services.*.tty: a terminal
 services.*.user: numbers or names
 services.*.volumes: volume: a claim that outlives the stack; bind: a path of this machine; tmpfs: memory
-services.*.volumes.bind.propagation: mountPropagation
+services.*.volumes.bind.propagation: private and rprivate
 services.*.volumes.tmpfs.size: size limit
 services.*.volumes.volume.labels: annotation orchestr.dev/labels of the claim
 services.*.working_dir: workingDir of the container
