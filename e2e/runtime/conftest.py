@@ -112,7 +112,7 @@ MakePod = Callable[..., Pod]
 
 @pytest.fixture
 def make_pod(tmp_path: Path) -> Iterator[MakePod]:
-    """Makes pods over a root of directories and links to /usr; asserts that none leaves a descriptor, cgroup or child."""
+    """Makes pods over a root of directories and links to /usr; asserts that none leaves a descriptor or cgroup."""
     low = tmp_path / "low"
     for name in ("etc", "proc", "sys", "dev", "tmp", "root"):
         (low / name).mkdir(parents=True)

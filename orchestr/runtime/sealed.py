@@ -1,8 +1,8 @@
 """The program that enters containers runs from a read-only mount, so that no container can overwrite it.
 
 A container whose entrypoint is `#!/proc/self/exe`, or that looks at /proc/PID/exe of what enters it, gets hold of the
-file this process runs from (CVE-2019-5736). Reached through a detached read-only clone of its mount, that file cannot be
-opened for writing by anybody, machine's root included. It costs one start of the interpreter, and no memory.
+file this process runs from (CVE-2019-5736). Reached through a detached read-only clone of its mount, that file cannot
+be opened for writing by anybody, machine's root included. It costs one start of the interpreter, and no memory.
 """
 
 import ctypes

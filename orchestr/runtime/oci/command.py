@@ -183,6 +183,9 @@ def delete(root: str, given: Options, words: list[str]) -> int:
         raise RuntimeFailure(f"cannot delete container {found.id}: it is {now} (kill it first, or --force)")
     cgroups.kill_all(found.cgroup)
     cgroups.remove(found.cgroup)
+    for parent in list(cgroups.directories("orch-oci")):
+        with suppress(OSError):  # where others are still in it
+            os.rmdir(parent)
     state.forget(root, found.id)
     return 0
 

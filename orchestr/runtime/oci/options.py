@@ -14,7 +14,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, bool]]] = {  # option: whether it take
     "kill": {"all": False},
     "delete": {"force": False},
     "exec": {
-        "process": True, "detach": False, "pid-file": True, "console-socket": True, "cwd": True, "env": True, "user": True,
+        "process": True, "detach": False, "pid-file": True, "console-socket": True, "cwd": True, "env": True,
+        "user": True,
     },
     "list": {"quiet": False, "format": True},
     "ps": {"format": True},
