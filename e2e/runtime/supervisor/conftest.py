@@ -1,4 +1,5 @@
 """A supervisor of its own for each test, on real containers; at the end nothing of it may be left on the machine."""
+# ruff: noqa: ASYNC110, ASYNC240 - a test may look at files, and waits for state that has no event
 
 import os
 import shutil

@@ -1,4 +1,5 @@
 """Commands in running containers: with pipes, with a terminal, failing, left alone."""
+# ruff: noqa: ASYNC230 - a test may look at files, and waits for state that has no event
 
 import os
 import signal

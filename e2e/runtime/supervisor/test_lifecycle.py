@@ -1,4 +1,5 @@
 """A container from start to removal: what is told is true, and what is removed is gone."""
+# ruff: noqa: ASYNC240 - a test may look at files, and waits for state that has no event
 
 import os
 import signal

@@ -76,6 +76,7 @@ class Containers:
         if (there := self.all.get(checked_id(spec.id))) is not None:
             return there
         cgroup = launch.cgroup_of(spec, sandbox)
+        self._refuse_shared(spec.id, cgroup)
         self._records.new(spec)
         tracked = Tracked(Record(Container(spec.id, spec.sandbox, "created"), cgroup, 0, self._records.boot))
         self._records.write(tracked.record)
@@ -93,6 +94,13 @@ class Containers:
         self.watch(tracked)
         self._tell(started)
         return tracked
+
+    def _refuse_shared(self, id: str, cgroup: str) -> None:
+        """A cgroup is named by the head of its container's id: two with the same would be killed as one."""
+        for other in self.all.values():
+            if other.record.cgroup == cgroup and not other.gone:
+                text = f"cannot start {id}: its cgroup is the one of {other.container.id}"
+                raise RuntimeFailure(f"{text} (choose ids that differ in the beginning)", reason="InvalidId")
 
     def _open_log(self, tracked: Tracked, spec: LogSpec) -> LogPump:
         if spec.max_bytes < 1 or spec.max_files < 1:
@@ -151,8 +159,11 @@ class Containers:
         self._records.write(tracked.record)
 
     def _log_held_up(self, tracked: Tracked, why: str) -> None:
-        if tracked.container.status == "running":
-            self._change(tracked, tracked.container._replace(message=why))
+        container = tracked.container
+        if container.status == "exited" and container.exit_code is None:
+            return  # its message says something graver
+        self._change(tracked, container._replace(message=why))
+        if container.status == "running" or tracked.gone:
             self._tell(tracked.container)
 
     def _exited(self, tracked: Tracked) -> None:
