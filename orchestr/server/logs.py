@@ -1,8 +1,11 @@
 """GET pods/NAME/log: lines of a container's log, as text, followed while the client stays."""
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+import trio
 from starlette.datastructures import QueryParams
 
 from orchestr.api.errors import BadRequest
@@ -38,16 +41,53 @@ async def logs(node: Node, namespace: str, pod: str, query: QueryParams) -> Stre
     wanted = options(query, datetime.now(UTC))
     lines = await node.logs(namespace, pod, wanted)
 
-    async def run(emit: Emit) -> None:
-        left = wanted.limit_bytes
-        async with aclosing(lines):
-            async for piece in lines:
-                if left is not None:
-                    piece = piece[:left]
-                    left -= len(piece)
-                if piece:
-                    await emit(piece)
-                if left == 0:
-                    return
+    return Stream(partial(_send, lines, wanted.limit_bytes), "text/plain; charset=utf-8")
 
-    return Stream(run, "text/plain; charset=utf-8")
+
+async def _send(lines: AsyncGenerator[bytes], limit: int | None, emit: Emit) -> None:
+    """Lines that are there at once travel together: a loud container costs a message per PIECE, not one per line."""
+    buffer = Buffer()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(buffer.fill, lines)
+        left = limit
+        while piece := await buffer.take():
+            if left is not None:
+                piece = piece[:left]
+                left -= len(piece)
+            if piece:
+                await emit(piece)
+            if left == 0:
+                break
+        nursery.cancel_scope.cancel()
+
+
+class Buffer:
+    """What was read and not sent yet: at most about PIECE bytes."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._changed = trio.Event()
+        self._ended = False
+
+    async def fill(self, lines: AsyncGenerator[bytes]) -> None:
+        async with aclosing(lines):
+            async for line in lines:
+                self._data += line
+                self._tell()
+                while len(self._data) >= PIECE:
+                    await self._changed.wait()
+        self._ended = True
+        self._tell()
+
+    async def take(self) -> bytes:
+        """All that is there; waits for something. b"" at the end."""
+        while not self._data and not self._ended:
+            await self._changed.wait()
+        data = bytes(self._data)
+        self._data.clear()
+        self._tell()
+        return data
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
