@@ -44,7 +44,7 @@ class Target(NamedTuple):
 
 def short(id: str) -> str:
     """The name of a container's cgroup below its pod's."""
-    return id[:40].replace("/", "_")
+    return id[:200].replace("/", "_")  # NAME_MAX is 255; whole, for two containers must never share a cgroup
 
 
 def cgroup_of(spec: ContainerSpec, sandbox: SandboxSpec) -> str:

@@ -128,3 +128,13 @@ async def test_volatile_is_a_private_tmpfs(machine: Machine) -> None:
     place = machine.runtime.volatile()
     assert os.path.ismount(place)
     assert os.stat(place).st_mode & 0o7777 == 0o700
+
+
+async def test_ids_that_begin_alike_are_two_containers(machine: Machine) -> None:
+    await machine.sandbox()
+    uid = "0b5a6f0c-96ac-4c7e-9b39-0a3c7d1f2e4d"
+    await machine.start(f"{uid}.web1.0", "sleep", "1000")
+    await machine.start(f"{uid}.web2.0", "sleep", "1000")
+    await machine.runtime.kill(f"{uid}.web1.0", signal.SIGKILL, everyone=True)
+    await machine.exited(f"{uid}.web1.0")
+    assert {it.status for it in (await machine.runtime.state()).containers} == {"exited", "running"}
