@@ -20,6 +20,7 @@ from orchestr.agent.node import Node, Recorder, log
 from orchestr.agent.places import Places
 from orchestr.agent.runs import parse_id
 from orchestr.agent.services import Services
+from orchestr.agent.volumes import remove_memory, remove_tree
 from orchestr.agent.worker import Worker
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import Condition, Key, KubeObject
@@ -61,7 +62,7 @@ class Agent:
         self.informers = informers
         for kind in (Pod, *DEPENDENCIES):
             informers.add(kind)
-        self.services = Services(informers, dataplane, self._links, recorder)
+        self.services = Services(cluster, informers, dataplane, self._links, recorder, clock)
         self.node = Node(
             name=name,
             cluster=cluster,
@@ -184,11 +185,10 @@ class Agent:
 
     def _collect_strays(self) -> None:
         """Files of pods that the store no longer knows: the daemon died between two steps of their end."""
-        from orchestr.agent.volumes import remove_tree
-
         for parent in (os.path.join(self.node.places.state, "pods"), self.node.places.volatile):
             for uid in os.listdir(parent) if os.path.isdir(parent) else []:
                 if uid not in self.workers and len(uid) == 36:
+                    remove_memory(self.node.places, uid)
                     remove_tree(os.path.join(parent, uid))
 
     # -- what others ask

@@ -35,5 +35,8 @@ class Places:
     def claim(self, claim: Key) -> str:
         return os.path.join(self.state, "volumes", claim.namespace, claim.name)
 
+    def memory(self, uid: str, volume: str) -> str:
+        return os.path.join(self.tmpfs(uid), "memory", volume)
+
     def tmpfs(self, uid: str) -> str:
         return os.path.join(self.volatile, uid)

@@ -11,9 +11,12 @@ import trio
 
 from orchestr.agent.node import Recorder, log
 from orchestr.agent.pulse import Pulse
-from orchestr.api.base import KubeObject
+from orchestr.agent.status import stamped
+from orchestr.api.base import Condition, KubeObject
 from orchestr.api.core import Pod, Service, ServicePort
 from orchestr.api.discovery import SERVICE_NAME, Endpoint, EndpointSlice
+from orchestr.api.errors import ApiError
+from orchestr.engine import Cluster
 from orchestr.engine.informers import Informers
 from orchestr.network.seam import (
     Backend,
@@ -33,8 +36,15 @@ PUBLISH, ALIASES = "orchestr.dev/publish", "orchestr.dev/aliases"
 
 class Services:
     def __init__(
-        self, informers: Informers, dataplane: Dataplane, links: Callable[[], list[Link]], recorder: Recorder
+        self,
+        cluster: Cluster,
+        informers: Informers,
+        dataplane: Dataplane,
+        links: Callable[[], list[Link]],
+        recorder: Recorder,
+        clock: Callable[[], float],
     ) -> None:
+        self._cluster, self._clock = cluster, clock
         self._informers, self._dataplane, self._links, self._recorder = informers, dataplane, links, recorder
         self._pulse, self._applied = Pulse(), Pulse()
         self._cache: dict[str, tuple[tuple[str, ...], ServiceNet]] = {}
@@ -76,14 +86,31 @@ class Services:
         self._applied.wake()
         for where, taken in refused.items():
             if where not in self.refused:
-                self._report(where, taken)
+                log.warning("cannot publish a port service=%s/%s port=%d: %s", *where, taken)
         self.refused = refused
+        for service in self._informers.all(Service):
+            await self._tell(service)
 
-    def _report(self, where: tuple[str, str, int], taken: PortTaken) -> None:
-        for service in self._informers.all(Service, namespace=where[0]):
-            if service.metadata.name == where[1]:
-                self._recorder.record(service, "PortTaken", str(taken), warning=True)
-        log.warning("cannot publish a port service=%s/%s port=%d: %s", *where, taken)
+    async def _tell(self, service: Service) -> None:
+        """Condition Published of a service that publishes: whether each of its ports could be had."""
+        taken = [str(t) for (ns, name, _), t in self.refused.items() if service.key == (ns, name)]
+        if not publications(service):
+            return
+        word = Condition(type="Published", status="False", reason="PortTaken", message="; ".join(taken))
+        if not taken:
+            word = Condition(type="Published", status="True", reason="PortsOpen")
+        old = service.status.conditions
+        known = next((condition for condition in old if condition.type == "Published"), None)
+        fresh = stamped(word, old, self._clock())
+        if known == fresh:
+            return
+        others = tuple(condition for condition in old if condition.type != "Published")
+        if taken:
+            self._recorder.record(service, "PortTaken", word.message or "", warning=True)
+        try:
+            await self._cluster.patch_status(service, service.status.but(conditions=(*others, fresh)))
+        except ApiError as error:
+            log.warning("cannot write the status of %s: %s", service.ref, error)
 
     def _desired(self) -> NetworkState:
         slices: dict[tuple[str, str], list[EndpointSlice]] = {}

@@ -15,6 +15,8 @@ from orchestr.agent.env import MissingConfig, Sources, config_bytes, secret_byte
 from orchestr.agent.places import Places
 from orchestr.api.base import Key
 from orchestr.api.core import Container, KeyToPath, Pod, Volume, VolumeMount
+from orchestr.api.quantity import whole
+from orchestr.runtime import tmpfs
 
 
 class VolumeFailure(Exception):
@@ -39,25 +41,44 @@ def _one(pod: Pod, volume: Volume, places: Places, sources: Sources, owner: int)
     if volume.host_path is not None:
         return Ready(_host_path(volume.name, volume.host_path.path, volume.host_path.type or ""), idmap=True)
     if volume.empty_dir is not None and volume.empty_dir.medium == "Memory":
-        path = os.path.join(places.tmpfs(uid), "memory", volume.name)
+        path = places.memory(uid, volume.name)
+        if volume.empty_dir.size_limit:
+            tmpfs.mount(path, mode=0o1777, size=str(whole(volume.empty_dir.size_limit)))
+            os.chown(path, owner, owner)
         _directory(path, 0o1777, owner)
         return Ready(path, idmap=False)
     if not (volume.config_map or volume.secret or volume.persistent_volume_claim):
         path = places.empty(uid, volume.name)  # an emptyDir, also when nothing at all is named
         _directory(path, 0o777, 0)
+        _give_to_group(path, _group(pod))
         return Ready(path, idmap=True)
     if volume.persistent_volume_claim is not None:
         path = places.claim(Key(pod.metadata.namespace or "", volume.persistent_volume_claim.claim_name))
         _directory(path, 0o777, 0)
+        _give_to_group(path, _group(pod))
         return Ready(path, idmap=True)
     path = os.path.join(places.tmpfs(uid), "volumes", volume.name)
-    _write(path, _content(volume, sources), owner, *_group(pod))
+    _write(path, _content(volume, sources), owner, _group(pod))
     return Ready(path, idmap=False)
 
 
-def _group(pod: Pod) -> tuple[int]:
-    context = pod.spec.security_context
-    return ((context.fs_group if context is not None else None) or 0,)
+def _group(pod: Pod) -> int:
+    """The group that owns the pod's volumes; 0 when none is asked for."""
+    return pod.spec.security_context.fs_group or 0
+
+
+def _give_to_group(root: str, group: int) -> None:
+    """fsGroup: everything below belongs to the group and new files will; done once, when the root does not yet."""
+    if not group or os.stat(root).st_gid == group:
+        return
+    for _, folders, files, here in os.fwalk(root, topdown=False, follow_symlinks=False):
+        for name in (*folders, *files):
+            os.chown(name, -1, group, dir_fd=here, follow_symlinks=False)
+        for name in folders:
+            mode = stat.S_IMODE(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode)
+            os.chmod(name, mode | 0o2070, dir_fd=here, follow_symlinks=True)
+    os.chown(root, -1, group)
+    os.chmod(root, stat.S_IMODE(os.stat(root).st_mode) | 0o2070)
 
 
 def _directory(path: str, mode: int, owner: int) -> None:
@@ -161,6 +182,14 @@ def _write(root: str, files: list[tuple[str, bytes, int]], owner: int, group: in
             os.fchmod(descriptor, mode | (0o040 if group else 0))
 
 
+def remove_memory(places: Places, uid: str) -> None:
+    """Unmounts the pod's volumes that live in memory, before its tree is removed."""
+    folder = places.memory(uid, "")
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if os.path.ismount(place := os.path.join(folder, name)):
+            tmpfs.unmount(place)
+
+
 def remove_tree(path: str) -> None:
     """Removes a tree by descriptors, following no link (shutil does so on Linux); gone already is fine."""
     import shutil
@@ -186,43 +215,37 @@ def _mount(container: Container, mount: VolumeMount, ready: Mapping[str, Ready])
     volume = ready.get(mount.name)
     if volume is None:
         raise VolumeFailure(f"cannot mount {mount.name} in container {container.name}: no such volume in the pod")
-    source = volume.source
-    if mount.sub_path:
-        source = _sub_path(source, mount.sub_path, create=volume.idmap)
-    options = ["rbind", "ro" if mount.read_only else "rw", "nosuid", "nodev"]
-    propagation = {"HostToContainer": "rslave", "Bidirectional": "rshared"}.get(
-        mount.mount_propagation or "", "rprivate"
-    )
+    if mount.sub_path and volume.idmap:
+        _make_sub_path(volume.source, mount.sub_path)
     return {
         "destination": mount.mount_path,
         "type": "bind",
-        "source": source,
-        "options": [*options, propagation, *(["idmap"] if volume.idmap else [])],
+        "source": volume.source,
+        "options": [
+            *("rbind", "ro" if mount.read_only else "rw", "nosuid", "nodev", "rprivate"),
+            *(["idmap"] if volume.idmap else []),
+            *([f"x-orch.subpath={mount.sub_path}"] if mount.sub_path else []),  # opened below the source by the runtime
+        ],
     }
 
 
-def _sub_path(root: str, sub_path: str, *, create: bool) -> str:
-    """A path below the volume that no link leads out of (CVE-2017-1002101).
-
-    It is walked and made component by component without following a link.
-    """
-    here = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _make_sub_path(root: str, sub_path: str) -> None:
+    """Makes the missing directories of a subPath, component by component, following no link (CVE-2017-1002101)."""
+    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        parts = [part for part in sub_path.split("/") if part not in ("", ".")]
-        if ".." in parts:
-            raise VolumeFailure(f"cannot mount subPath {sub_path}: it leaves the volume (remove '..')")
-        for part in parts:
+        for part in sub_path.split("/"):
+            if part == "..":
+                raise VolumeFailure(f"cannot mount subPath {sub_path}: it leaves the volume (remove '..')")
             try:
-                step = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
-            except FileNotFoundError:
-                if not create:
-                    raise VolumeFailure(f"cannot mount subPath {sub_path}: no such file in the volume") from None
-                os.mkdir(part, 0o755, dir_fd=here)
-                step = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+                os.mkdir(part, dir_fd=here)
+                os.chmod(part, 0o755, dir_fd=here)
+            except FileExistsError:
+                pass
+            try:
+                step = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+            except OSError:
+                return  # a file, or a link that the runtime follows inside the volume only
             os.close(here)
             here = step
-            if stat.S_ISLNK(os.fstat(here).st_mode):
-                raise VolumeFailure(f"cannot mount subPath {sub_path}: {part} is a symbolic link (name the target)")
     finally:
         os.close(here)
-    return os.path.join(root, *parts)

@@ -24,7 +24,7 @@ from orchestr.agent.probes import Verdict, watch
 from orchestr.agent.pulse import Pulse
 from orchestr.agent.runs import Run, container_id
 from orchestr.agent.status import gone, pod_status
-from orchestr.agent.volumes import VolumeFailure, remove_tree
+from orchestr.agent.volumes import VolumeFailure, remove_memory, remove_tree
 from orchestr.api.core import Container, Pod, PodStatus
 from orchestr.api.errors import ApiError, Conflict, NotFound
 from orchestr.images.seam import Image, ImageError
@@ -454,6 +454,7 @@ class Worker:
             self.node.services.poke()
 
     def _remove_files(self) -> None:
+        remove_memory(self.node.places, self.uid)
         remove_tree(self.node.places.pod(self.uid))
         remove_tree(self.node.places.tmpfs(self.uid))
         remove_tree(self.node.places.logs(self.pod))

@@ -120,6 +120,8 @@ def volume_rules(volume: Volume, at: str) -> Iterator[Cause]:
         yield from host_path(volume.host_path.path, volume.host_path.type, f"{at}.hostPath")
     if volume.empty_dir is not None:
         yield from one_of(f"{at}.emptyDir.medium", volume.empty_dir.medium, ("", "Memory"))
+        if volume.empty_dir.size_limit is not None and volume.empty_dir.medium != "Memory":
+            yield Cause(f"{at}.emptyDir.sizeLimit", "not supported: disk space is not limited (use medium: Memory)")
     for field, source in (("configMap", volume.config_map), ("secret", volume.secret)):
         if source is not None:
             yield from projected(f"{at}.{field}", source.items, source.default_mode)

@@ -100,8 +100,8 @@ def started(args: argparse.Namespace) -> Client:
     except NoDaemon:
         if args.host or os.environ.get("ORCH_HOST") or os.geteuid() != 0:
             raise
-        from orchestr.cli import system
+        from orchestr.cli.system import launch
 
-        pid = system.launch(context.current())
+        pid = launch(context.current())
         print(f"started the daemon (pid {pid}); orch system stop ends it", file=sys.stderr, flush=True)
     return client

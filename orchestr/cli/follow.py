@@ -15,6 +15,7 @@ from orchestr.client.sync import Client
 Object = Mapping[str, Any]
 WAITED = ("Stack", "Deployment", "ReplicaSet", "Job", "Pod", "Service", "PersistentVolumeClaim")
 LOG_LINES = 20
+SETTLE = 0.3  # seconds that all must hold, when there was something to wait for
 
 
 def follow(
@@ -27,12 +28,16 @@ def follow(
     teller = Teller(color, quiet)
     namespaces = {obj["metadata"]["namespace"] for obj in wanted}
     view = View(client, namespaces, dict.fromkeys([*BELOW, *(find(obj["kind"]).plural for obj in wanted)]))
-    begun = time.monotonic()
+    begun, waited = time.monotonic(), False
     while True:
         verdicts = {name(obj): verdict(view, obj) for obj in wanted}
         teller.tell(verdicts)
         if all(each.state == "done" for each in verdicts.values()):
-            return OK
+            if not waited or not view.wait(SETTLE):  # what has just started may fall at once
+                return OK
+            waited = False
+            continue
+        waited = True
         failed = [obj for obj in wanted if verdicts[name(obj)].state == "failed"]
         left = None if timeout is None else timeout - (time.monotonic() - begun)
         if failed:
