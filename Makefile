@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench docs clean
+.PHONY: help packages install demo test lint bench docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,11 +11,13 @@ STAMP := .venv/.installed
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-install: ## make .venv with orch and orch-oci, install missing system packages
-	@PYTHON=$(PYTHON) scripts/system-packages.sh
-	@$(MAKE) --no-print-directory $(STAMP)
+install: $(STAMP) ## make .venv with orch and orch-oci, install missing system packages
+	@:
 
-$(STAMP): pyproject.toml
+packages:
+	@PYTHON=$(PYTHON) scripts/system-packages.sh
+
+$(STAMP): pyproject.toml | packages
 	@PYTHON=$(PYTHON) scripts/virtualenv.sh
 	@touch $@
 

@@ -1,0 +1,187 @@
+"""`make demo`: runs manifests/shop in an instance of its own, kills its Redis, changes it, and leaves it running.
+
+Each step is printed as the command that a person would type. Only the kill goes past orch: SIGKILL from outside, to
+every process in the Redis container's cgroup, as an out-of-memory kill or a fault would do it.
+"""
+
+import glob
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+ORCH = ROOT / ".venv/bin/orch"
+INSTANCE = "demo"
+NAMESPACE = "shop"
+SHOP = "manifests/shop"
+FILE = f"{SHOP}/compose.yaml"
+URL = "http://127.0.0.1:8088"
+PACKAGES = ("redis-server", "nginx-light", "python3")
+HEALED_WITHIN = 60.0  # seconds
+CLEAN = "make clean removes everything again"
+
+Pod = Mapping[str, Any]
+
+
+def say(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def orch(*words: str, allowed: tuple[int, ...] = (0,)) -> None:
+    """Shows the command and what it prints; ends the demo when it fails."""
+    print(f"$ orch {shlex.join(words)}", flush=True)
+    code = subprocess.run([ORCH, *words], cwd=ROOT).returncode
+    if code not in allowed:
+        sys.exit(f"make demo: orch {words[0]} ended with exit code {code} (its words are above; {CLEAN})")
+
+
+def asked(*words: str) -> Any:
+    """What a command says as JSON, without showing it."""
+    done = subprocess.run([ORCH, *words, "-o", "json"], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
+def fetch(path: str = "/", data: bytes | None = None) -> None:
+    """One request through the published port, shown."""
+    print(f"{'GET' if data is None else 'POST'} {URL}{path}", flush=True)
+    with urllib.request.urlopen(urllib.request.Request(URL + path, data=data), timeout=10) as answer:
+        print(f"  {answer.status} {answer.read().decode().strip()}", flush=True)
+
+
+def pods() -> list[Pod]:
+    return list(asked("get", "pods", "-n", NAMESPACE)["items"])
+
+
+def service(pod: Pod) -> str:
+    return str(pod["metadata"].get("labels", {}).get("orchestr.dev/service", pod["metadata"]["name"]))
+
+
+def state(pod: Pod) -> str:
+    """What a pod is up to, in a few words."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return "is stopping"
+    conditions = {each["type"]: each for each in pod["status"].get("conditions", [])}
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False":
+        return f"waits: {scheduled.get('message', scheduled.get('reason', ''))}"
+    if pod["status"].get("phase") == "Succeeded":
+        return "is done"
+    if conditions.get("Ready", {}).get("status") == "True":
+        return f"is ready ({restarts(pod)} restarts)"
+    return "is not ready"
+
+
+def restarts(pod: Pod) -> int:
+    return sum(each.get("restartCount", 0) for each in pod["status"].get("containerStatuses", []))
+
+
+def image() -> None:
+    names = [name for each in asked("image", "list")["items"] for name in each["names"]]
+    if any(name.split(":")[0].split("/")[-1] == "shop" for name in names):
+        return
+    say("An image from Debian packages; this takes about a minute, once")
+    orch(
+        "image",
+        "bootstrap",
+        "shop",
+        "--suite",
+        "bookworm",
+        *(word for each in PACKAGES for word in ("--package", each)),
+    )
+
+
+def kill_redis() -> list[Pod]:
+    """SIGKILL to every process of the Redis container. The pods as they were before."""
+    before = pods()
+    uid = next(pod["metadata"]["uid"] for pod in before if service(pod) == "redis")
+    below = f"orch-{INSTANCE}/{uid}/**/cgroup.procs"  # in the unified hierarchy, or in each one of version 1
+    files = {
+        *glob.glob(f"/sys/fs/cgroup/{below}", recursive=True),
+        *glob.glob(f"/sys/fs/cgroup/*/{below}", recursive=True),
+    }
+    pids = {int(line) for file in files for line in Path(file).read_text().split()}
+    if not pids:
+        sys.exit(f"make demo: found no process of redis in /sys/fs/cgroup/{below} ({CLEAN})")
+    print(f"kill -9 {' '.join(map(str, sorted(pids)))}", flush=True)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    return before
+
+
+def watch_it_heal(before: list[Pod], since: float) -> None:
+    """Prints every change until Redis was started again, its dependants are new, and all is ready."""
+    told = {pod["metadata"]["name"]: state(pod) for pod in before}
+    killed = sum(restarts(pod) for pod in before if service(pod) == "redis")
+    old = {pod["metadata"]["uid"] for pod in before if service(pod) in ("api", "worker")}
+    while time.monotonic() - since < HEALED_WITHIN:
+        now = pods()
+        for pod in now:
+            name, text = pod["metadata"]["name"], state(pod)
+            if told.get(name) != text:
+                told[name] = text
+                print(f"  {time.monotonic() - since:5.1f} s  {name} {text}", flush=True)
+        again = sum(restarts(pod) for pod in now if service(pod) == "redis") > killed
+        replaced = not old & {pod["metadata"]["uid"] for pod in now}
+        if again and replaced and all(state(pod).startswith(("is ready", "is done")) for pod in now):
+            return
+        time.sleep(0.1)
+    orch("status", "-n", NAMESPACE, allowed=(0, 1))
+    sys.exit(f"make demo: not healed after {HEALED_WITHIN:.0f} s (the state is above; {CLEAN})")
+
+
+def one_more_api() -> None:
+    """diff and apply of a copy of the file with another number of replicas."""
+    text = (ROOT / FILE).read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "compose.yaml"
+        copy.write_text(text.replace("replicas: 2", "replicas: 3"))
+        orch("diff", "-f", str(copy), "--project-directory", SHOP, allowed=(1,))  # 1: something changes
+        orch("apply", "-f", str(copy), "--project-directory", SHOP)
+
+
+def main() -> None:
+    if os.geteuid() != 0:
+        sys.exit("make demo: containers need root (run: sudo make demo)")
+    os.environ["ORCH_INSTANCE"] = INSTANCE
+    image()
+    say("Apply: everything in the file, in the order of its dependencies")
+    orch("apply", "-f", FILE)
+    say("Who waits for whom")
+    orch("graph", "-f", FILE)
+    say("What runs")
+    orch("status", "-n", NAMESPACE)
+    say("Through the published port: nginx, API, Redis")
+    fetch()
+    fetch("/orders", b"")
+    fetch()
+    say("Kill Redis, and watch: Redis comes back first, then what depends on it")
+    watch_it_heal(kill_redis(), time.monotonic())
+    fetch()
+    say("One API more: what would change, and the change")
+    one_more_api()
+    orch("status", "-n", NAMESPACE)
+    say("It goes on running. Three commands to try:")
+    command = f"  {ORCH.relative_to(ROOT)} --instance {INSTANCE}"
+    print(
+        f"{command} status -n {NAMESPACE} -w\n{command} logs -n {NAMESPACE} -f worker\n{command} events -n {NAMESPACE}"
+    )
+    print(f"\n{CLEAN}.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (urllib.error.URLError, OSError) as error:
+        sys.exit(f"make demo: {error} (see: .venv/bin/orch --instance {INSTANCE} status -n {NAMESPACE}; {CLEAN})")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"make demo: {shlex.join(map(str, error.cmd))} ended with exit code {error.returncode} ({CLEAN})")
