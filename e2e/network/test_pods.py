@@ -65,15 +65,20 @@ def header(pod: Pod, to: bytes, ethertype: str, source: bytes | None = None) -> 
 
 
 def ipv4(source: bytes, to: bytes, marker: str) -> str:
-    """A UDP datagram to port 9 with a marker; the checksum does not matter to a bridge."""
-    return f"4500002400000000401100 00{source.hex()}{to.hex()}{'0009' * 2}00100000{marker}".replace(" ", "")
+    """A UDP datagram to port 9 with a marker, without UDP checksum."""
+    ip = bytes.fromhex("450000240000000040110000") + source + to
+    total = sum(int.from_bytes(ip[at : at + 2], "big") for at in range(0, 20, 2))
+    total = (total & 0xFFFF) + (total >> 16)
+    checksum = (~total & 0xFFFF).to_bytes(2, "big")
+    return (ip[:10] + checksum + ip[12:]).hex() + "0009000900100000" + marker
 
 
 def seen(machine: Machine, at: Pod | None, pod: Pod, frame: str, marker: str) -> bool:
     """Does the frame come out at another pod, or (None) at the machine's bridge?"""
     space, link = (at.space, "eth0") if at else (machine.space, machine.instance.bridge)
     listener = space.start("sniff", link, marker)
-    assert listener.stdout and listener.stdin
+    assert listener.stdout
+    assert listener.stdin
     assert listener.stdout.readline() == "ready\n"
     pod.space.run("frame", "it", frame)
     own = marker[::-1] * 2  # what surely arrives, sent after it, tells that the wait is over

@@ -1,6 +1,7 @@
 """Services: balance, refusal, hairpin, published ports, draining."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -72,10 +73,12 @@ def test_an_established_flow_outlives_its_backend_in_the_service(machine: Machin
     client = machine.pod()
     machine.apply(machine.service("web", web[0]))
     flow = client.space.start("keep", str(machine.networks.services4[1]), "80")
-    assert flow.stdin and flow.stdout
+    assert flow.stdin
+    assert flow.stdout
 
     def said() -> str:
-        assert flow.stdin and flow.stdout
+        assert flow.stdin
+        assert flow.stdout
         flow.stdin.write("\n")
         flow.stdin.flush()
         return flow.stdout.readline().strip()
@@ -128,12 +131,13 @@ def test_the_world_reaches_what_is_published_and_nothing_else(machine: Machine, 
 
 def test_a_taken_port_names_its_holder_and_the_rest_is_in_force(machine: Machine, web: tuple[Pod, Pod]) -> None:
     holder = machine.space.serve("tcp", 8000, "other")
+    comm = Path(f"/proc/{holder.pid}/comm").read_text().strip()
     services = [
         machine.service("web", web[0], publish=[("", 8000), ("", 8001)]),
         machine.service("zweb", web[1], number=2, publish=[("", 8001)]),
     ]
     refused = machine.apply(*services)
-    assert refused == {"shop/web/80": f"python (pid {holder.pid})", "shop/zweb/80": "service shop/web"}
+    assert refused == {"shop/web/80": f"{comm} (pid {holder.pid})", "shop/zweb/80": "service shop/web"}
     assert machine.space.ask("127.0.0.1", 8000).startswith("other")
     assert machine.space.ask("127.0.0.1", 8001).startswith("one")
     assert machine.space.ask(machine.networks.services4[2]).startswith("two")

@@ -1,5 +1,6 @@
 """A machine and its pods, as network namespaces, and what to do in them."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -59,7 +60,9 @@ class Namespace:
     def serve(self, kind: str, port: int, name: str) -> "subprocess.Popen[str]":
         """A server that answers with `name`; returns when it listens."""
         child = self.start(kind, str(port), name)
-        assert child.stdout and child.stdout.readline() == "ready\n", child.stderr and child.stderr.read()
+        assert child.stdout
+        assert child.stderr
+        assert child.stdout.readline() == "ready\n", child.stderr.read()
         return child
 
     def ask(self, address: IPv4Address | IPv6Address | str, port: int = 80, kind: str = "ask") -> str:
@@ -69,7 +72,11 @@ class Namespace:
     def close(self) -> None:
         for child in self.children:
             child.kill()
-            child.communicate()
+            child.wait()
+            for stream in (child.stdin, child.stdout, child.stderr):
+                with contextlib.suppress(BrokenPipeError):  # unsent questions to a server that is gone
+                    if stream:
+                        stream.close()
         os.close(self.fd)
 
 
@@ -118,7 +125,8 @@ class Machine:
         return self.read()
 
     def read(self) -> Any:
-        assert self.driver.stdout and self.driver.stderr
+        assert self.driver.stdout
+        assert self.driver.stderr
         line = self.driver.stdout.readline()
         answer = json.loads(line) if line else {"error": self.driver.stderr.read()}
         assert "error" not in answer, answer["error"]

@@ -176,12 +176,12 @@ class LinuxDataplane:
         if self._rules is EMPTY:
             self._add_links()
             return
-        elements = {**self._rules.elements, **segments.elements(self._links())}
+        elements = {**self._rules.elements, **segments.elements(self._links(), self._told.state.services)}
         self._commit(Ruleset(self._rules.chains, self._rules.sets, elements))
 
     def _add_links(self) -> None:
         """Before the first apply the table is the last daemon's: pods are added to it, nothing is taken away."""
-        elements = segments.elements(self._attached.values())
+        elements = segments.elements(self._attached.values(), ())
         added = difference(Ruleset({}, policy.SETS, {}), Ruleset({}, policy.SETS, elements), self._instance.table)
         if added:
             self._nft.run(added)
@@ -212,7 +212,7 @@ class LinuxDataplane:
         return Ruleset(
             {**self._static, **compiled.chains},
             {**policy.SETS, **compiled.sets},
-            {**segments.elements(self._links()), **compiled.elements},
+            {**segments.elements(self._links(), self._told.state.services), **compiled.elements},
         )
 
     def _commit(self, rules: Ruleset) -> None:

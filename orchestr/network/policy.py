@@ -12,16 +12,17 @@ from orchestr.network.addresses import Networks, mac
 from orchestr.network.bridge import Bridge
 from orchestr.network.ruleset import Chain
 
+# Values say `tcp dport` for any port: nft 1.0.6 cannot read its own `ip daddr . th dport` back from the kernel.
 _SLOT = "meta l4proto . th dport . numgen random mod 2"
 SETS = {
     "inet services4": "map { typeof ip daddr . meta l4proto . th dport : verdict; }",
     "inet services6": "map { typeof ip6 daddr . meta l4proto . th dport : verdict; }",
     "inet ports4": "map { typeof meta l4proto . th dport : verdict; }",
     "inet ports6": "map { typeof meta l4proto . th dport : verdict; }",
-    "inet backends4": f"map {{ typeof ip daddr . {_SLOT} : ip daddr . th dport; }}",
-    "inet backends6": f"map {{ typeof ip6 daddr . {_SLOT} : ip6 daddr . th dport; }}",
-    "inet behind4": f"map {{ typeof {_SLOT} : ip daddr . th dport; }}",
-    "inet behind6": f"map {{ typeof {_SLOT} : ip6 daddr . th dport; }}",
+    "inet backends4": f"map {{ typeof ip daddr . {_SLOT} : ip daddr . tcp dport; }}",
+    "inet backends6": f"map {{ typeof ip6 daddr . {_SLOT} : ip6 daddr . tcp dport; }}",
+    "inet behind4": f"map {{ typeof {_SLOT} : ip daddr . tcp dport; }}",
+    "inet behind6": f"map {{ typeof {_SLOT} : ip6 daddr . tcp dport; }}",
     "inet class4": "map { typeof ip saddr : meta mark; }",
     "inet class6": "map { typeof ip6 saddr : meta mark; }",
     "inet reach4": "set { typeof meta mark . ip daddr; }",
@@ -42,10 +43,8 @@ def chains(bridge: Bridge, networks: Networks) -> dict[str, Chain]:
             "type filter hook prerouting priority -300; policy accept;",
         ),
         "inet services": _services(),
-        # Loopback addresses come only from the machine itself; from a neighbour they must never be rewritten.
-        "inet incoming": Chain(
-            ("ip daddr 127.0.0.0/8 return", "jump services"), "type nat hook prerouting priority -100; policy accept;"
-        ),
+        "inet incoming": _incoming(own, networks),
+        "inet classify": Chain(_CLASSIFY),
         "inet outgoing": Chain(("jump services",), "type nat hook output priority -100; policy accept;"),
         "inet refuse": Chain(("meta l4proto tcp reject with tcp reset", "reject")),
         "inet between": _between(),
@@ -65,6 +64,30 @@ def chains(bridge: Bridge, networks: Networks) -> dict[str, Chain]:
             ("iifname @ports goto guard",), "type filter hook prerouting priority -300; policy accept;"
         ),
     }
+
+
+_CLASSIFY = ("meta mark set 0", "meta mark set ip saddr map @class4", "meta mark set ip6 saddr map @class6")
+
+
+def _incoming(own: str, networks: Networks) -> Chain:
+    """A service whose pods the sender may not reach is left as it is, and then refused like one without backends.
+
+    Left to `forward`, the refusal would not arrive: br_netfilter bridges what is rewritten to a pod on the same bridge,
+    and answers there carry the backend's address, which the client does not know.
+    """
+    return Chain(
+        (
+            # Loopback addresses come only from the machine itself; from a neighbour they must never be rewritten.
+            "ip daddr 127.0.0.0/8 return",
+            f"iifname {own} ip daddr {networks.services4} jump classify",
+            f"iifname {own} ip6 daddr {networks.services6} jump classify",
+            f"iifname {own} ip daddr {networks.services4} meta mark . ip daddr != @reach4 return",
+            f"iifname {own} ip6 daddr {networks.services6} meta mark . ip6 daddr != @reach6 return",
+            f"iifname {own} meta mark set 0",
+            "jump services",
+        ),
+        "type nat hook prerouting priority -100; policy accept;",
+    )
 
 
 def _services() -> Chain:
@@ -88,9 +111,7 @@ def _between() -> Chain:
     """Two pods may talk iff the sender's class reaches the other's address. The mark lives for these rules only."""
     return Chain(
         (
-            "meta mark set 0",
-            "meta mark set ip saddr map @class4",
-            "meta mark set ip6 saddr map @class6",
+            *_CLASSIFY,
             "meta mark . ip daddr @reach4 meta mark set 0 accept",
             "meta mark . ip6 daddr @reach6 meta mark set 0 accept",
             "goto refuse",

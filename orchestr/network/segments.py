@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from orchestr.network.addresses import hardware, link_local, mac, port_name, text
-from orchestr.network.seam import Link
+from orchestr.network.seam import Link, ServiceNet
 
 Segments = frozenset[str]
 
@@ -41,8 +41,8 @@ def reachable(numbers: Mapping[Segments, int]) -> dict[Segments, set[Segments]]:
     return {one: set().union(*(members[segment] for segment in one)) if one else {one} for one in numbers}
 
 
-def elements(links: Iterable[Link]) -> dict[str, dict[str, str]]:
-    """What the table must hold for these pods."""
+def elements(links: Iterable[Link], services: Iterable[ServiceNet]) -> dict[str, dict[str, str]]:
+    """What the table must hold for these pods, and who reaches which service."""
     links = tuple(links)
     numbers = classes(links)
     found: dict[str, dict[str, str]] = {key: {} for key in _KEYS}
@@ -59,6 +59,13 @@ def elements(links: Iterable[Link]) -> dict[str, dict[str, str]]:
         ports[name] = ""
         sender = f"{name} . {mac(address)} . "
         guard4[sender + ipv4] = guard6[sender + ipv6] = guard6[sender + text(link_local(address))] = ""
+    behind = {link.ipv4: reaching[link.segments] for link in links}
+    for service in services:
+        pods = {backend.ipv4 for port in service.ports for backend in port.backends}
+        for number in {number for pod in pods for number in behind.get(pod, ())}:
+            for own_address, reach in ((service.ipv4, reach4), (service.ipv6, reach6)):
+                if own_address:
+                    reach[f"{number} . {text(own_address)}"] = ""
     return found
 
 
