@@ -34,7 +34,7 @@ from orchestr.engine import (
 )
 from orchestr.engine.cached import gather
 from orchestr.engine.controller import Index
-from orchestr.manifest.compose.compile import compile
+from orchestr.manifest.compose.compiler import compile
 
 MANAGER = "stack"
 FINALIZER = "orchestr.dev/stop-in-order"

@@ -10,7 +10,7 @@ from orchestr.api.core import Pod
 from orchestr.api.stack import SERVICE, ServiceStatus, Stack, StackStatus
 from orchestr.engine.conditions import condition, with_condition
 from orchestr.graph import trouble
-from orchestr.manifest.compose.compile import names
+from orchestr.manifest.compose.compiler import names
 
 PENDING, PROGRESSING, RUNNING, COMPLETE, FAILED = "Pending", "Progressing", "Running", "Complete", "Failed"
 Workload = Deployment | Job

@@ -56,7 +56,9 @@ def instance(
     Raises InstanceError with what is wrong and what to write instead.
     """
     name = os.environ.get("ORCH_INSTANCE", "") if name is None else name
-    if name and (len(name) > NAME_LIMIT or not name.isascii() or not name.replace("-", "a").isalnum() or name[0] == "-"):
+    if name and (
+        len(name) > NAME_LIMIT or not name.isascii() or not name.replace("-", "a").isalnum() or name[0] == "-"
+    ):
         raise InstanceError(
             f"cannot use instance name {name!r}: at most {NAME_LIMIT} letters, digits and '-' (choose a shorter one)"
         )
@@ -66,7 +68,9 @@ def instance(
             try:
                 ipaddress.IPv4Network(value)
             except ValueError as error:
-                raise InstanceError(f"cannot use {flag} {value}: {error} (give an IPv4 network such as 10.88.0.0/16)") from error
+                raise InstanceError(
+                    f"cannot use {flag} {value}: {error} (give an IPv4 network such as 10.88.0.0/16)"
+                ) from error
     return Instance(
         name=name,
         state=state or f"{VAR}/orch{suffix}",

@@ -1,7 +1,7 @@
 """Images made here from Debian packages by mmdebstrap(1): what LXC's templates did.
 
-mmdebstrap resolves, verifies and installs; it writes one archive, which becomes the image's only layer. Device nodes are
-left out (a container has a /dev of its own), documentation too. Progress comes as it happens: one line a stage.
+mmdebstrap resolves, verifies and installs; it writes one archive, which becomes the image's only layer. Device nodes
+are left out (a container has a /dev of its own), documentation too. Progress comes as it happens: one line a stage.
 """
 
 import hashlib

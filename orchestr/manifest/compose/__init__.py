@@ -1,15 +1,23 @@
-"""The Compose format: files -> project -> Stack -> objects. See `load`, `project` and `compile`."""
+"""The Compose format: files -> project -> Stack -> objects. See `load`, `project` and `compile`.
 
-from collections.abc import Mapping
-from typing import Any
+The names are imported when they are first used: the CLI takes a project's name from here without paying for the models.
+"""
 
-from orchestr.manifest.compose.compile import compile
-from orchestr.manifest.compose.discover import discover
-from orchestr.manifest.compose.project import Project, load, project
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Project", "compile", "discover", "is_compose", "load", "project"]
+if TYPE_CHECKING:
+    from orchestr.manifest.compose.assembly import Project, load, project
+    from orchestr.manifest.compose.compiler import compile
+    from orchestr.manifest.compose.discovery import discover
+
+__all__ = ["Project", "compile", "discover", "load", "project"]
+
+_HOMES = {"compile": "compiler", "discover": "discovery", "Project": "assembly", "load": "assembly", "project": "assembly"}
 
 
-def is_compose(data: Any) -> bool:
-    """Whether a document is a Compose file: it has services and no apiVersion."""
-    return isinstance(data, Mapping) and "services" in data and "apiVersion" not in data
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
