@@ -292,6 +292,10 @@ class Worker:
             )
             record = await self.node.runtime.start_container(spec)
         except (RuntimeFailure, ConfigFailure, MissingConfig, VolumeFailure) as failure:
+            if getattr(failure, "reason", "") == "SandboxNotFound":  # it went with a supervisor while nothing ran in it
+                self.sandbox = False
+                self.wake()
+                return
             self._not_started(run, failure)
             return
         self.runs[step.container] = run.but(record=record)

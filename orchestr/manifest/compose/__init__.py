@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Project", "compile", "discover", "load", "project"]
 
-_HOMES = {"compile": "compiler", "discover": "discovery", "Project": "assembly", "load": "assembly", "project": "assembly"}
+_HOMES = {
+    "compile": "compiler",
+    "discover": "discovery",
+    "Project": "assembly",
+    "load": "assembly",
+    "project": "assembly",
+}
 
 
 def __getattr__(name: str) -> Any:
