@@ -1,0 +1,113 @@
+"""How a pod's sandbox is made and its containers start: each start asks first whether its dependencies are there."""
+
+import os
+
+import trio
+
+from orchestr.agent import watching
+from orchestr.agent.backoff import Backoff
+from orchestr.agent.decide import Start
+from orchestr.agent.endings import ended
+from orchestr.agent.env import MissingConfig
+from orchestr.agent.prepare import ConfigFailure, container_spec, sandbox_spec, write_etc
+from orchestr.agent.runs import Run, container_id
+from orchestr.agent.volumes import VolumeFailure, remove_tree
+from orchestr.agent.work import Work, link
+from orchestr.api.core import Container
+from orchestr.images.seam import Image
+from orchestr.runtime.seam import RuntimeFailure
+
+
+async def make_sandbox(work: Work) -> None:
+    """Raises ImageError, RuntimeFailure, NetworkFailure."""
+    node, pod = work.node, work.pod
+    for container in (*pod.spec.init_containers, *pod.spec.containers):
+        work.image(container)  # before anything is made: all images must be here
+    await node.runtime.create_sandbox(sandbox_spec(node, pod))
+    await connect(work)
+    await etc_files(work)
+    work.sandbox = True
+    node.services.poke()
+    work.wake()
+
+
+async def connect(work: Work) -> None:
+    """The pod's link to the bridge; its addresses are the ones it had before."""
+    node, pod = work.node, work.pod
+    if pod.spec.host_network:
+        work.ips = (node.host_ip,)
+        return
+    ipv4, ipv6 = node.addresses.take(work.uid)
+    work.ips = (str(ipv4), str(ipv6))
+    netns = node.runtime.netns(work.uid)
+    try:
+        await node.dataplane.attach(link(pod, work.ips), netns)
+    finally:
+        os.close(netns)
+
+
+async def etc_files(work: Work) -> None:
+    work.files = await trio.to_thread.run_sync(write_etc, work.node, work.pod, work.ips)
+
+
+async def start(work: Work, step: Start) -> None:
+    """One run of a container. What prevents it is a run that ended at once: tried again with the same back-off."""
+    container, old = work.container(step.container), work.runs.get(step.container)
+    image = work.image(container)
+    if not work.files:
+        await etc_files(work)
+    if old is not None:
+        await _forget(work, old)
+    run = _new(work, container, image, step, old)
+    try:
+        spec = await trio.to_thread.run_sync(
+            container_spec, work.node, work.pod, container, image, step.attempt, work.ips, work.files
+        )
+        record = await work.node.runtime.start_container(spec)
+    except (RuntimeFailure, ConfigFailure, MissingConfig, VolumeFailure) as failure:
+        _not_started(work, run, failure)
+        return
+    work.runs[step.container] = run.but(record=record)
+    if record.status == "exited":
+        work.runs[step.container] = ended(work, run, record)
+    else:
+        watching.begin(work, container, work.runs[step.container])
+    work.wake()
+
+
+def _new(work: Work, container: Container, image: Image, step: Start, old: Run | None) -> Run:
+    return Run(
+        step.container,
+        step.attempt,
+        container_id(work.uid, step.container, step.attempt),
+        None,
+        backoff=old.backoff if old else Backoff(),
+        image=container.image or "",
+        image_id=image.digest,
+        ready=container.readiness_probe is None and container.startup_probe is None,
+        started=container.startup_probe is None,
+        previous=(old.record or old.previous) if old else None,
+    )
+
+
+def _not_started(work: Work, run: Run, failure: Exception) -> None:
+    backoff = run.backoff.after_run(0)
+    reason = getattr(failure, "reason", "CreateContainerConfigError")
+    work.runs[run.container] = run.but(
+        backoff=backoff,
+        not_before=work.node.clock() + backoff.delay(work.node.random),
+        reason=reason,
+        message=str(failure),
+        ready=False,
+    )
+    work.node.recorder.record(work.pod, reason, str(failure), warning=True)
+    work.wake()
+
+
+async def _forget(work: Work, run: Run) -> None:
+    """Removes the run before; its log is kept until the run after the next."""
+    if run.record is not None:
+        await work.node.runtime.remove_container(run.id, keep_logs=True)
+    stale = work.node.places.log(work.pod, run.container, run.attempt - 1)
+    if run.attempt:
+        await trio.to_thread.run_sync(remove_tree, stale)

@@ -1,0 +1,73 @@
+"""What is known of one pod on this machine: shared by the steps of its worker, owned by its worker's task."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+import trio
+
+from orchestr.agent import etc
+from orchestr.agent.node import Node
+from orchestr.agent.pulse import Pulse
+from orchestr.agent.runs import Run
+from orchestr.api.core import Container, Pod, PodStatus
+from orchestr.images.seam import Image
+from orchestr.network.seam import Link
+
+
+class Work:
+    def __init__(self, node: Node, pod: Pod) -> None:
+        self.node, self.pod = node, pod
+        self.uid = pod.metadata.uid or ""
+        self.runs: dict[str, Run] = {}
+        self.sandbox = False
+        self.ips: tuple[str, ...] = ()
+        self.files: dict[str, str] = {}  # of /etc: destination -> source
+        self.pulse = Pulse()
+        self.waiting = ("", "")  # reason and message of what holds the next start
+        self.phase, self.reason, self.message = "Pending", "", ""
+        self.written: PodStatus | None = None
+        self.probes: dict[str, trio.CancelScope] = {}
+        self.hold = 0.0  # not before then is a failed step tried again
+        self.nursery: trio.Nursery  # of the worker, for what goes on beside its steps
+
+    def wake(self) -> None:
+        self.pulse.wake()
+
+    def main_runs(self) -> list[Run]:
+        return [run for c in self.pod.spec.containers if (run := self.runs.get(c.name))]
+
+    def container(self, name: str) -> Container:
+        every = (*self.pod.spec.init_containers, *self.pod.spec.containers)
+        return next(container for container in every if container.name == name)
+
+    def image(self, container: Container) -> Image:
+        """Raises ImageError."""
+        return self.node.images.resolve(container.image or "")
+
+    @property
+    def ready(self) -> bool:
+        """What is known here now, before it is written: all containers run and are ready."""
+        runs = self.main_runs()
+        return len(runs) == len(self.pod.spec.containers) and all(run.running and run.ready for run in runs)
+
+    @property
+    def link(self) -> Link | None:
+        """Its connection to the bridge, None while it has none."""
+        if not self.sandbox or self.pod.spec.host_network or len(self.ips) < 2:
+            return None
+        return link(self.pod, self.ips)
+
+
+def link(pod: Pod, ips: Sequence[str]) -> Link:
+    """The pod as the dataplane sees it."""
+    namespace = pod.metadata.namespace or ""
+    networks = pod.metadata.annotations.get("orchestr.dev/networks", "")
+    return Link(
+        pod=pod.metadata.uid or "",
+        ipv4=IPv4Address(ips[0]),
+        ipv6=IPv6Address(ips[1]),
+        namespace=namespace,
+        name=pod.metadata.name,
+        hostname=etc.hostname(pod),
+        segments=frozenset(f"{namespace}/{name.strip()}" for name in networks.split(",") if name.strip()),
+    )
