@@ -40,6 +40,8 @@ MANAGER = "stack"
 FINALIZER = "orchestr.dev/stop-in-order"
 REPLICAS = "orchestr.dev/replicas"  # annotation of a Deployment: what the stack asked for
 TEMPLATE = "orchestr.dev/template-digest"  # annotation of a Job: its compiled spec, which cannot be changed in place
+LOOK = timedelta(milliseconds=20)  # between two looks at all the workloads and pods of a Stack, at least
+LOOK_EACH = timedelta(microseconds=500)  # and so much for each child: looking takes a tenth of the time at most
 CALM = timedelta(milliseconds=250)  # between two status writes that change nothing but rows: a Stack is a large object
 OWNED: tuple[type[KubeObject], ...] = (Deployment, Job, Service, ConfigMap)
 
@@ -82,6 +84,17 @@ class _Memory:
         self.compiled: dict[str, tuple[int | None, tuple[Child, ...]]] = {}
         self.applied: dict[str, dict[Id, Applied]] = {}
         self.told: dict[str, datetime] = {}  # when a status was last written
+        self.looked: dict[str, tuple[int | None, datetime]] = {}  # generation and time of the last look
+
+    def pause(self, stack: Stack, now: datetime) -> float:
+        """Seconds until the next look is due; 0 marks one as begun. A new generation is looked at without delay."""
+        uid, generation = stack.metadata.uid or "", stack.metadata.generation
+        known, at = self.looked.get(uid, (None, now))
+        pause = max(LOOK_EACH * len(self.children(stack)), LOOK)
+        if known == generation and timedelta(0) <= now - at < pause:
+            return (at + pause - now).total_seconds()
+        self.looked[uid] = generation, now
+        return 0.0
 
     def children(self, stack: Stack) -> tuple[Child, ...]:
         uid = stack.metadata.uid or ""
@@ -94,6 +107,7 @@ class _Memory:
         self.compiled.pop(stack.metadata.uid or "", None)
         self.applied.pop(stack.metadata.uid or "", None)
         self.told.pop(stack.metadata.uid or "", None)
+        self.looked.pop(stack.metadata.uid or "", None)
 
 
 _memory = _Memory()
@@ -196,6 +210,9 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
     stack = await cluster.get(Stack, key)
     if stack is None:
         return None
+    busy = _memory.pause(stack, cluster.now())
+    if busy:
+        return After(busy)  # every change of every pod wakes this key; one look sees them all
     if stack.metadata.deleting:
         await _stop(cluster, stack)
         return None

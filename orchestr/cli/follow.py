@@ -10,6 +10,7 @@ from orchestr.cli.converge import Verdict, judge
 from orchestr.cli.kinds import find
 from orchestr.cli.output import colored, paint, span
 from orchestr.cli.view import BELOW, View
+from orchestr.client.paths import path
 from orchestr.client.sync import Client
 
 Object = Mapping[str, Any]
@@ -27,7 +28,8 @@ def follow(
         return OK
     teller = Teller(color, quiet)
     namespaces = {obj["metadata"]["namespace"] for obj in wanted}
-    view = View(client, namespaces, dict.fromkeys([*BELOW, *(find(obj["kind"]).plural for obj in wanted)]))
+    below = BELOW if any(obj["kind"] in ("Deployment", "ReplicaSet", "Job") for obj in wanted) else ()
+    view = View(client, namespaces, dict.fromkeys([*below, *(find(obj["kind"]).plural for obj in wanted)]))
     begun, waited = time.monotonic(), False
     while True:
         verdicts = {name(obj): verdict(view, obj) for obj in wanted}
@@ -97,8 +99,14 @@ class Teller:
 
 def explain(client: Client, view: View, obj: Object) -> None:
     """The last lines that the failing container printed."""
-    found = view.one(find(obj["kind"]), obj["metadata"]["namespace"], obj["metadata"]["name"])
-    pods = [found] if found and found["kind"] == "Pod" else view.below(found["metadata"]["uid"]) if found else []
+    meta = obj["metadata"]
+    found = view.one(find(obj["kind"]), meta["namespace"], meta["name"])
+    pods: list[Object] = [found] if found and found["kind"] == "Pod" else []
+    if obj["kind"] == "Stack":
+        labels = {"labelSelector": f"orchestr.dev/stack={meta['name']}"}
+        pods += client.items(path("pods", meta["namespace"]), labels)
+    elif found:
+        pods += view.below(found["metadata"]["uid"])
     for pod in pods:
         for container in (pod.get("status") or {}).get("containerStatuses") or []:
             ended = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get(
