@@ -141,6 +141,11 @@ def setting(path: str, value: str) -> None:
     Path("/proc/sys", path).write_text(value)
 
 
+def ruleset() -> None:
+    text = subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True, text=True).stdout
+    print("\n".join(sorted(line.strip(" \t,") for line in text.splitlines())).strip())
+
+
 def links() -> None:
     print(" ".join(name for _, name in socket.if_nameindex()))
 
@@ -150,10 +155,28 @@ def driver(*arguments: str) -> None:
 
 
 SPACE = sys.argv[1]
-COMMANDS = (tcp, udp, ask, many, keep, askudp, dig, frame, sniff, up, nft, ip, settings, setting, links, driver)
+COMMANDS = (
+    tcp,
+    udp,
+    ask,
+    many,
+    keep,
+    askudp,
+    dig,
+    frame,
+    sniff,
+    up,
+    nft,
+    ip,
+    settings,
+    setting,
+    ruleset,
+    links,
+    driver,
+)
 
 if __name__ == "__main__":
     descriptor = os.open(SPACE, os.O_RDONLY)
     if ctypes.CDLL(None, use_errno=True).setns(descriptor, 0x40000000):
         raise OSError(ctypes.get_errno(), "setns")
-    {command.__name__: command for command in COMMANDS}[sys.argv[2]](*sys.argv[3:])
+    {command.__name__: command for command in (*COMMANDS, driver)}[sys.argv[2]](*sys.argv[3:])

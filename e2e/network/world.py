@@ -94,6 +94,7 @@ class Machine:
     def __init__(self, run: Path, name: str) -> None:
         self.space = Namespace()
         self.space.run("up")
+        self.space.run("setting", "net/ipv4/ip_forward", "0")  # a new namespace inherits the real machine's
         self.name, self.run = name, run
         self.instance = instance(name, pod_cidr="10.70.0.0/16", service_cidr="10.71.0.0/16")
         self.networks = networks(self.instance)

@@ -21,6 +21,7 @@ OWN_SETTINGS = {  # of the bridge itself; they go with it
     "net/ipv6/conf/{bridge}/accept_ra": "0",  # CVE-2020-13401
     "net/ipv6/conf/{bridge}/accept_redirects": "0",
     "net/ipv4/conf/{bridge}/accept_redirects": "0",
+    "net/ipv4/conf/{bridge}/send_redirects": "0",
 }
 
 

@@ -12,17 +12,14 @@ from orchestr.network.addresses import Networks, mac
 from orchestr.network.bridge import Bridge
 from orchestr.network.ruleset import Chain
 
-# Values say `tcp dport` for any port: nft 1.0.6 cannot read its own `ip daddr . th dport` back from the kernel.
+# A map a protocol: nft 1.0.6 cannot read its own `ip daddr . th dport` values back from the kernel, and for `ip daddr .
+# tcp dport` it then adds a match on TCP to the rule.
 _SLOT = "meta l4proto . th dport . numgen random mod 2"
 SETS = {
     "inet services4": "map { typeof ip daddr . meta l4proto . th dport : verdict; }",
     "inet services6": "map { typeof ip6 daddr . meta l4proto . th dport : verdict; }",
     "inet ports4": "map { typeof meta l4proto . th dport : verdict; }",
     "inet ports6": "map { typeof meta l4proto . th dport : verdict; }",
-    "inet backends4": f"map {{ typeof ip daddr . {_SLOT} : ip daddr . tcp dport; }}",
-    "inet backends6": f"map {{ typeof ip6 daddr . {_SLOT} : ip6 daddr . tcp dport; }}",
-    "inet behind4": f"map {{ typeof {_SLOT} : ip daddr . tcp dport; }}",
-    "inet behind6": f"map {{ typeof {_SLOT} : ip6 daddr . tcp dport; }}",
     "inet class4": "map { typeof ip saddr : meta mark; }",
     "inet class6": "map { typeof ip6 saddr : meta mark; }",
     "inet reach4": "set { typeof meta mark . ip daddr; }",
@@ -33,6 +30,11 @@ SETS = {
     "bridge guard4": "set { typeof iifname . ether saddr . ip saddr; }",
     "bridge guard6": "set { typeof iifname . ether saddr . ip6 saddr; }",
 }
+for _protocol in ("tcp", "udp"):
+    for _family, _word in ((4, "ip"), (6, "ip6")):
+        _value = f"{_word} daddr . {_protocol} dport"
+        SETS[f"inet backends{_family}_{_protocol}"] = f"map {{ typeof {_word} daddr . {_SLOT} : {_value}; }}"
+        SETS[f"inet behind{_family}_{_protocol}"] = f"map {{ typeof {_SLOT} : {_value}; }}"
 
 
 def chains(bridge: Bridge, networks: Networks) -> dict[str, Chain]:

@@ -1,10 +1,10 @@
 """Services as elements: an address and port leads to a chain that picks one of N, and N elements say where. Pure.
 
-    services4   10.89.0.7 . tcp . 80 : goto pick4_2          a service's address, or one published address
-    backends4   10.89.0.7 . tcp . 80 . 0 : 10.88.0.5 . 8080  the first of two; ". 1" the second
+    services4   10.89.0.7 . tcp . 80 : goto pick4_tcp_2          a service's address, or one published address
+    backends4_tcp 10.89.0.7 . tcp . 80 . 0 : 10.88.0.5 . 8080  the first of two; ". 1" the second
     ports4      tcp . 8080 : goto wild4_2                    published on every address of the machine
-    behind4     tcp . 8080 . 0 : 10.88.0.5 . 8080
-`pick4_2` is one rule that serves every service with two backends. So a changed service is a few changed elements.
+    behind4_tcp tcp . 8080 . 0 : 10.88.0.5 . 8080
+`pick4_tcp_2` is one rule that serves every TCP service with two backends: a change is a few elements.
 Only the first packet of a connection is looked up: an established one keeps its backend until it ends (draining).
 """
 
@@ -20,7 +20,15 @@ from orchestr.network.seam import Publish, ServiceNet, ServicePort
 FAMILIES = ((4, "ip"), (6, "ip6"))
 ANY = {4: "0.0.0.0", 6: "::"}
 Key = tuple[str, str, int]  # namespace, service, the service's port
-_KEYS = tuple(f"inet {name}{family}" for name in ("services", "backends", "ports", "behind") for family in (4, 6))
+_KEYS = (
+    *(f"inet {name}{family}" for name in ("services", "ports") for family in (4, 6)),
+    *(
+        f"inet {name}{family}_{proto}"
+        for name in ("backends", "behind")
+        for family in (4, 6)
+        for proto in ("tcp", "udp")
+    ),
+)
 
 
 @dataclass(slots=True)
@@ -77,14 +85,15 @@ def _port(out: Compiled, service: ServiceNet, port: ServicePort, family: int, wo
         out.elements[f"inet ports{family}"].update(dict.fromkeys(wild, goto))
         return
     count = len(targets)
-    _balance(out, f"services{family}", f"backends{family}", fixed, f"pick{family}_{count}", targets)
-    _balance(out, f"ports{family}", f"behind{family}", wild, f"wild{family}_{count}", targets)
+    suffix = f"{family}_{protocol}"
+    pick, wildcard = f"pick{suffix}_{count}", f"wild{suffix}_{count}"
+    _balance(out, f"services{family}", f"backends{suffix}", fixed, pick, targets)
+    _balance(out, f"ports{family}", f"behind{suffix}", wild, wildcard, targets)
+    slot = f"meta l4proto . th dport . numgen random mod {count}"
     if fixed:
-        key = f"{word} daddr . meta l4proto . th dport . numgen random mod {count}"
-        out.chains[f"inet pick{family}_{count}"] = Chain((f"dnat {word} to {key} map @backends{family}",))
+        out.chains[f"inet {pick}"] = Chain((f"dnat {word} to {word} daddr . {slot} map @backends{suffix}",))
     if wild:
-        key = f"meta l4proto . th dport . numgen random mod {count}"
-        out.chains[f"inet wild{family}_{count}"] = Chain((f"dnat {word} to {key} map @behind{family}",))
+        out.chains[f"inet {wildcard}"] = Chain((f"dnat {word} to {slot} map @behind{suffix}",))
 
 
 def _balance(out: Compiled, front: str, back: str, keys: list[str], chain: str, targets: list[str]) -> None:

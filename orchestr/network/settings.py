@@ -5,7 +5,13 @@ import os
 
 from orchestr.network.bridge import write_setting
 
-FORWARDING = {"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"}
+FORWARDING = {
+    "net/ipv4/ip_forward": "1",
+    "net/ipv6/conf/all/forwarding": "1",
+    # Pod to pod goes in and out by the bridge, and each such packet would count against the limit for ICMP errors, so
+    # that a refusal over UDP never arrives. `all` is or-ed with each link's own value, which stays.
+    "net/ipv4/conf/all/send_redirects": "0",
+}
 CONF6 = "net/ipv6/conf"
 
 
