@@ -55,11 +55,10 @@ def test_of_two_services_on_one_port_the_second_is_told_of_the_first() -> None:
     assert taken(found, {})["shop", "b", 80].holder == "service shop/a"
 
 
+DECLARED = {"inet s": "map { typeof ip saddr : verdict; }"}
 rulesets = st.builds(
-    lambda held: Ruleset({"inet c": Chain(("accept",))}, {"inet s": "map { typeof ip saddr : verdict; }"}, held),
-        {"inet c": Chain(("accept",))}, {"inet s": "map { typeof ip saddr : verdict; }"}, elements
-    ),
-    st.fixed_dictionaries({"inet s": st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xy"))}),
+    lambda held: Ruleset({"inet c": Chain(("accept",))}, DECLARED, {"inet s": held}),
+    st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xy")),
 )
 
 
