@@ -65,6 +65,10 @@ class Model(BaseModel):
         """The JSON form as Python data."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    def __deepcopy__(self, memo: Any = None) -> Self:
+        """Itself: nothing in it changes. pydantic copies every default that holds a map, at each decoding."""
+        return self
+
     def but(self, **changes: Any) -> Self:
         """A copy with some attributes replaced; the values are trusted."""
         return self.model_copy(update=changes)

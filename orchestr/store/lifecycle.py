@@ -144,7 +144,7 @@ def _fresh(tx: Tx, site: Site, obj: KubeObject) -> KubeObject:
 
 def _no_status(kind: type[KubeObject]) -> Any:
     field = kind.model_fields.get("status")
-    return field.get_default(call_default_factory=True) if field else None
+    return field.default if field else None
 
 
 def _with_status(obj: KubeObject, status: Any) -> KubeObject:
