@@ -38,7 +38,6 @@ from orchestr.manifest.compose.compiler import compile
 
 MANAGER = "stack"
 FINALIZER = "orchestr.dev/stop-in-order"
-REPLICAS = "orchestr.dev/replicas"  # annotation of a Deployment: what the stack asked for
 TEMPLATE = "orchestr.dev/template-digest"  # annotation of a Job: its compiled spec, which cannot be changed in place
 LOOK = timedelta(milliseconds=20)  # between two looks at all the workloads and pods of a Stack, at least
 LOOK_EACH = timedelta(microseconds=500)  # and so much for each child: looking takes a tenth of the time at most
@@ -128,8 +127,6 @@ def _child(obj: KubeObject, owner: Mapping[str, Any]) -> Child:
     if isinstance(obj, Job):
         template = hashlib.sha256(json.dumps(wire["spec"], sort_keys=True).encode()).hexdigest()[:16]
         wire["metadata"].setdefault("annotations", {})[TEMPLATE] = template
-    if isinstance(obj, Deployment):
-        wire["metadata"].setdefault("annotations", {})[REPLICAS] = str(obj.spec.replicas)
     return Child((obj.kind, obj.metadata.name), wire, template)
 
 
@@ -147,7 +144,6 @@ def difference(
     """Pure. `owned` are the Stack's children as they are, `claims` the namespace's claims of this Stack."""
     ids = {child.id for child in wanted}
     there = {(obj.kind, obj.metadata.name): obj for obj in (*owned, *claims)}
-    wanted = [_scaled(child, there.get(child.id)) for child in wanted]
     going = [obj for obj in owned if (obj.kind, obj.metadata.name) not in ids or _outdated(obj, wanted)]
     blocked = {obj.metadata.name for obj in going if isinstance(obj, Deployment | Job)}
     return Difference(
@@ -159,16 +155,6 @@ def difference(
         ),
         delete=tuple(obj for obj in going if not obj.metadata.deleting),
     )
-
-
-def _scaled(child: Child, obj: KubeObject | None) -> Child:
-    """Somebody scaled the Deployment: its count holds until the stack asks for another one."""
-    if not isinstance(obj, Deployment):
-        return child
-    asked = child.wire["metadata"]["annotations"][REPLICAS]
-    if obj.metadata.annotations.get(REPLICAS) != asked or str(obj.spec.replicas) == asked:
-        return child
-    return child._replace(wire={**child.wire, "spec": {**child.wire["spec"], "replicas": obj.spec.replicas}})
 
 
 def _outdated(obj: KubeObject, wanted: Sequence[Child]) -> bool:

@@ -1,12 +1,19 @@
-"""`orch scale NAME=N ...` or `orch scale --replicas N NAME ...`."""
+"""`orch scale NAME=N ...` or `orch scale --replicas N NAME ...`.
+
+A service of a Stack is scaled in the Stack, which decides over its workloads; the next apply of the file decides anew.
+"""
 
 import argparse
+from typing import Any
 
 from orchestr.cli import OK, context
 from orchestr.cli.errors import Bad
 from orchestr.cli.follow import follow
 from orchestr.cli.options import add_namespace, duration
-from orchestr.cli.workloads import find_all, target
+from orchestr.cli.workloads import Found, find_all, target
+from orchestr.client.paths import path
+from orchestr.client.sync import Client
+from orchestr.manifest.compose.names import labels as dns_labels
 
 EXAMPLES = """examples:
   orch scale web=3                 three pods
@@ -36,10 +43,22 @@ def run(args: argparse.Namespace) -> int:
         for found in find_all(client, args, [name], ("deployments", "replicasets"))
     ]
     for each, count in found:
-        obj = client.patch(target(each), {"spec": {"replicas": count}})
-        print(f"{each[0].kind.lower()}/{obj['metadata']['name']} scaled to {count}", flush=True)
-        scaled.append({"kind": each[0].kind, **obj})
+        scaled.append(scale(client, each, count))
+        print(f"{each[0].kind.lower()}/{each[1]['metadata']['name']} scaled to {count}", flush=True)
     return OK if args.detach else follow(client, scaled, timeout=args.timeout, color=args.color)
+
+
+def scale(client: Client, found: Found, count: int) -> dict[str, Any]:
+    """The object to wait for: the workload, or the Stack that makes it."""
+    kind, obj = found
+    owner = next((o for o in obj["metadata"].get("ownerReferences") or [] if o["kind"] == "Stack"), None)
+    if owner is None:
+        return {"kind": kind.kind, **client.patch(target(found), {"spec": {"replicas": count}})}
+    place = path("stacks", obj["metadata"]["namespace"], owner["name"], group="orchestr.dev")
+    names = dns_labels(client.get(place)["spec"]["services"])
+    service = next(key for key, name in names.items() if name == obj["metadata"]["name"])
+    patch = {"spec": {"services": {service: {"deploy": {"replicas": count}}}}}
+    return {"kind": "Stack", **client.patch(place, patch)}
 
 
 def _count(args: argparse.Namespace, word: str) -> tuple[str, int]:

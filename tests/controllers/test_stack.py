@@ -91,13 +91,13 @@ async def test_a_child_changed_by_hand_is_put_right(autojump_clock: object) -> N
         assert web.spec.min_ready_seconds == 0
 
 
-async def test_a_scaled_service_stays_so_until_the_stack_asks_for_another_count(autojump_clock: object) -> None:
+async def test_the_stack_decides_how_many_pods_a_service_has(autojump_clock: object) -> None:
     async with world(*CONTROLLERS, cluster=OwningCluster()) as it:
         await it.cluster.create(shop(web=service()))
         await it.settle()
         await it.cluster.patch(Deployment, Key("shop", "web"), {"spec": {"replicas": 3}})
         await it.settle()
-        assert [(row.ready, row.desired) for row in (await seen(it)).status.services] == [(3, 3)]
+        assert [(row.ready, row.desired) for row in (await seen(it)).status.services] == [(1, 1)]
         await it.cluster.update((await seen(it)).but(spec=StackSpec(services={"web": service(deploy={"replicas": 2})})))
         await it.settle()
         assert [(row.ready, row.desired) for row in (await seen(it)).status.services] == [(2, 2)]
