@@ -8,7 +8,7 @@ RUN=/run/orch-$NAME
 
 if [[ -e $STATE || -e $RUN ]]; then
     [[ -x .venv/bin/orch ]] || make --no-print-directory install # only orch knows all that is there
-    .venv/bin/orch system stop --all --purge --instance "$NAME"
+    .venv/bin/orch --instance "$NAME" system stop --all --purge
     rm -rf "$RUN" # its lock and its sockets; nobody listens any more
 fi
 
@@ -18,7 +18,7 @@ for place in "$STATE" "$RUN" "/sys/class/net/orch-$NAME" "/sys/fs/cgroup/orch-$N
 done
 if grep -q " $STATE/" /proc/self/mounts; then left+=("mounts below $STATE"); fi
 if ((${#left[@]})); then
-    echo "make clean: left behind: ${left[*]} (end the demo by: orch system stop --all --purge --instance $NAME)" >&2
+    echo "make clean: left behind: ${left[*]} (end the demo by: orch --instance $NAME system stop --all --purge)" >&2
     exit 1
 fi
 

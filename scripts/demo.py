@@ -12,10 +12,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,6 @@ def fetch(path: str = "/", data: bytes | None = None) -> None:
         print(f"  {answer.status} {answer.read().decode().strip()}", flush=True)
 
 
-def pods() -> list[Pod]:
-    return list(asked("get", "pods", "-n", NAMESPACE)["items"])
-
-
 def service(pod: Pod) -> str:
     return str(pod["metadata"].get("labels", {}).get("orchestr.dev/service", pod["metadata"]["name"]))
 
@@ -75,10 +72,13 @@ def state(pod: Pod) -> str:
     if scheduled.get("status") == "False":
         return f"waits: {scheduled.get('message', scheduled.get('reason', ''))}"
     if pod["status"].get("phase") == "Succeeded":
-        return "is done"
+        return "done"
     if conditions.get("Ready", {}).get("status") == "True":
-        return f"is ready ({restarts(pod)} restarts)"
-    return "is not ready"
+        return f"ready, restarted {restarts(pod)} times" if restarts(pod) else "ready"
+    for container in pod["status"].get("containerStatuses", []):
+        if waiting := container.get("state", {}).get("waiting"):
+            return f"waits: {waiting.get('message') or waiting.get('reason', '')}"
+    return "not ready"
 
 
 def restarts(pod: Pod) -> int:
@@ -100,43 +100,64 @@ def image() -> None:
     )
 
 
-def kill_redis() -> list[Pod]:
-    """SIGKILL to every process of the Redis container. The pods as they were before."""
-    before = pods()
-    uid = next(pod["metadata"]["uid"] for pod in before if service(pod) == "redis")
+def kill_redis(pods: Mapping[str, Pod]) -> None:
+    """SIGKILL to every process of the Redis container."""
+    uid = next(uid for uid, pod in pods.items() if service(pod) == "redis")
     below = f"orch-{INSTANCE}/{uid}/**/cgroup.procs"  # in the unified hierarchy, or in each one of version 1
-    files = {
+    files = [
         *glob.glob(f"/sys/fs/cgroup/{below}", recursive=True),
         *glob.glob(f"/sys/fs/cgroup/*/{below}", recursive=True),
-    }
+    ]
     pids = {int(line) for file in files for line in Path(file).read_text().split()}
     if not pids:
         sys.exit(f"make demo: found no process of redis in /sys/fs/cgroup/{below} ({CLEAN})")
     print(f"kill -9 {' '.join(map(str, sorted(pids)))}", flush=True)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    return before
 
 
-def watch_it_heal(before: list[Pod], since: float) -> None:
-    """Prints every change until Redis was started again, its dependants are new, and all is ready."""
-    told = {pod["metadata"]["name"]: state(pod) for pod in before}
-    killed = sum(restarts(pod) for pod in before if service(pod) == "redis")
-    old = {pod["metadata"]["uid"] for pod in before if service(pod) in ("api", "worker")}
-    while time.monotonic() - since < HEALED_WITHIN:
-        now = pods()
-        for pod in now:
-            name, text = pod["metadata"]["name"], state(pod)
-            if told.get(name) != text:
-                told[name] = text
-                print(f"  {time.monotonic() - since:5.1f} s  {name} {text}", flush=True)
-        again = sum(restarts(pod) for pod in now if service(pod) == "redis") > killed
-        replaced = not old & {pod["metadata"]["uid"] for pod in now}
-        if again and replaced and all(state(pod).startswith(("is ready", "is done")) for pod in now):
-            return
-        time.sleep(0.1)
-    orch("status", "-n", NAMESPACE, allowed=(0, 1))
-    sys.exit(f"make demo: not healed after {HEALED_WITHIN:.0f} s (the state is above; {CLEAN})")
+def changes(lines: Iterable[str]) -> Iterator[Pod]:
+    """Objects out of the indented JSON that `orch get -w -o json` prints one after the other."""
+    text: list[str] = []
+    for line in lines:
+        text.append(line)
+        if line.rstrip() == "}":
+            yield json.loads("".join(text))
+            text.clear()
+
+
+def kill_and_watch() -> None:
+    """Prints every change of a pod until Redis was started again, what depends on it too, and all is ready."""
+    with subprocess.Popen(
+        [ORCH, "get", "pods", "-n", NAMESPACE, "-w", "-o", "json"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as watch:
+        assert watch.stdout is not None
+        timer = threading.Timer(HEALED_WITHIN, watch.kill)
+        timer.start()
+        healed = heal(changes(watch.stdout))
+        timer.cancel()
+        watch.kill()
+    if not healed:
+        orch("status", "-n", NAMESPACE, allowed=(0, 1))
+        sys.exit(f"make demo: not healed after {HEALED_WITHIN:.0f} s (the state is above; {CLEAN})")
+
+
+def heal(news: Iterator[Any]) -> bool:
+    """`news`: first a list of all pods, then each one that changes. False when it ends too early."""
+    pods: dict[str, Pod] = {pod["metadata"]["uid"]: pod for pod in next(news)["items"]}
+    before = {(uid, restarts(pod)) for uid, pod in pods.items() if service(pod) in ("redis", "api", "worker")}
+    kill_redis(pods)
+    since = time.monotonic()
+    for pod in news:
+        uid = pod["metadata"]["uid"]
+        if uid not in pods or state(pods[uid]) != state(pod):
+            print(f"  {time.monotonic() - since:5.2f} s  {pod['metadata']['name']:<26} {state(pod)}", flush=True)
+        pods[uid] = pod
+        here = {uid: pod for uid, pod in pods.items() if not pod["metadata"].get("deletionTimestamp")}
+        again = not before & {(uid, restarts(pod)) for uid, pod in here.items()}
+        if again and all(state(pod).startswith(("ready", "done")) for pod in here.values()):
+            return True
+    return False
 
 
 def one_more_api() -> None:
@@ -165,7 +186,7 @@ def main() -> None:
     fetch("/orders", b"")
     fetch()
     say("Kill Redis, and watch: Redis comes back first, then what depends on it")
-    watch_it_heal(kill_redis(), time.monotonic())
+    kill_and_watch()
     fetch()
     say("One API more: what would change, and the change")
     one_more_api()

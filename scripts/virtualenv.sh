@@ -8,4 +8,4 @@ if ! [[ -x .venv/bin/pip ]]; then
     "$PYTHON" -m venv .venv
 fi
 echo "installing orch into .venv"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
