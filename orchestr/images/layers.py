@@ -70,16 +70,7 @@ def _unpack(blob: str, target: str) -> str:
     with open(blob, "rb") as source, open(read_end, "rb") as results:
         try:
             child = subprocess.Popen(
-                [
-                    "/bin/sh",
-                    "-c",
-                    f'exec "$@" 3>&{write_end}',
-                    "sh",
-                    sys.executable,
-                    "-I",
-                    "-m",
-                    "orchestr.images.unpack",
-                ],
+                [sys.executable, "-I", "-m", "orchestr.images.unpack", str(write_end)],
                 stdin=source,
                 cwd=target,
                 pass_fds=(write_end,),

@@ -1,6 +1,6 @@
 """Unpacks one layer: a program of its own, run with few rights in a root of its own.
 
-    python -I -m orchestr.images.unpack   (stdin: the verified blob; working directory: the empty target; fd 3: results)
+    python -I -m orchestr.images.unpack FD  (stdin: verified blob; working directory: the empty target; FD: results)
 
 Before it reads a byte of the archive it makes the target its root directory in a mount namespace of its own, leaves the
 network, and drops every capability that writing files as any owner does not need; so neither `..`, nor absolute or
@@ -298,7 +298,7 @@ def main() -> int:
     confine()
     os.umask(0)
     answer = run(sys.stdin.buffer)
-    with open(3, "w", encoding="utf-8") as results:
+    with open(int(sys.argv[1]), "w", encoding="utf-8") as results:
         json.dump(answer, results)
     return 1 if "error" in answer else 0
 
