@@ -262,13 +262,18 @@ def _not_up(target: KubeObject, condition: str, lookup: Lookup) -> str | None:
     if isinstance(target, Job) and target.status.has("Failed"):
         return _incomplete(target)
     alive = [pod for pod in pods_of(target, lookup) if not pod.metadata.deleting]
-    if condition == STARTED and any(pod.status.phase in ("Running", "Succeeded") for pod in alive):
+    if condition == STARTED and any(runs(pod) or pod.status.phase == "Succeeded" for pod in alive):
         return None
     if condition == HEALTHY and any(pod.ready or pod.status.phase == "Succeeded" for pod in alive):
         return None
     why = next((text for pod in alive if (text := trouble(pod))), "")
     word = "not running" if condition == STARTED else "not ready"
     return f"{target.metadata.name} {word}{f' ({why})' if why else ''}"
+
+
+def runs(pod: Pod) -> bool:
+    """Whether a container runs. The phase does not tell: it stays Running while all of them wait for a restart."""
+    return any(status.state.running for status in pod.status.container_statuses)
 
 
 def pods_of(target: KubeObject, lookup: Lookup) -> list[Pod]:

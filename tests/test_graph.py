@@ -17,6 +17,9 @@ from orchestr.api.batch import Job, JobSpec, JobStatus
 from orchestr.api.core import (
     ConfigMap,
     Container,
+    ContainerState,
+    ContainerStateRunning,
+    ContainerStatus,
     EnvFromSource,
     LabelSelector,
     PersistentVolumeClaim,
@@ -63,7 +66,13 @@ def job(name: str, condition: str = "", message: str | None = None) -> Job:
 
 def pod(name: str, needs: str = "", *, app: str = "", phase: str = "Running", ready: bool = True, why: str = "") -> Pod:
     condition = Condition(type="Ready", status=str(ready), message=why or None)
-    return Pod(metadata=meta(name, needs, labels={"app": app}), status=PodStatus(phase=phase, conditions=(condition,)))
+    runs = ContainerState(running=ContainerStateRunning())
+    status = PodStatus(
+        phase=phase,
+        conditions=(condition,),
+        container_statuses=(ContainerStatus(name="main", state=runs),) if phase == "Running" else (),
+    )
+    return Pod(metadata=meta(name, needs, labels={"app": app}), status=status)
 
 
 def test_both_forms_of_the_annotation_mean_the_same() -> None:

@@ -6,12 +6,14 @@ stale connection or DNS answer does not reach a stranger.
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from orchestr.network.seam import NetworkFailure
+
 RANGE = 65536  # user ids of one pod
 FIRST_UID = 0x0100_0000  # well above what people and distributions give out
 LAST_UID = 0x7FFE_0000  # an id stays below 2**31 - 1
 
 
-class NoAddressLeft(Exception):
+class NoAddressLeft(NetworkFailure):
     """The range of pod addresses is used up."""
 
 

@@ -17,13 +17,15 @@ from orchestr import graph
 from orchestr.agent.addresses import Addresses
 from orchestr.agent.machine import Machine, primary_address
 from orchestr.agent.node import Node, Recorder, log
+from orchestr.agent.order import stop_levels
 from orchestr.agent.places import Places
 from orchestr.agent.runs import parse_id
 from orchestr.agent.services import Services
+from orchestr.agent.telling import present
 from orchestr.agent.volumes import remove_memory, remove_tree
 from orchestr.agent.worker import Worker
 from orchestr.api.apps import Deployment, ReplicaSet
-from orchestr.api.base import Condition, Key, KubeObject
+from orchestr.api.base import Key, KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Pod, Secret
 from orchestr.engine import Cluster
@@ -201,16 +203,11 @@ class Agent:
 
     async def stop_all(self) -> None:
         """Ends every pod on this machine, dependants before what they depend on. The store keeps the objects."""
-        order = graph.stop_order(graph.build(self.node.informers.all(Deployment)))
-        level = {(node.namespace, node.name): number for number, nodes in enumerate(order) for node in nodes}
-        by_level: dict[int, list[Worker]] = {}
-        for worker in self.workers.values():
-            name = worker.pod.metadata.labels.get("orchestr.dev/service", "")
-            by_level.setdefault(level.get((worker.pod.metadata.namespace or "", name), -1), []).append(worker)
-        for number in sorted(by_level):
+        workers = {worker.pod.key: worker for worker in self.workers.values()}
+        for level in stop_levels([worker.pod for worker in workers.values()], self.informers):
             async with trio.open_nursery() as nursery:
-                for worker in by_level[number]:
-                    nursery.start_soon(worker.halt)
+                for pod in level:
+                    nursery.start_soon(workers[pod.key].halt)
         log.info("stopped all pods count=%d", len(self.workers))
 
 
@@ -228,13 +225,9 @@ class _Live:
         return [self._now(obj) for obj in self._informers.all(kind, namespace=namespace)]
 
     def _now(self, obj: K) -> K:
-        if not isinstance(obj, Pod) or not obj.ready:
+        worker = self._workers.get(obj.metadata.uid or "") if isinstance(obj, Pod) else None
+        if worker is None or not isinstance(obj, Pod) or obj.finished:
             return obj
-        worker = self._workers.get(obj.metadata.uid or "")
-        if worker is None or worker.ready or obj.finished:
+        if (worker.ready or not obj.ready) and (worker.running or not graph.runs(obj)):
             return obj
-        unready = tuple(
-            c.but(status="False") if isinstance(c, Condition) and c.type in ("Ready", "ContainersReady") else c
-            for c in obj.status.conditions
-        )
-        return obj.but(status=obj.status.but(conditions=unready, phase="Pending"))
+        return obj.but(status=present(worker))

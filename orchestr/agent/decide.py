@@ -49,19 +49,25 @@ class Terminate:
 Step = Nothing | MakeSandbox | Start | Finish | Terminate
 
 
-def decide(pod: Pod, runs: Mapping[str, Run], *, sandbox: bool, now: float, started: float | None) -> Step:
-    """The one next step; `started` is when the pod started, on the same clock as `now`."""
+def decide(pod: Pod, runs: Mapping[str, Run], *, sandbox: bool, now: float) -> Step:
+    """The one next step; `now` in seconds since the epoch, as the pod's own times."""
     if pod.metadata.deleting:
         return Terminate()
-    deadline = pod.spec.active_deadline_seconds
-    if deadline is not None and started is not None and now >= started + deadline:
+    end = deadline(pod)
+    if end is not None and now >= end:
         return Terminate("DeadlineExceeded")
     step = _containers(pod, runs, now)
     if isinstance(step, Start) and not sandbox:
         return MakeSandbox()
-    if isinstance(step, Nothing) and deadline is not None and started is not None:
-        return Nothing(min(step.until or started + deadline, started + deadline))
+    if isinstance(step, Nothing) and end is not None:
+        return Nothing(end if step.until is None else min(step.until, end))
     return step
+
+
+def deadline(pod: Pod) -> float | None:
+    """When activeDeadlineSeconds is over, in seconds since the epoch; None when it has none or has not started."""
+    seconds, started = pod.spec.active_deadline_seconds, pod.status.start_time
+    return None if seconds is None or started is None else started.timestamp() + seconds
 
 
 def _containers(pod: Pod, runs: Mapping[str, Run], now: float) -> Step:

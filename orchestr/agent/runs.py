@@ -34,6 +34,7 @@ class Run:
     started: bool = False  # startup probe passed, or there is none
     reason: str = ""  # why it waits or why it was ended: CamelCase
     message: str = ""
+    exit_code: int | None = None  # of a start that failed: 127 no such program, 126 not to be executed
     previous: Record | None = None  # the run before
 
     @property

@@ -98,6 +98,7 @@ def _not_started(work: Work, run: Run, failure: Exception) -> None:
         not_before=work.node.clock() + backoff.delay(work.node.random),
         reason=reason,
         message=str(failure),
+        exit_code=getattr(failure, "exit_code", None),
         ready=False,
     )
     work.node.recorder.record(work.pod, reason, str(failure), warning=True)

@@ -18,6 +18,7 @@ from orchestr.api.core import (
 )
 from orchestr.runtime.seam import Container as Record
 
+NOT_STARTED = 128  # what Kubernetes writes when there never was a process
 UNKNOWN_EXIT = 137  # what Kubernetes writes, with reason ContainerStatusUnknown, when nobody saw the exit
 
 
@@ -45,22 +46,6 @@ def terminated(record: Record) -> ContainerStateTerminated:
     )
 
 
-def gone(identifier: str, sandbox: str, known: ContainerStatus) -> Record:
-    """The record of a run that the store knows and the runtime may not: how it ended, or that nobody saw it."""
-    end, run = known.state.terminated, known.state.running
-    began = end.started_at if end else (run.started_at if run else None)
-    return Record(
-        id=identifier,
-        sandbox=sandbox,
-        status="exited",
-        started_at=began.timestamp() if began else None,
-        finished_at=end.finished_at.timestamp() if end and end.finished_at else None,
-        exit_code=None if end is None or end.reason == "ContainerStatusUnknown" else end.exit_code,
-        signal=end.signal if end else None,
-        message="" if end else "the machine or the supervisor went down while it ran",
-    )
-
-
 def container_state(run: Run | None, now: float, *, waits: bool, waiting: tuple[str, str] = ("", "")) -> ContainerState:
     """`waits`: another run will follow, so an ended run shows as waiting for it."""
     if run is None:
@@ -74,7 +59,9 @@ def container_state(run: Run | None, now: float, *, waits: bool, waiting: tuple[
         return ContainerState(waiting=_back_off(run, waiting))
     if record is None:
         return ContainerState(
-            terminated=ContainerStateTerminated(exit_code=128, reason=run.reason or "StartError", message=run.message)
+            terminated=ContainerStateTerminated(
+                exit_code=run.exit_code or NOT_STARTED, reason=run.reason or "StartError", message=run.message
+            )
         )
     return ContainerState(terminated=terminated(record))
 

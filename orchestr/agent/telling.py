@@ -2,12 +2,13 @@
 
 from orchestr.agent.status import pod_status
 from orchestr.agent.work import Work
+from orchestr.api.core import PodStatus
 from orchestr.api.errors import Conflict, NotFound
 
 
-async def write(work: Work) -> None:
-    """Raises ApiError; NotFound when the pod is gone from the store."""
-    status = pod_status(
+def present(work: Work) -> PodStatus:
+    """The status as it is known here now."""
+    return pod_status(
         work.pod,
         work.runs,
         now=work.node.clock(),
@@ -18,6 +19,11 @@ async def write(work: Work) -> None:
         message=work.message,
         waiting=work.waiting,
     )
+
+
+async def write(work: Work) -> None:
+    """Raises ApiError; NotFound when the pod is gone from the store."""
+    status = present(work)
     if status == work.written or status == work.pod.status:
         return
     work.pod = await work.node.cluster.patch_status(work.pod, status)

@@ -51,6 +51,11 @@ class Work:
         return len(runs) == len(self.pod.spec.containers) and all(run.running and run.ready for run in runs)
 
     @property
+    def running(self) -> bool:
+        """Whether a container runs, as known here now."""
+        return any(run.running for run in self.main_runs())
+
+    @property
     def link(self) -> Link | None:
         """Its connection to the bridge, None while it has none."""
         if not self.sandbox or self.pod.spec.host_network or len(self.ips) < 2:

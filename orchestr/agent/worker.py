@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 import trio
 
 from orchestr.agent import starting, watching
-from orchestr.agent.decide import Finish, MakeSandbox, Nothing, Start, Step, Terminate, decide
+from orchestr.agent.decide import Finish, MakeSandbox, Nothing, Start, Step, Terminate, deadline, decide
 from orchestr.agent.endings import ended
 from orchestr.agent.env import MissingConfig
+from orchestr.agent.memory import remembered
 from orchestr.agent.node import Node, log
 from orchestr.agent.prepare import ConfigFailure
-from orchestr.agent.runs import Run, container_id
-from orchestr.agent.status import gone
+from orchestr.agent.runs import Run
 from orchestr.agent.stopping import clean_up, stop_all, terminate
 from orchestr.agent.telling import write, write_last
 from orchestr.agent.volumes import VolumeFailure
@@ -28,6 +28,7 @@ from orchestr.network.seam import NetworkFailure
 from orchestr.runtime.seam import Container as Record
 from orchestr.runtime.seam import RuntimeFailure
 
+FAILURES = (ConfigFailure, MissingConfig, VolumeFailure, ImageError, RuntimeFailure, NetworkFailure, OSError)
 RETRY = 2.0  # seconds before something that could not be made is tried again
 
 
@@ -60,24 +61,17 @@ class Worker(Work):
         known = self.runs.get(name)
         if known is not None and known.attempt > attempt:
             return
-        run = Run(name, attempt, record.id, record, started=True)
-        self.runs[name] = ended(self, run, record) if record.status == "exited" else run
+        if known is None or known.attempt < attempt:
+            known = Run(name, attempt, record.id, None, previous=known.record if known else None)
+        self.runs[name] = ended(self, known, record) if record.status == "exited" else known.but(record=record)
 
     def remember(self, status: PodStatus) -> None:
         """What the store says of a pod from before the daemon started; the runtime's records come after."""
         self.phase = status.phase or "Pending"
         self.ips = tuple(address.ip for address in status.pod_ips)
-        for container in (*self.pod.spec.init_containers, *self.pod.spec.containers):
-            known = next(
-                (s for s in (*status.init_container_statuses, *status.container_statuses) if s.name == container.name),
-                None,
-            )
-            if known is not None and (known.state.running or known.state.terminated):
-                identifier = container_id(self.uid, container.name, known.restart_count)
-                self.runs[container.name] = Run(
-                    container.name, known.restart_count, identifier, gone(identifier, self.uid, known),
-                    image=known.image, image_id=known.image_id,
-                )  # fmt: skip
+        for known in (*status.init_container_statuses, *status.container_statuses):
+            if (run := remembered(self.uid, known)) is not None:
+                self.runs[known.name] = run
 
     async def take_over(self) -> None:
         """The sandbox still lives: its link is asserted, its etc files are known."""
@@ -86,7 +80,8 @@ class Worker(Work):
         await starting.etc_files(self)
 
     async def tell(self) -> None:
-        """Writes the truth as it is known now."""
+        """Writes the truth as it is known now; without its sandbox a pod is back where it began."""
+        self.phase = self.phase if self.sandbox else "Pending"
         self.runs = {name: run if run.running else run.but(ready=False) for name, run in self.runs.items()}
         await write_last(self)
 
@@ -102,7 +97,8 @@ class Worker(Work):
         """Ends the pod's containers and sandbox; the object stays, for the next start of the daemon."""
         self._halted = True
         self.wake()
-        await stop_all(self, float(self.pod.spec.termination_grace_period_seconds))
+        await stop_all(self, float(self.pod.spec.termination_grace_period_seconds), drain=False)
+        await write_last(self)
         await clean_up(self)
 
     # -- the loop
@@ -120,19 +116,18 @@ class Worker(Work):
 
     async def _once(self) -> None:
         now = self.node.clock()
-        start = self.pod.status.start_time
         if self._halted:
             await trio.sleep_forever()
         if self.pod.finished and not self.pod.metadata.deleting:
             await clean_up(self)
             await self._sleep(None)
             return
-        step = decide(self.pod, self.runs, sandbox=self.sandbox, now=now, started=start.timestamp() if start else None)
+        step = decide(self.pod, self.runs, sandbox=self.sandbox, now=now)
         if isinstance(step, MakeSandbox | Start) and now < self.hold:
             step = Nothing(self.hold)
         try:
             await self._carry_out(step)
-        except (ConfigFailure, MissingConfig, VolumeFailure, ImageError, RuntimeFailure, NetworkFailure) as failure:
+        except FAILURES as failure:
             await self._failed(failure)
         except ApiError as error:
             if not isinstance(error, NotFound | Conflict):
@@ -169,7 +164,7 @@ class Worker(Work):
         self.waiting = ("DependencyNotReady", "; ".join(reasons))
         self.blocked = True
         await write(self)
-        await self._sleep(None)
+        await self._sleep(deadline(self.pod))
         self.blocked = False
         return False
 
