@@ -8,6 +8,8 @@ from typing import Any
 from e2e.checks import Result, eventually
 from e2e.daemon import Daemon
 
+PATIENCE = "30s"  # how long an apply of these tests may take unless the test says otherwise
+
 
 class Project:
     def __init__(self, daemon: Daemon, folder: Path, name: str) -> None:
@@ -28,14 +30,14 @@ class Project:
     def apply(self, text: str, *args: str, code: int = 0) -> Result:
         """Writes compose.yaml and applies it; asserts the exit code."""
         self.write(text)
-        return self.orch("apply", *args).expect(code)
+        return self.orch("apply", "--timeout", PATIENCE, *args).expect(code)
 
     def objects(self, text: str, *args: str, code: int = 0) -> Result:
         """Applies Kubernetes objects in the project's namespace, which is made when it is not there."""
         if not self.exists():
             self.daemon.request("POST", "/api/v1/namespaces", {"metadata": {"name": self.name}})
         self.write(text, "objects.yaml")
-        return self.orch("apply", "-f", "objects.yaml", "-n", self.name, *args).expect(code)
+        return self.orch("apply", "-f", "objects.yaml", "-n", self.name, "--timeout", PATIENCE, *args).expect(code)
 
     def exists(self) -> bool:
         return self.daemon.request("GET", f"/api/v1/namespaces/{self.name}")[0] == 200
