@@ -194,20 +194,21 @@ def cpu(names=None, pids=None):
     return {str(pid): (int(stat[11]) + int(stat[12])) / TICK for pid, stat in stats.items() if stat}
 
 
-def http(host, port, count):
-    """Seconds of each of `count` requests, a connection each."""
-    taken = []
-    for _ in range(count):
-        started = time.perf_counter()
-        with socket.create_connection((host, port), timeout=10) as connection:
-            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            first = connection.recv(4096)
-            while connection.recv(4096):
-                pass
-        taken.append(time.perf_counter() - started)
-        if not first.startswith(b"HTTP/1."):
-            raise OSError(f"no HTTP answer from {host}:{port}")
-    return taken
+def http(addresses, count):
+    """Seconds of `count` requests to each address in turn, a connection each."""
+    return list(zip(*([get(*address) for address in addresses] for _ in range(count)), strict=True))
+
+
+def get(host, port):
+    started = time.perf_counter()
+    with socket.create_connection((host, port), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        first = connection.recv(4096)
+        while connection.recv(4096):
+            pass
+    if not first.startswith(b"HTTP/1."):
+        raise OSError(f"no HTTP answer from {host}:{port}")
+    return time.perf_counter() - started
 
 
 OPERATIONS = {

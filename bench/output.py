@@ -41,9 +41,8 @@ def table(rows: Iterable[Row], absent: Mapping[str, str]) -> str:
     for row in rows:
         cells = [cell(row, side) or ("not here" if side in absent else "") for side in sides]
         reached = {True: "yes", False: "**no**", None: ""}[row.reached()]
-        lines.append(
-            f"| {row.what}, {row.unit} | {' | '.join(cells)} | {row.goal.text if row.goal else ''} | {reached} |"
-        )
+        cells += [row.goal.text if row.goal else "", reached]
+        lines.append(f"| {row.what}, {row.unit} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What is measured, as data: samples of each side taken in turn, ratios within a round, and whether a goal is reached."""
+"""What is measured, as data: samples of each side in turn, ratios within a round, whether a goal is reached."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,8 +45,10 @@ class Row:
 
     def ratios(self, peer: str) -> list[float]:
         """How many times better ours is than the peer's, round by round."""
-        pairs = zip(self.samples[OURS], self.samples[peer], strict=False)
-        return [ours / theirs if self.more_is_better else theirs / ours for ours, theirs in pairs if ours and theirs]
+        pairs = list(zip(self.samples[OURS], self.samples[peer], strict=False))
+        if any(value <= 0 for pair in pairs for value in pair):
+            return []  # a difference within the noise, or nothing at all
+        return [ours / theirs if self.more_is_better else theirs / ours for ours, theirs in pairs]
 
     def reached(self) -> bool | None:
         """None when there is no goal, or nobody here to compare with."""
@@ -54,9 +56,11 @@ class Row:
             return None
         if not self.goal.peer:
             return median(self.samples[OURS]) <= self.goal.at_most
-        if self.goal.peer not in self.samples or not (ratios := self.ratios(self.goal.peer)):
+        if self.goal.peer not in self.samples:
             return None
-        return median(ratios) >= 1 / self.goal.at_most
+        if ratios := self.ratios(self.goal.peer):
+            return median(ratios) >= 1 / self.goal.at_most
+        return median(self.samples[OURS]) <= self.goal.at_most * median(self.samples[self.goal.peer])
 
 
 @dataclass(frozen=True)

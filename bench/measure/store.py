@@ -47,10 +47,9 @@ async def once(folder: str) -> tuple[float, float]:
     async with open_cluster(str(Path(folder, "orch.db")), **settings) as cluster:
         taken = []
         for number in range(OBJECTS):
+            obj = ConfigMap(metadata=ObjectMeta(name=f"c{number}", namespace="default"), data={"a": "b"})
             began = time.perf_counter()
-            await cluster.create(
-                ConfigMap(metadata=ObjectMeta(name=f"c{number}", namespace="default"), data={"a": "b"})
-            )
+            await cluster.create(obj)
             taken.append(time.perf_counter() - began)
         began = time.perf_counter()
         found = await cluster.list(ConfigMap, namespace="default")
