@@ -62,6 +62,8 @@ def failed(request: pytest.FixtureRequest) -> bool:
 
 def evidence(request: pytest.FixtureRequest, daemon: Daemon, namespace: str = "") -> None:
     name = re.sub(r"[^\w.-]+", "-", request.node.nodeid.removeprefix("e2e/"))
+    if (FAILURES / name).exists():
+        return  # taken before the project was cleared
     daemon.evidence(FAILURES / name, namespace)
     print(f"instance {daemon.name}: see {FAILURES / name}", file=sys.stderr)
 

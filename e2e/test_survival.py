@@ -1,6 +1,8 @@
 """The daemon, the supervisor and the resolver are killed; what they look after goes on, and what happened is told."""
 
+import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,7 +45,7 @@ def stack(port: int) -> str:
             stop_grace_period: 0s
           asking:
             image: local/host
-            command: {__import__("json").dumps(["python3", "-u", "-c", ASKING])}
+            command: {json.dumps(["python3", "-u", "-c", ASKING])}
             restart: always
             stop_grace_period: 0s
             depends_on: {{web: {{condition: service_healthy}}}}
@@ -150,11 +152,10 @@ def test_an_exit_that_nobody_saw_is_unknown(own_project: Project, restart: str) 
     own_project.apply(trapping(restart).replace("exit 7", "exit 0"))
     own_project.logged("trapped")
     pid, supervisor = own_project.pid("app"), own_project.daemon.supervisor_pid
-    kill(supervisor, signal.SIGSTOP)
     own_project.daemon.kill_daemon()
-    kill(pid, signal.SIGTERM)
-    eventually(lambda: not alive(pid))
     kill(supervisor)
+    kill(pid, signal.SIGTERM)
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), what="init to reap it, so that no trace is left")
     own_project.daemon.start()
     told = eventually(lambda: ends(own_project.daemon.pods(own_project.name)[0]))
     assert told["reason"] == "ContainerStatusUnknown"

@@ -65,7 +65,11 @@ async def start(work: Work, step: Start) -> None:
         )
         record = await work.node.runtime.start_container(spec)
     except (RuntimeFailure, ConfigFailure, MissingConfig, VolumeFailure) as failure:
-        _not_started(work, run, failure)
+        if isinstance(failure, RuntimeFailure) and failure.reason == "SandboxNotFound":
+            work.sandbox = False  # it went with the supervisor, no container holding it: it is made anew
+            work.wake()
+        else:
+            _not_started(work, run, failure)
         return
     work.runs[step.container] = run.but(record=record)
     if record.status == "exited":

@@ -81,7 +81,7 @@ def container_status(
     pod: Pod, container: Container, run: Run | None, now: float, *, init: bool, waiting: tuple[str, str]
 ) -> ContainerStatus:
     again = run is not None and run.exited and _again(pod, run, init=init)
-    previous = run.record if run is not None and again else (run.previous if run is not None else None)
+    previous = None if run is None else (run.record or run.previous) if again else run.previous
     return ContainerStatus(
         name=container.name,
         image=(run.image if run else "") or container.image or "",
