@@ -29,6 +29,7 @@ FILE = f"{SHOP}/compose.yaml"
 URL = "http://127.0.0.1:8088"
 PACKAGES = ("redis-server", "nginx-light", "python3")
 HEALED_WITHIN = 60.0  # seconds
+ANSWERED_WITHIN = 5.0  # seconds; a pod is ready some milliseconds before its address is in every table
 CLEAN = "make clean removes everything again"
 
 Pod = Mapping[str, Any]
@@ -53,10 +54,19 @@ def asked(*words: str) -> Any:
 
 
 def fetch(path: str = "/", data: bytes | None = None) -> None:
-    """One request through the published port, shown."""
-    print(f"{'GET' if data is None else 'POST'} {URL}{path}", flush=True)
-    with urllib.request.urlopen(urllib.request.Request(URL + path, data=data), timeout=10) as answer:
-        print(f"  {answer.status} {answer.read().decode().strip()}", flush=True)
+    """One request through the published port, shown; again while the gateway has no answer from the API yet."""
+    deadline = time.monotonic() + ANSWERED_WITHIN
+    while True:
+        print(f"{'GET' if data is None else 'POST'} {URL}{path}", flush=True)
+        try:
+            with urllib.request.urlopen(urllib.request.Request(URL + path, data=data), timeout=10) as answer:
+                print(f"  {answer.status} {answer.read().decode().strip()}", flush=True)
+            return
+        except urllib.error.HTTPError as error:
+            if error.code not in (502, 503) or time.monotonic() >= deadline:
+                raise
+            print(f"  {error.code} {error.reason}", flush=True)
+            time.sleep(0.2)
 
 
 def service(pod: Pod) -> str:
@@ -74,7 +84,7 @@ def state(pod: Pod) -> str:
     if pod["status"].get("phase") == "Succeeded":
         return "done"
     if conditions.get("Ready", {}).get("status") == "True":
-        return f"ready, restarted {restarts(pod)} times" if restarts(pod) else "ready"
+        return f"ready, restarts: {restarts(pod)}" if restarts(pod) else "ready"
     for container in pod["status"].get("containerStatuses", []):
         if waiting := container.get("state", {}).get("waiting"):
             return f"waits: {waiting.get('message') or waiting.get('reason', '')}"
