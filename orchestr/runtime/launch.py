@@ -102,7 +102,7 @@ def start(target: Target, oci: Mapping[str, Any], stdio: Stdio) -> Launched:
         init = spawn.raised(target.gate) if target.gate >= 0 else init
         spawn.inside.slots = spawn.outside.slots
         build(spawn, target, oci, init)
-        return spawn.run(target.make)
+        return spawn.run(target.make, waits=target.gate >= 0)
 
 
 def enter_outside(
@@ -167,7 +167,9 @@ def finish(
 ) -> None:
     """Identity, filter and the command: the last steps, the same for a container and for an exec into it."""
     sets = proc.get("capabilities") or {}
-    filtered = seccomp.compiled(seccomp_profile.expand(config, sets)) if config else None
+    filtered = None
+    if config:
+        filtered = seccomp.compiled(seccomp_profile.expand(config, sets), seccomp_profile.key(config, sets))
     process.limit(spawn.inside, proc)
     process.identity(spawn.inside, proc, user, filtered)
     process.execute(spawn.inside, spawn.keep, proc, process.environment(proc, user), init=init, gate=gate)

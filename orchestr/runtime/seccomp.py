@@ -44,9 +44,9 @@ class Filter(NamedTuple):
 _compiled: dict[str, Filter] = {}
 
 
-def compiled(config: Mapping[str, Any]) -> Filter:
-    """Raises RuntimeFailure when the configuration is not understood."""
-    key = json.dumps(config, sort_keys=True)
+def compiled(config: Mapping[str, Any], key: str = "") -> Filter:
+    """Raises RuntimeFailure when the configuration is not understood. `key` names it when the caller has a name."""
+    key = key or json.dumps(config, sort_keys=True)
     found = _compiled.get(key)
     if found is None:
         program = _in_child(config)

@@ -147,3 +147,8 @@ def expand(config: Mapping[str, Any], sets: Mapping[str, Iterable[str]]) -> Mapp
     if held not in _expanded:
         _expanded[held] = default(held)
     return _expanded[held]
+
+
+def key(config: Mapping[str, Any], sets: Mapping[str, Iterable[str]]) -> str:
+    """Names what the marker expands to; "" for a configuration that stands for itself."""
+    return f"default {' '.join(sorted(sets.get('bounding') or ()))}" if config.get(NAME) == "default" else ""

@@ -82,9 +82,10 @@ class Spawn:
         slave = process.terminal(self.inside, root, self.keep, tty, user, (rows, columns))
         return (slave, slave, slave)
 
-    def run(self, flags: int) -> Launched:
-        """Returns when the command runs; LaunchError with the step that failed."""
-        plan = Plan(self.name, tuple(self.outside.steps), flags, tuple(self.inside.steps), self.inside.slots)
+    def run(self, flags: int, *, waits: bool = False) -> Launched:
+        """Returns when the command runs, or with a gate waits to; LaunchError with the step that failed."""
+        outside, inside = tuple(self.outside.steps), tuple(self.inside.steps)
+        plan = Plan(self.name, outside, flags, inside, self.inside.slots, waits=waits)
         with blocked():
             pipe = self._read, self.pipe
             self._read = self.pipe = -1

@@ -12,14 +12,14 @@ from typing import Final
 # name: (x86_64, aarch64); from 424 on numbers are the same on every architecture.
 _NUMBERS: Final = {
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135),
-    "ioctl": (16, 29), "fcntl": (72, 25), "socket": (41, 198), "sendmsg": (46, 211), "fchdir": (81, 50),
-    "fchmod": (91, 52), "fchown": (93, 55), "umask": (95, 166), "ptrace": (101, 117), "setsid": (112, 157),
-    "setfsuid": (122, 151), "setfsgid": (123, 152), "setgroups": (116, 159), "setresuid": (117, 147),
-    "setresgid": (119, 149), "capset": (126, 91), "personality": (135, 92), "pivot_root": (155, 41),
-    "prctl": (157, 167), "sethostname": (170, 161), "setdomainname": (171, 162), "umount2": (166, 39),
-    "keyctl": (250, 219), "openat": (257, 56), "mkdirat": (258, 34), "symlinkat": (266, 36), "unshare": (272, 97),
-    "dup3": (292, 24), "prlimit64": (302, 261), "setns": (308, 268), "seccomp": (317, 277), "bpf": (321, 280),
-    "execve": (59, 221), "execveat": (322, 281), "exit_group": (231, 94), "ioprio_set": (251, 30),
+    "mprotect": (10, 226), "ioctl": (16, 29), "fcntl": (72, 25), "socket": (41, 198), "sendmsg": (46, 211),
+    "fchdir": (81, 50), "fchmod": (91, 52), "fchown": (93, 55), "umask": (95, 166), "ptrace": (101, 117),
+    "setsid": (112, 157), "setfsuid": (122, 151), "setfsgid": (123, 152), "setgroups": (116, 159),
+    "setresuid": (117, 147), "setresgid": (119, 149), "capset": (126, 91), "personality": (135, 92),
+    "pivot_root": (155, 41), "prctl": (157, 167), "sethostname": (170, 161), "setdomainname": (171, 162),
+    "umount2": (166, 39), "keyctl": (250, 219), "openat": (257, 56), "mkdirat": (258, 34), "symlinkat": (266, 36),
+    "unshare": (272, 97), "dup3": (292, 24), "prlimit64": (302, 261), "setns": (308, 268), "seccomp": (317, 277),
+    "bpf": (321, 280), "execve": (59, 221), "execveat": (322, 281), "exit_group": (231, 94), "ioprio_set": (251, 30),
     "sched_setscheduler": (144, 119), "pidfd_send_signal": (424, 424), "open_tree": (428, 428),
     "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432),
     "pidfd_open": (434, 434), "clone3": (435, 435), "close_range": (436, 436), "openat2": (437, 437),
@@ -43,6 +43,8 @@ CLONE_NEWIPC: Final = 0x08000000
 CLONE_NEWUSER: Final = 0x10000000
 CLONE_NEWPID: Final = 0x20000000
 CLONE_NEWNET: Final = 0x40000000
+CLONE_VM: Final = 0x100
+CLONE_VFORK: Final = 0x4000
 CLONE_PARENT: Final = 0x8000
 CLONE_PARENT_SETTID: Final = 0x100000
 CLONE_CLEAR_SIGHAND: Final = 0x100000000

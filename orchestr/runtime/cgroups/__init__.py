@@ -58,12 +58,15 @@ def _controllers(found: Layout, resources: Mapping[str, Any]) -> list[str]:
     return names
 
 
+def _places(path: str) -> list[str]:
+    """Where the cgroup may have a directory; the unified tree first."""
+    found = layout()
+    return [f"{base}/{path}" for base in dict.fromkeys((*([found.v2] if found.v2 else ()), *found.v1.values()))]
+
+
 def directories(path: str) -> Iterator[str]:
     """Those of the cgroup that exist."""
-    found = layout()
-    for base in dict.fromkeys((*([found.v2] if found.v2 else ()), *found.v1.values())):
-        if os.path.isdir(f"{base}/{path}"):
-            yield f"{base}/{path}"
+    return filter(os.path.isdir, _places(path))
 
 
 def create(path: str, resources: Mapping[str, Any]) -> None:
@@ -90,10 +93,14 @@ def create(path: str, resources: Mapping[str, Any]) -> None:
 
 
 def _make(base: str, path: str, is_cpuset: bool) -> None:
-    directory = f"{base}/{path}"
-    with suppress(FileExistsError, FileNotFoundError):
-        os.mkdir(directory)
-    if is_cpuset or not os.path.isdir(directory):
+    try:
+        os.mkdir(f"{base}/{path}")
+        made = True
+    except FileExistsError:
+        made = True
+    except FileNotFoundError:
+        made = False
+    if is_cpuset or not made:
         at = base
         for name in path.split("/"):
             parent, at = at, f"{at}/{name}"
@@ -105,11 +112,12 @@ def _make(base: str, path: str, is_cpuset: bool) -> None:
 
 def _make_v2(found: Layout, path: str) -> None:
     wanted = " ".join(f"+{name}" for name in ("cpu", "cpuset", "io", "memory", "pids") if name in found.v2_controllers)
+    if not wanted:
+        _make(found.v2, path, False)
+        return
     at = found.v2
     for name in path.split("/"):
-        if wanted and any(
-            word[1:] not in files.read(f"{at}/cgroup.subtree_control").split() for word in wanted.split()
-        ):
+        if any(word[1:] not in files.read(f"{at}/cgroup.subtree_control").split() for word in wanted.split()):
             files.write(f"{at}/cgroup.subtree_control", wanted)
         at = f"{at}/{name}"
         with suppress(FileExistsError):
@@ -188,9 +196,12 @@ def entrance(path: str) -> Entrance:
     """Opens it; the caller closes the descriptors."""
     found = layout()
     flags = os.O_WRONLY | os.O_CLOEXEC
-    v1 = tuple(os.open(f"{d}/tasks", flags) for d in directories(path) if not found.v2 or d != f"{found.v2}/{path}")
+    v1 = list[int]()
+    for place in _places(path)[1 if found.v2 else 0 :]:
+        with suppress(FileNotFoundError):
+            v1.append(os.open(f"{place}/tasks", flags))
     directory = os.open(f"{found.v2}/{path}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if found.v2 else -1
-    return Entrance(v1, directory)
+    return Entrance(tuple(v1), directory)
 
 
 def add(path: str, pid: int) -> None:
@@ -318,10 +329,23 @@ def oom_fd(path: str) -> int:
     return event
 
 
+def _removed(directory: str) -> bool:
+    """False when something is in it."""
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def remove(path: str, patience: float = 2.0) -> None:
     """With those below. Waits up to `patience` seconds for killed processes to be gone; OSError EBUSY after that."""
     deadline = 0.0
-    for base in list(directories(path)):
+    for base in _places(path):
+        if _removed(base):  # mostly: then nobody need look for what is below
+            continue
         for directory in _tree(base):
             pause = 0.0005
             while True:
