@@ -52,31 +52,43 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def pump(stream: ExecStream, stdin: int) -> int:
-    """Moves bytes both ways until the command ends; its exit code. stdin -1: none."""
+def pump(stream: ExecStream, stdin: int, wake: int = -1) -> int:
+    """Moves bytes both ways until the command ends; its exit code. `stdin` -1: none; `wake` is readable on a resize."""
     import select
 
-    sources = [stream.fileno(), *([stdin] if stdin >= 0 else [])]
-    output(stream)
+    output(stream.received())
+    reading = {stdin, wake} - {-1}
     while not stream.closed:
-        readable, _, _ = select.select(sources, [], [])
+        held = {stdin} if stream.pending else set()  # what the daemon does not take yet, we do not read yet
+        readable, writable, _ = select.select(
+            [stream.fileno(), *(reading - held)], [stream.fileno()] if stream.pending else [], []
+        )
+        if writable:
+            stream.flush()
+        if wake in readable and os.read(wake, 4096):
+            resize(stream)
         if stdin in readable:
             data = os.read(stdin, 65536)
             if data:
                 stream.send(data)
             else:
                 stream.end_stdin()
-                sources.remove(stdin)
+                reading.discard(stdin)
         if stream.fileno() in readable:
-            output(stream)
+            output(stream.receive())
     return 1 if stream.exit_code is None else stream.exit_code
 
 
-def output(stream: ExecStream) -> None:
-    for channel, data in stream.receive():
+def output(pieces: list[tuple[Channel, bytes]]) -> None:
+    for channel, data in pieces:
         target = 2 if channel is Channel.STDERR else 1
         while data:
             data = data[os.write(target, data) :]
+
+
+def resize(stream: ExecStream) -> None:
+    size = os.get_terminal_size(0)
+    stream.resize(size.lines, size.columns)
 
 
 def raw(stream: ExecStream) -> int:
@@ -85,16 +97,17 @@ def raw(stream: ExecStream) -> int:
     import termios
     import tty
 
-    def resize(*_: object) -> None:
-        size = os.get_terminal_size(0)
-        stream.resize(size.lines, size.columns)
-
     before = termios.tcgetattr(0)
-    handler = signal.signal(signal.SIGWINCH, resize)
+    wake, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    handler = signal.signal(signal.SIGWINCH, lambda *_: None)  # the byte that it leaves in the pipe is enough
+    signal.set_wakeup_fd(told)
     try:
-        tty.setraw(0)
-        resize()
-        return pump(stream, 0)
+        tty.setraw(0, termios.TCSADRAIN)  # TCSAFLUSH would drop what was typed ahead
+        resize(stream)
+        return pump(stream, 0, wake)
     finally:
+        signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGWINCH, handler)
         termios.tcsetattr(0, termios.TCSADRAIN, before)
+        os.close(wake)
+        os.close(told)

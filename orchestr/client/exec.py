@@ -9,12 +9,14 @@ from orchestr.client.websocket import Channel, Decoder, Opcode, encode
 
 
 class ExecStream:
-    """Pump it with select: when `fileno()` is readable, `receive()` gives what came. `exit_code` is set at the end."""
+    """Pump it with select: when `fileno()` is readable, `receive()` gives what came; while `pending`, `flush()` when it
+    is writable. Neither way waits for the other. `exit_code` is set at the end."""
 
     def __init__(self, sock: socket.socket, received: bytes) -> None:
         self.socket = sock
         self.decoder = Decoder(received)
         self.message = b""  # of a message in several frames
+        self.pending = bytearray()  # frames that the socket did not take yet
         self.exit_code: int | None = None
         self.error = ""  # why the command could not run
         self.closed = False
@@ -32,26 +34,43 @@ class ExecStream:
     def resize(self, rows: int, columns: int) -> None:
         self._send(Channel.RESIZE, json.dumps({"Width": columns, "Height": rows}).encode())
 
-    def receive(self) -> list[tuple[Channel, bytes]]:
-        """What came: stdout and stderr pieces. Blocks when nothing is there; sets `closed` at the end.
+    def received(self) -> list[tuple[Channel, bytes]]:
+        """What is here already: bytes may have come along with the handshake. Look before the first select."""
+        return list(self._messages())
 
-        Call it once before the first select: bytes may have come along with the handshake.
-        """
-        found = list(self._messages())
+    def receive(self) -> list[tuple[Channel, bytes]]:
+        """What came: stdout and stderr pieces. Blocks when nothing is there; sets `closed` at the end."""
+        found = self.received()
         if not found and not self.closed:
-            data = self.socket.recv(256 * 1024)
+            data = self._recv()
             if not data:
                 self._ended()
             self.decoder.feed(data)
-            found = list(self._messages())
+            found = self.received()
         return found
+
+    def _recv(self) -> bytes:
+        try:
+            return self.socket.recv(256 * 1024)
+        except ConnectionResetError:  # closed before it had read all of our input
+            return b""
+
+    def flush(self) -> None:
+        """Sends what the socket takes now; nothing more once the other side has closed."""
+        try:
+            sent = self.socket.send(self.pending, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            sent = len(self.pending)
+        del self.pending[:sent]
 
     def _messages(self) -> Iterator[tuple[Channel, bytes]]:
         for frame in self.decoder.frames():
             if frame.opcode is Opcode.CLOSE:
                 self._ended()
             elif frame.opcode is Opcode.PING:
-                self.socket.sendall(encode(Opcode.PONG, frame.payload))
+                self._queue(encode(Opcode.PONG, frame.payload))
             elif frame.opcode is not Opcode.PONG:
                 self.message += frame.payload
                 if frame.final and self.message:
@@ -79,7 +98,11 @@ class ExecStream:
             self.exit_code, self.error = 1, self.error or "the daemon closed the connection before the command ended"
 
     def _send(self, channel: Channel, data: bytes) -> None:
-        self.socket.sendall(encode(Opcode.BINARY, bytes([channel]) + data))
+        self._queue(encode(Opcode.BINARY, bytes([channel]) + data))
+
+    def _queue(self, frame: bytes) -> None:
+        self.pending += frame
+        self.flush()
 
     def close(self) -> None:
         self.socket.close()

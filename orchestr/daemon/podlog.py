@@ -53,6 +53,7 @@ class PodLog:
         self.container = container_of(pod, options.container)
         self.stream = options.stream.lower() if options.stream else None
         self.since = int(options.since.timestamp() * 1e9) if options.since else None
+        self.within = False  # a line; the parts of one that was too long for the log's own lines come one by one
 
     def pieces(self) -> AsyncGenerator[bytes]:
         """Checks now; BadRequest when there is no such run."""
@@ -110,8 +111,9 @@ class PodLog:
                 await _change_of(events, self.pod)
 
     def _text(self, line: Line) -> bytes:
-        end = b"" if line.partial else b"\n"
-        if not self.options.timestamps:
+        end, within = b"" if line.partial else b"\n", self.within
+        self.within = line.partial
+        if not self.options.timestamps or within:
             return line.data + end
         seconds, nanos = divmod(line.time_ns, 10**9)
         moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

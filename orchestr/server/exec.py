@@ -14,7 +14,7 @@ from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket
 
 from orchestr.api.errors import BadRequest
-from orchestr.runtime.seam import ExecSession
+from orchestr.runtime.seam import ExecSession, RuntimeFailure
 from orchestr.server.answer import dump
 from orchestr.server.node import Command, Node
 from orchestr.server.query import flag
@@ -39,7 +39,14 @@ async def run(node: Node, socket: WebSocket, namespace: str, pod: str) -> None:
     if protocol is None:
         raise BadRequest(f"cannot exec: no sub-protocol in common (offer {PROTOCOLS[0]})")
     wanted = command(socket.query_params)
-    session = await node.exec(namespace, pod, wanted)
+    try:
+        session = await node.exec(namespace, pod, wanted)
+    except RuntimeFailure as error:
+        if error.exit_code is None:
+            raise
+        await socket.accept(subprotocol=protocol)
+        await refused(socket, str(error), error.exit_code)
+        return
     pump = Pump(session, socket, wanted)
     try:
         await socket.accept(subprotocol=protocol)
@@ -48,6 +55,13 @@ async def run(node: Node, socket: WebSocket, namespace: str, pod: str) -> None:
         await socket.close()
     finally:
         pump.close()
+
+
+async def refused(socket: WebSocket, why: str, code: int) -> None:
+    """A command that is not there, or cannot be run, ends as in a shell: 127 or 126, and why on stderr."""
+    await socket.send_bytes(bytes([STDERR]) + why.encode() + b"\n")
+    await socket.send_bytes(bytes([ERROR]) + dump(status(code)))
+    await socket.close()
 
 
 def status(code: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
-from orchestr.runtime import enter
+from orchestr.runtime import enter, launch
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.spawn import Launched
 from orchestr.runtime.supervisor import exits
@@ -71,7 +71,7 @@ class Execs:
                 (in_, out, err),
                 bool(spec["tty"]),
                 seccomp=(oci.get("linux") or {}).get("seccomp"),
-                name=spec["container"],
+                name=str((oci.get("annotations") or {}).get(launch.NAME) or spec["container"]),
             )
         finally:
             os.close(null)
