@@ -58,27 +58,28 @@ class SupervisedRuntime:
         """Until cancelled, or `shutdown`. Containers and supervisor stay. RuntimeFailure when none can be started."""
         try:
             while not self._stopping:
-                await self._serve(task_status)
-                task_status = trio.TASK_STATUS_IGNORED
+                if await self._serve(task_status):
+                    task_status = trio.TASK_STATUS_IGNORED
         finally:
             self._link = None
             self._connected.set()  # whoever waits is refused
             self._drop_descriptors()
 
-    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
-        """One connection, from hello to its end."""
+    async def _serve(self, task_status: trio.TaskStatus[None]) -> bool:
+        """One connection, from hello to its end; False when the supervisor went before it had said everything."""
         link = await self._open()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(link.receive)
             try:
                 await self._hello(link)
             except LinkLost:
-                return
+                return False
             self._link = link
             self._connected.set()
             task_status.started()
         self._connected, self._link = trio.Event(), None
         self._sessions.lost()
+        return True
 
     async def _open(self) -> Link:
         place = f"{self._run}/supervisor.sock"

@@ -74,7 +74,7 @@ def make(spec: SandboxSpec) -> Namespaces:
     init = initprogram.open_init() if holding else -1
     try:
         b = Builder()
-        _inside(b, spec, ready)
+        _inside(b, spec, ready, go)
         if holding:
             _hold(b, keep, init, pipe[1])
         else:
@@ -147,8 +147,12 @@ def _map(pid: int, spec: SandboxSpec) -> None:
             os.close(fd)
 
 
-def _inside(b: Builder, spec: SandboxSpec, ready: int) -> None:
-    b.add("wait for the id maps", "", "read", ready, bytes(8), 1)
+def _inside(b: Builder, spec: SandboxSpec, ready: int, go: int) -> None:
+    # When the supervisor is killed while we wait, read(2) gives 0, and prctl(0) fails where prctl(1),
+    # PR_SET_PDEATHSIG, does nothing: the child ends, and does not wait for ever with the supervisor's socket open.
+    b.add("leave the other end", "", "close", go)
+    got = b.keep("wait for the id maps", "", "read", ready, bytes(8), 1)
+    b.add("have the id maps", "", "prctl", got, 0, 0, 0, 0)
     if not spec.host_users:
         b.add("become root", "", "setresgid", 0, 0, 0)
         b.add("become root", "", "setresuid", 0, 0, 0)
