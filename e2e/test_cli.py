@@ -91,7 +91,8 @@ def test_a_secret_is_shown_nowhere_but_when_asked_for(full: Project) -> None:
     full.write(EVERYTHING)
     changed = full.orch("diff", env={"KEY": "other-value"}).expect(1).out
     looks = [full.orch("describe", "secret", name, "-n", full.name).out, full.orch("get", "secret", "-o", "wide").out,
-             full.orch("status").out, full.orch("events", "-A").out, full.orch("config", env={"KEY": "s3cret-value"}).out, changed]  # fmt: skip
+             full.orch("status").out, full.orch("events", "-A").out,
+             full.orch("config", env={"KEY": "s3cret-value"}).out, changed]  # fmt: skip
     for text in looks:
         assert encoded not in text
         assert "s3cret-value" not in text

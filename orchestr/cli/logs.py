@@ -130,7 +130,7 @@ def follow(
     options: dict[str, object],
     printer: Printer,
 ) -> None:
-    """One thread a source; new pods of the same targets join as they start. Ends when all sources ended, or by ^C."""
+    """One thread a source; new pods of the same targets join as they start. Ends when all pods ended, or by ^C."""
     import queue
     import threading
     import time
@@ -150,6 +150,7 @@ def follow(
                     lines.put(item)
             except Exception as error:
                 lines.put((source, f"0 (log ended: {error})".encode()))
+            lines.put(None)
 
         threading.Thread(target=reader, daemon=True).start()
 
@@ -168,7 +169,8 @@ def follow(
     for source in sources:
         attach(source, options)
     threading.Thread(target=newcomers, daemon=True).start()
-    while True:
+    ended = 0
+    while ended < len(known) or not finished(client, namespace, args):
         batch = [lines.get()]
         time.sleep(GATHER)
         while not lines.empty():
@@ -176,6 +178,14 @@ def follow(
         for item in sorted((item for item in batch if item), key=lambda item: item[1].partition(b" ")[0]):
             printer.line(*item)
         printer.flush()
+        ended += batch.count(None)
+
+
+def finished(client: Client, namespace: str, args: argparse.Namespace) -> bool:
+    """Whether no line can come any more: there are pods, and all of them have ended for good."""
+    query = {"labelSelector": args.selector}
+    pods = [pod for pod in client.items(path("pods", namespace), query) if _meant(pod, args.targets)]
+    return bool(pods) and all((pod.get("status") or {}).get("phase") in ("Succeeded", "Failed") for pod in pods)
 
 
 def _meant(pod: Mapping[str, Any], words: list[str]) -> bool:
