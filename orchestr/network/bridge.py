@@ -73,13 +73,14 @@ def links(netlink: Netlink) -> list[tuple[int, str, int]]:
 
 def uplink_mtu(netlink: Netlink) -> int:
     """The packet size of the link that holds the IPv4 default route: pods must not send larger ones."""
-    for body in netlink.dump(messages.GETROUTE, struct.pack("=BBBBBBBBI", socket.AF_INET, *(0,) * 8)):
+    # Each dump is read to its end: the socket refuses another one (EBUSY) while there is more of the first.
+    for body in list(netlink.dump(messages.GETROUTE, struct.pack("=BBBBBBBBI", socket.AF_INET, *(0,) * 8))):
         table, kind = struct.unpack_from("=4xB2xB", body)
         route = attributes(body, 12)
         if body[1] or table != messages.MAIN_TABLE or kind != messages.UNICAST or 4 not in route:
             continue
         uplink = struct.unpack("=I", route[4])[0]  # RTA_OIF
-        for link in netlink.dump(messages.GETLINK, messages.info()):
+        for link in list(netlink.dump(messages.GETLINK, messages.info())):
             if struct.unpack_from("=i", link, 4)[0] == uplink:
                 return int(struct.unpack("=I", attributes(link, 16)[messages.MTU])[0])
     return DEFAULT_MTU
