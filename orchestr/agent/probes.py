@@ -173,6 +173,8 @@ async def _try(probe: Probe, target: Target, runtime: Runtime, ports: dict[str, 
         return f"no answer within {limit:g} s"
     except (ProbeFailure, RuntimeFailure) as failure:
         return str(failure)
+    except trio.BrokenResourceError:
+        return "connection reset"
     except OSError as error:
         return (error.strerror or str(error)).lower()
     return None

@@ -28,7 +28,7 @@ def judge(obj: Object, pods: Sequence[Object]) -> Verdict:
         case "Stack":
             return _stack(status)
         case "Deployment" | "ReplicaSet":
-            return _replicated(obj, status, int(spec.get("replicas", 1)), pods)
+            return _replicated(obj, status, int(spec.get("replicas", 1)), _newest(status, pods))
         case "Job":
             return _job(status, pods)
         case "Pod":
@@ -66,6 +66,16 @@ def _stack(status: Object) -> Verdict:
             return Verdict("failed", f"{row['name']} is in a crash loop ({row['restarts']} restarts): {told}")
     why = next((f" ({row['name']}: {row['message']})" for row in waiting if row.get("message")), "")
     return Verdict("waiting", f"{good}/{len(rows)} services{why}")
+
+
+def _newest(status: Object, pods: Sequence[Object]) -> Sequence[Object]:
+    """The pods of the newest template: trouble of those that are being replaced may be why they are."""
+    if not pods or not status.get("updatedReplicas", status.get("replicas", 0)):
+        return ()
+    mark = "pod-template-hash"
+    labels = [pod["metadata"].get("labels") or {} for pod in pods]
+    newest = max(zip(pods, labels, strict=True), key=lambda pair: pair[0]["metadata"]["creationTimestamp"])[1].get(mark)
+    return [pod for pod, label in zip(pods, labels, strict=True) if label.get(mark) == newest]
 
 
 def _replicated(obj: Object, status: Object, wanted: int, pods: Sequence[Object]) -> Verdict:

@@ -6,7 +6,7 @@ import sys
 
 from orchestr.cli import context, targets
 from orchestr.cli.errors import Bad, Failed
-from orchestr.cli.options import add_namespace
+from orchestr.cli.options import Parser, add_namespace
 from orchestr.cli.why import ready
 from orchestr.client.exec import ExecStream
 from orchestr.client.websocket import Channel
@@ -17,17 +17,34 @@ EXAMPLES = """examples:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
+    _options(parser)
+    parser.add_argument("target", metavar="TARGET", help="a service, a pod or kind/name")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--stdin", action="store_true", help="pass our input on")
     parser.add_argument("-t", "--tty", action="store_true", help="with a terminal")
     parser.add_argument("-T", "--no-tty", action="store_true", help="without a terminal, as Compose's -T")
     parser.add_argument("-c", "--container", metavar="NAME", help="the container (default: the first)")
     add_namespace(parser, all_=False)
-    parser.add_argument("target", metavar="TARGET", help="a service, a pod or kind/name")
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+
+
+def _command(args: argparse.Namespace) -> list[str]:
+    """What stands behind `--`; options between TARGET and `--` are ours, as in kubectl."""
+    words: list[str] = args.command
+    if "--" not in words:
+        return words
+    at = words.index("--")
+    if at:
+        between = Parser(prog="orch exec", allow_abbrev=False, add_help=False)
+        _options(between)
+        between.parse_args(words[:at], args)
+    return words[at + 1 :]
 
 
 def run(args: argparse.Namespace) -> int:
-    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    command = _command(args)
     if not command:
         raise Bad(f"orch exec: no command (for example: orch exec {args.target} -- ls)")
     client, namespace = context.client(args), context.namespace(args)

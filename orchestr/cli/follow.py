@@ -16,6 +16,7 @@ from orchestr.client.sync import Client
 Object = Mapping[str, Any]
 WAITED = ("Stack", "Deployment", "ReplicaSet", "Job", "Pod", "Service", "PersistentVolumeClaim")
 LOG_LINES = 20
+STALE = 3.0  # seconds in which a failure from before may turn out to be over
 SETTLE = 0.3  # seconds that all must hold, when there was something to wait for
 
 
@@ -31,6 +32,7 @@ def follow(
     below = BELOW if any(obj["kind"] in ("Deployment", "ReplicaSet", "Job") for obj in wanted) else ()
     view = View(client, namespaces, dict.fromkeys([*below, *(find(obj["kind"]).plural for obj in wanted)]))
     begun, waited = time.monotonic(), False
+    before: list[str] | None = None
     while True:
         verdicts = {name(obj): verdict(view, obj) for obj in wanted}
         teller.tell(verdicts)
@@ -41,6 +43,12 @@ def follow(
             continue
         waited = True
         failed = [obj for obj in wanted if verdicts[name(obj)].state == "failed"]
+        if before is None:
+            before = [name(obj) for obj in failed]  # from before we came: what was mended meanwhile gets its chance
+        old = begun + STALE - time.monotonic()
+        if failed and old > 0 and all(name(obj) in before for obj in failed):
+            view.wait(old)
+            continue
         left = None if timeout is None else timeout - (time.monotonic() - begun)
         if failed:
             teller.end()

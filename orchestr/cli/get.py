@@ -34,12 +34,15 @@ def run(args: argparse.Namespace) -> int:
     if names and (args.selector or args.all_namespaces):
         raise Bad("orch get: a name goes neither with -l nor with -A (leave one out)")
     found = [(kind, fetch(client, args, kind, name)) for kind, name in names]
-    found += [(kind, obj) for kind in kinds for obj in listed(client, args, kind)]
+    if args.watch and len(kinds) != 1:
+        raise Bad("orch get: --watch takes one kind (for example: orch get pods -w)")
+    since = ""
+    for kind in kinds:
+        items, since = listed(client, args, kind)
+        found += [(kind, obj) for obj in items]
     show(args, found, single=len(names) == 1)
     if args.watch:
-        if len(kinds) != 1:
-            raise Bad("orch get: --watch takes one kind (for example: orch get pods -w)")
-        for obj in changes(client, args, kinds[0]):
+        for obj in changes(client, args, kinds[0], since):
             show(args, [(kinds[0], obj)], single=True, headers=False)
     return 0
 
@@ -55,19 +58,22 @@ def fetch(client: Client, args: argparse.Namespace, kind: Kind, name: str) -> di
     return client.get(target(args, kind, name))
 
 
-def listed(client: Client, args: argparse.Namespace, kind: Kind) -> list[dict[str, Any]]:
-    query = {"labelSelector": args.selector, "fieldSelector": args.field_selector}
-    items = client.items(target(args, kind), query)
+def selection(args: argparse.Namespace) -> dict[str, object]:
+    return {"labelSelector": args.selector, "fieldSelector": args.field_selector}
+
+
+def listed(client: Client, args: argparse.Namespace, kind: Kind) -> tuple[list[dict[str, Any]], str]:
+    """The objects, and the revision that a watch goes on from."""
+    answer = client.get(target(args, kind), selection(args))
+    items: list[dict[str, Any]] = answer["items"]
     for item in items:  # items of a list carry no apiVersion and kind of their own in Kubernetes
         item.setdefault("apiVersion", kind.api_version)
         item.setdefault("kind", kind.kind)
-    return items
+    return items, str(answer["metadata"]["resourceVersion"])
 
 
-def changes(client: Client, args: argparse.Namespace, kind: Kind) -> Iterator[dict[str, Any]]:
-    answer = client.get(target(args, kind), {"labelSelector": args.selector, "limit": 1})
-    since = answer["metadata"]["resourceVersion"]
-    for event in client.watch(target(args, kind), since=since, query={"labelSelector": args.selector}):
+def changes(client: Client, args: argparse.Namespace, kind: Kind, since: str) -> Iterator[dict[str, Any]]:
+    for event in client.watch(target(args, kind), since=since, query=selection(args)):
         if event["type"] != "BOOKMARK":
             yield event["object"]
 

@@ -33,6 +33,7 @@ def parse(
     parser.add_argument("--host", "-H", default=_last(before, "host"), metavar="ADDR", help="the daemon's address")
     parser.add_argument("--color", choices=("auto", "always", "never"), default=_last(before, "color") or "auto")
     module.add(parser)
+    _everywhere(parser)
     args = parser.parse_args(words)
     if before.get("files") and not args.files:
         args.files = before["files"]
@@ -43,6 +44,15 @@ def parse(
     if args.instance is not None:
         os.environ["ORCH_INSTANCE"] = args.instance
     return module, args
+
+
+def _everywhere(parser: argparse.ArgumentParser) -> None:
+    """The options of every command also behind its verb: `orch system stop --instance lab`."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for verb in {id(each): each for each in action.choices.values()}.values():
+                for flags in (("--instance",), ("--host", "-H"), ("--color",)):
+                    verb.add_argument(*flags, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def _last(before: dict[str, list[str]], name: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from orchestr.api.base import Key, KubeObject
-from orchestr.api.errors import AlreadyExists, ApiError, Conflict, NotFound
+from orchestr.api.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
 from orchestr.engine.cached import CachedCluster, Seen, settle
 from orchestr.engine.controller import Controller, Hopeless, Related
 from orchestr.engine.informers import Informers
@@ -126,6 +126,9 @@ class Loop:
         if isinstance(error, Conflict | AlreadyExists | NotFound):
             self._metrics.conflicts += 1
             log.debug("%s raced on %s: %s", self.name, key, error)
+            return
+        if isinstance(error, Forbidden):  # a quota: the object's own condition says so, and it may last
+            log.debug("%s was refused on %s: %s", self.name, key, error)
             return
         self._metrics.failures += 1
         trace = None if isinstance(error, ApiError) else error  # a refusal says all in its message
