@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from orchestr.api.apps import Deployment
+from orchestr.api.apps import POD_TEMPLATE_HASH, Deployment
 from orchestr.api.base import Condition
 from orchestr.api.batch import Job
 from orchestr.api.core import Pod
@@ -59,7 +59,7 @@ def _condition(type: str, true: bool, reason: str, message: str, generation: int
 
 def service_status(key: str, name: str, stack: Stack, workload: Workload | None, pods: Sequence[Pod]) -> ServiceStatus:
     service = stack.spec.services[key]
-    alive = [pod for pod in pods if not pod.metadata.deleting]
+    alive = _current(workload, [pod for pod in pods if not pod.metadata.deleting])
     phase, reason, message = _phase(workload, alive)
     if phase not in (RUNNING, COMPLETE, FAILED) and not message:
         why, message = _why(alive)
@@ -76,6 +76,19 @@ def service_status(key: str, name: str, stack: Stack, workload: Workload | None,
         message=why or None,
         next=f"next try {then}" if then else None,
     )
+
+
+def _current(workload: Workload | None, pods: Sequence[Pod]) -> Sequence[Pod]:
+    """The pods that count: not those of a template that is being replaced, whose trouble may be why it is."""
+    if not isinstance(workload, Deployment) or not pods:
+        return pods
+    seen = workload.status
+    if workload.spec.replicas and not (
+        seen.observed_generation == workload.metadata.generation and seen.updated_replicas
+    ):
+        return [pod for pod in pods if pod.ready]
+    newest = max(pods, key=lambda pod: pod.metadata.created).metadata.labels.get(POD_TEMPLATE_HASH)
+    return [pod for pod in pods if pod.ready or pod.metadata.labels.get(POD_TEMPLATE_HASH) == newest]
 
 
 def _phase(workload: Workload | None, pods: Sequence[Pod]) -> tuple[str, str | None, str | None]:
