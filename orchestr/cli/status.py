@@ -189,7 +189,7 @@ def _state(obj: Object, pods: list[Object]) -> tuple[str, str, str]:
     kind, status, spec = obj["kind"], obj.get("status") or {}, obj.get("spec") or {}
     if kind == "Pod":
         notes = [pod_why(obj)]
-        if spec.get("hostUsers") is True or spec.get("hostNetwork") or spec.get("hostPID"):
+        if without_user_namespace(spec):
             notes.append("no user namespace")
         return columns.pod_state(obj), columns.ready(obj), "; ".join(note for note in notes if note)
     if kind == "Job":
@@ -206,6 +206,13 @@ def _state(obj: Object, pods: list[Object]) -> tuple[str, str, str]:
     good = sum(ready(pod) for pod in pods if not pod["metadata"].get("deletionTimestamp"))
     word = "Running" if good >= wanted else "Progressing"
     return word, f"{good}/{wanted}", workload_why(obj) or ("" if good >= wanted else _first(pods))
+
+
+def without_user_namespace(spec: Object) -> bool:
+    """Whether root in the pod is root on the machine: asked for, or implied by what it shares with the machine."""
+    every = [*(spec.get("initContainers") or []), *spec["containers"]]
+    shared = any(spec.get(name) is True for name in ("hostUsers", "hostNetwork", "hostPID", "hostIPC"))
+    return shared or any((each.get("securityContext") or {}).get("privileged") for each in every)
 
 
 def _first(pods: list[Object]) -> str:
