@@ -12,11 +12,9 @@ BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
 def number(value: float) -> str:
-    """Three significant digits, no exponent."""
-    if value == 0:
-        return "0"
-    digits = max(0, 2 - len(str(int(abs(value)))) + (1 if abs(value) >= 1 else 0))
-    return f"{value:.{digits if abs(value) >= 1 else 3}f}"
+    """Three significant digits; below one, three decimals."""
+    size = abs(value)
+    return f"{value:.{3 if 0 < size < 1 else 2 if 1 <= size < 10 else 1 if 10 <= size < 100 else 0}f}"
 
 
 def span(values: Sequence[float]) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median, quantiles
+from typing import NamedTuple
 
 OURS = "orch"
 Samples = Mapping[str, Sequence[float]]  # side -> one value per round, in the row's unit
 
 
-@dataclass(frozen=True)
-class Spread:
+class Spread(NamedTuple):
     """The median, and the middle half of the values (all of them when there are fewer than four)."""
 
     middle: float

@@ -44,15 +44,16 @@ class World:
 
     @cached_property
     def orch(self) -> Orch:
-        """Ours, started; a failure here is a failure of the whole."""
+        """Our daemon; a failure here is a failure of the whole."""
         engine = Orch(self.here)
         self._stack.callback(told, engine)
-        engine.start(self.rootfs)
+        engine.begin()
         return engine
 
     @cached_property
     def engines(self) -> Mapping[str, Engine]:
-        """Ours, and those peers that work here."""
+        """Ours, and those peers that work here, all with the image."""
+        self.orch.start(self.rootfs)
         found: dict[str, Engine] = {self.orch.name: self.orch}
         for engine in (Docker(self.peers), Podman(self.peers)):
             try:
@@ -67,7 +68,7 @@ class World:
     def idle(self, count: int) -> Mapping[str, Engine]:
         """The engines, each with a stack of so many idle services."""
         if self._idle != count:
-            self.nothing()
+            self.quiet()
             self._idle = count
             for engine in self.engines.values():
                 engine.up(count)
@@ -75,11 +76,15 @@ class World:
 
     def nothing(self) -> Mapping[str, Engine]:
         """The engines, with nothing running."""
+        self.quiet()
+        return self.engines
+
+    def quiet(self) -> None:
+        """Takes the idle stacks down, if there are any."""
         count, self._idle = self._idle, 0
         if count:
             for engine in self.engines.values():
                 engine.down(count)
-        return self.engines
 
 
 def told(engine: Engine) -> None:

@@ -25,8 +25,10 @@ class Orch:
     def __call__(self, *words: str) -> Done:
         return self.place.run(ORCH, *words, env=self._env)
 
-    def start(self, rootfs: bytes) -> None:
+    def begin(self) -> None:
         self("system", "start")
+
+    def start(self, rootfs: bytes) -> None:
         archive = Path(self._folder.name, "image.tar")
         archive.write_bytes(image.docker_archive(rootfs))
         self("image", "load", str(archive))
@@ -74,6 +76,10 @@ class Orch:
 
     def exec_command(self) -> Sequence[str]:
         return (ORCH, "--instance", self._env["ORCH_INSTANCE"], "exec", "-n", stacks.PROJECT, "s0", "true")
+
+    @property
+    def socket(self) -> str:
+        return str(json.loads(self("system", "status", "-o", "json").out)["socket"])
 
     def system(self) -> dict[str, int]:
         """Process ids of the daemon's parts."""
