@@ -186,7 +186,11 @@ def cgroup(context: Context, destination: str, options: Options) -> None:
         where = f"{destination}/{name}".rstrip("/")
         mount = _own(context, sc.open_tree(sc.AT_FDCWD, path))
         sc.mount_setattr(mount, sc.mount_attr(flags | read_only, 0, sc.MS_PRIVATE))
-        attach(b, mount, targets.open_or_make(b, context.root, where, "mount cgroup", directory=True), "cgroup", where)
+        if around:
+            target = targets.make_directory(b, around, name, where, "mount cgroup")
+        else:
+            target = targets.open_or_make(b, context.root, where, "mount cgroup", directory=True)
+        attach(b, mount, target, "cgroup", where)
     if around and read_only:
         attr = sc.mount_attr(read_only)
         b.add("make read-only", destination, "mount_setattr", around, b"", sc.AT_EMPTY_PATH, attr, len(attr))
@@ -202,7 +206,9 @@ def devices(context: Context, extra: tuple[Mapping[str, Any], ...], tmpfs: bool)
                 "link", f"/dev/{name}", "symlinkat", target.encode(), directory, name.encode(), tolerate=(errno.EEXIST,)
             )
         for name, device in DEVICES.items():
-            node(context, clone_node(context, name, device), f"/dev/{name}")
+            where = f"/dev/{name}"
+            made = targets.make_file(b, directory, name, where, "mount device")
+            attach(b, clone_node(context, name, device), made, "device", where)
     for item in extra:
         path = str(item["path"])
         device = (int(item.get("major", 0)), int(item.get("minor", 0)))

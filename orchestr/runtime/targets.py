@@ -6,10 +6,13 @@ made by mkdirat on the parent's; so a hostile symlink in an image or a volume ca
 
 import errno
 import os
+from typing import Final
 
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.plan import Builder, Result
 from orchestr.runtime.seam import RuntimeFailure
+
+_HERE: Final = sc.INSIDE | sc.RESOLVE_NO_SYMLINKS
 
 
 def parts(path: str, where: str) -> list[str]:
@@ -65,3 +68,20 @@ def open_or_make(
         # The same slot for every depth: each one is the parent of the next.
         parent = b.keep(what, path, "openat2", root, prefix, how, len(how), slot=slot)
     return Result(slot)
+
+
+def make_directory(b: Builder, parent: Result, name: str, path: str, what: str) -> Result:
+    """As open_or_make, straight in a directory that we have just made, with no link in it."""
+    encoded, how = os.fsencode(name), sc.open_how(sc.O_PATH | os.O_DIRECTORY, 0, _HERE)
+    b.add(f"make the directory to {what}", path, "mkdirat", parent, encoded, 0o755, tolerate=(errno.EEXIST,))
+    return b.keep(what, path, "openat2", parent, encoded, how, len(how))
+
+
+def make_file(b: Builder, parent: Result, name: str, path: str, what: str) -> Result:
+    """A file like that. What is there already, by an entry of OCI `mounts`, is opened as it is."""
+    encoded, how = os.fsencode(name), sc.open_how(sc.O_PATH, 0, _HERE)
+    flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
+    made = b.keep(
+        f"make the file to {what}", path, "openat", parent, encoded, flags, 0o644, tolerate=(errno.EEXIST,), done=1
+    )
+    return b.keep(what, path, "openat2", parent, encoded, how, len(how), slot=made.slot)
