@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestr.runtime import cgroups
+from orchestr.runtime import cgroups, syscalls
 
 COMMAND = Path(sys.executable).with_name("orch-oci")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="root is needed")
@@ -113,3 +113,51 @@ def test_what_is_not_done_is_said(bundle: Bundle) -> None:
     assert "not supported" in bundle("create", "--no-pivot", bundle.id, code=1)
     features = json.loads(bundle("features"))
     assert features["ociVersionMax"]
+
+
+@pytest.mark.parametrize(
+    ("propagation", "option"),
+    [
+        ("", None),
+        ("private", None),
+        ("rprivate", None),
+        ("shared", "shared"),
+        ("rshared", "shared"),
+        ("unbindable", "unbindable"),
+    ],
+)
+def test_the_roots_propagation_is_the_configured_one(bundle: Bundle, propagation: str, option: str | None) -> None:
+    bundle.config["linux"]["rootfsPropagation"] = propagation
+    bundle.run("cat", "/proc/self/mountinfo")
+    mounts = [line.split() for line in bundle("run", "--bundle", str(bundle.path), bundle.id).splitlines()]
+    tagged = {line[4]: [field.partition(":")[0] for field in line[6 : line.index("-")]] for line in mounts}
+    assert tagged["/"] == ([option] if option else [])
+    assert tagged["/proc"] == (["shared"] if propagation == "rshared" else [])
+
+
+def test_a_slave_root_learns_of_mounts_of_the_machine(bundle: Bundle) -> None:
+    source = bundle.path / "rootfs"
+    tree = syscalls.open_tree(syscalls.AT_FDCWD, str(source))
+    syscalls.mount_setattr(tree, syscalls.mount_attr(0, 0, syscalls.MS_SHARED))
+    syscalls.call("move_mount", tree, b"", syscalls.AT_FDCWD, os.fsencode(source), 0x04)
+    os.close(tree)
+    try:
+        bundle.config["linux"]["rootfsPropagation"] = "rslave"
+        bundle.run("sleep", "60")
+        bundle("create", "--bundle", str(bundle.path), bundle.id)
+        bundle("start", bundle.id)
+        made = syscalls.new_mount(b"tmpfs")
+        os.mkdir("mark", dir_fd=made)
+        syscalls.call("move_mount", made, b"", syscalls.AT_FDCWD, os.fsencode(source / "tmp"), 0x04)
+        os.close(made)
+        assert bundle("exec", bundle.id, "ls", "/tmp") == "mark\n"
+    finally:
+        syscalls.call("umount2", os.fsencode(source), syscalls.MNT_DETACH)
+
+
+def test_an_unknown_propagation_is_refused(bundle: Bundle) -> None:
+    bundle.config["linux"]["rootfsPropagation"] = "sideways"
+    bundle.run("true")
+    assert "rootfsPropagation 'sideways': not supported" in bundle(
+        "run", "--bundle", str(bundle.path), bundle.id, code=1
+    )

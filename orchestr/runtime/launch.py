@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from orchestr.runtime import (
     cgroups,
     initprogram,
+    mountopts,
     mounts,
     overlay,
     process,
@@ -18,7 +19,7 @@ from orchestr.runtime import (
 )
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.namespaces import Namespaces
-from orchestr.runtime.plan import Builder, LaunchError
+from orchestr.runtime.plan import Builder, LaunchError, Result
 from orchestr.runtime.seam import ContainerSpec, RuntimeFailure, SandboxSpec
 from orchestr.runtime.spawn import Launched, Spawn, Stdio
 from orchestr.runtime.users import User
@@ -139,12 +140,12 @@ def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> No
     mounts.devices(context, tuple(linux.get("devices") or ()), tmpfs_dev)
     streams = spawn.terminal(target.root, proc, user, console=True)
     cwd = str(proc.get("cwd") or "/")
-    directory = targets.open_or_make(b, target.root, cwd, "enter the working directory", directory=True)
+    directory = _working_directory(b, target.root, cwd)
     for path in linux.get("readonlyPaths") or ():
         mounts.read_only_path(context, str(path))
     for path in linux.get("maskedPaths") or ():
         mounts.mask(context, str(path))
-    _pivot(b, target)
+    _pivot(b, target, *mountopts.root_propagation(str(linux.get("rootfsPropagation") or "")))
     b.add("enter the working directory", cwd, "fchdir", directory)
     process.session(b, streams, tty=target.tty)
     process.close_all(b, spawn.pipe, init)
@@ -188,6 +189,15 @@ def refuse(oci: Mapping[str, Any]) -> None:
                 raise RuntimeFailure(f"cannot use {where}.{key}: not supported (leave it out)", reason="StartError")
 
 
+def _working_directory(b: Builder, root: int, cwd: str) -> Result:
+    """Made when it is missing, but in the kernel's own filesystems, where nothing can be made."""
+    what = "enter the working directory"
+    path = "/" + "/".join(targets.parts(cwd, what))
+    if path.startswith(("/proc/", "/sys/")):
+        return targets.open_existing(b, root, path, what, flags=sc.O_PATH | os.O_DIRECTORY)
+    return targets.open_or_make(b, root, path, what, directory=True)
+
+
 def _root(b: Builder, root: int) -> None:
     """Covers the copy of the machine's mounts. Private first, lest an unmount below travels to the machine."""
     private = sc.mount_attr(0, 0, sc.MS_PRIVATE)
@@ -196,10 +206,13 @@ def _root(b: Builder, root: int) -> None:
     b.add("attach the root", "/", "move_mount", root, b"", sc.AT_FDCWD, b"/", 0x04)
 
 
-def _pivot(b: Builder, target: Target) -> None:
+def _pivot(b: Builder, target: Target, propagation: int, recursive: bool) -> None:
     b.add("enter the root", "/", "fchdir", target.root)
     b.add("pivot to the root", "/", "pivot_root", b".", b".")
     b.add("leave the machine's mounts", "/", "umount2", b".", sc.MNT_DETACH)
+    if propagation not in (0, sc.MS_PRIVATE):  # private is what the root is; the rest comes after the pivot, as in runc
+        attr, below = sc.mount_attr(0, 0, propagation), sc.AT_RECURSIVE if recursive else 0
+        b.add("set propagation", "/", "mount_setattr", target.root, b"", sc.AT_EMPTY_PATH | below, attr, len(attr))
     if target.readonly:
         attr = sc.mount_attr(sc.MOUNT_ATTR_RDONLY)
         b.add("make read-only", "/", "mount_setattr", target.root, b"", sc.AT_EMPTY_PATH, attr, len(attr))

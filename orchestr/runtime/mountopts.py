@@ -89,6 +89,15 @@ def parse(options: Iterable[str], fstype: str, where: str) -> Options:
     return result._replace(parameters=tuple(parameters), on=on, off=off, deep_on=deep_on, deep_off=deep_off)
 
 
+def root_propagation(name: str) -> tuple[int, bool]:
+    """OCI `linux.rootfsPropagation`: (propagation, for everything below too); (0, False) when it is not given."""
+    if not name:
+        return 0, False
+    if name.removeprefix("r") not in _PROPAGATION:
+        raise RuntimeFailure(f"cannot use rootfsPropagation {name!r}: not supported (one of {', '.join(_PROPAGATION)})")
+    return _PROPAGATION[name.removeprefix("r")], name not in _PROPAGATION
+
+
 def _merge(found: dict[str, int], prefix: str, on: int, off: int) -> None:
     """The later option wins, as with mount(8)."""
     on_key, off_key = f"{prefix}on", f"{prefix}off"

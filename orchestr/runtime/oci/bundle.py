@@ -6,7 +6,7 @@ import stat
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from orchestr.runtime import namespaces
+from orchestr.runtime import mountopts, namespaces
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.launch import Target, joins
 from orchestr.runtime.namespaces import Namespaces
@@ -87,7 +87,12 @@ def prepare(bundle: Bundle, gate: int) -> Opened:
         root = sc.open_tree(sc.AT_FDCWD, bundle.root, recursive=True)
         if not stat.S_ISDIR(os.fstat(root).st_mode):
             raise RuntimeFailure(f"cannot use root {bundle.root}: not a directory")
-        sc.mount_setattr(root, sc.mount_attr(0, 0, sc.MS_PRIVATE), recursive=True)
+        propagation, _ = mountopts.root_propagation(
+            str((bundle.config.get("linux") or {}).get("rootfsPropagation") or "")
+        )
+        # A slave still learns of the machine's mounts below its root; otherwise nothing passes, either way.
+        kept = propagation if propagation == sc.MS_SLAVE else sc.MS_PRIVATE
+        sc.mount_setattr(root, sc.mount_attr(0, 0, kept), recursive=True)
         given = [(os.open(path, os.O_RDONLY | os.O_CLOEXEC), _FLAGS[name]) for name, path in bundle.paths]
     except OSError as error:
         raise RuntimeFailure(f"cannot open the root or a namespace of {bundle.root}: {error.strerror}") from error
