@@ -14,6 +14,8 @@ from orchestr.images.seam import Image
 from orchestr.runtime.seam import ContainerSpec, LogSpec, Rootfs, SandboxSpec
 from orchestr.runtime.spec import default_spec
 
+NAME = "orchestr.dev/name"  # OCI annotation: what the runtime's messages call the container
+
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -120,6 +122,7 @@ def container_spec(
         seccomp=not unconfined(pod, container),
         **rights(container),
     )
+    spec["annotations"] = {NAME: f"container {container.name} of pod {pod.metadata.name}"}
     context = container.security_context
     return ContainerSpec(
         id=container_id(uid, container.name, attempt),

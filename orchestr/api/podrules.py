@@ -58,6 +58,9 @@ def times(spec: PodSpec, at: str) -> Iterator[Cause]:
     yield from at_least(f"{at}.activeDeadlineSeconds", spec.active_deadline_seconds, 1)
 
 
+IPC_SYSCTLS = ("kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")  # these and net.* belong to namespaces
+
+
 def host_names(spec: PodSpec, at: str) -> Iterator[Cause]:
     for field, value in (("hostname", spec.hostname), ("subdomain", spec.subdomain)):
         yield from wrong(f"{at}.{field}", names.dns_label(value) if value else "")
@@ -84,6 +87,11 @@ def security(spec: PodSpec, at: str) -> Iterator[Cause]:
     groups = {f"supplementalGroups[{i}]": group for i, group in enumerate(context.supplemental_groups)}
     yield from identities(where, groups)
     yield from one_of(f"{where}.fsGroupChangePolicy", context.fs_group_change_policy, ("Always", "OnRootMismatch"))
+    for i, sysctl in enumerate(context.sysctls):
+        own = sysctl.name.startswith(IPC_SYSCTLS if spec.host_network else ("net.", *IPC_SYSCTLS))
+        if not own or (spec.host_ipc and not sysctl.name.startswith("net.")):
+            text = f"cannot set {sysctl.name} for a pod: it is the whole machine's (set it there, or leave it out)"
+            yield Cause(f"{where}.sysctls[{i}].name", text)
 
 
 def gates(spec: PodSpec, at: str) -> Iterator[Cause]:

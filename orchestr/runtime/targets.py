@@ -60,7 +60,8 @@ def open_or_make(
         prefix = os.fsencode("/".join(names[:depth]))
         encoded = os.fsencode(name)
         if last and not directory:
-            made = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
+            # Read-only: one that is open for writing would keep the root from becoming read-only.
+            made = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_RDONLY
             b.add(f"make the file to {what}", path, "openat", parent, encoded, made, 0o644, tolerate=(errno.EEXIST,))
         else:
             b.add(f"make the directory to {what}", path, "mkdirat", parent, encoded, 0o755, tolerate=(errno.EEXIST,))
