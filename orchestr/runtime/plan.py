@@ -83,17 +83,17 @@ def run(
     try:
         if meanwhile is not None:
             meanwhile(pid)
+        while os.read(pipe[0], 1):
+            pass
     except BaseException:
         os.kill(pid, SIGKILL)
         os.waitpid(pid, 0)
-        os.close(pipe[0])
         raise
-    while os.read(pipe[0], 1):
-        pass
-    os.close(pipe[0])
-    if share:
-        # A child that changes its identity makes the memory it runs in undumpable: this process's.
-        syscalls.call("prctl", syscalls.PR_SET_DUMPABLE, 1, 0, 0, 0)
+    finally:
+        os.close(pipe[0])
+        if share:
+            # A child that changes its identity makes the memory it runs in undumpable: this process's.
+            syscalls.call("prctl", syscalls.PR_SET_DUMPABLE, 1, 0, 0, 0)
     return _outcome(plan, pid, walker.failure())
 
 

@@ -122,7 +122,7 @@ class Records:
 def _replace(place: str, data: Mapping[str, Any]) -> None:
     fresh = f"{place}~"
     with open(fresh, "w") as file:
-        json.dump(data, file, separators=(",", ":"))
+        file.write(json.dumps(data, separators=(",", ":")))  # json.dump would encode in Python, not in C
     os.replace(fresh, place)
 
 
