@@ -40,7 +40,9 @@ class Place:
             stderr=self._errors,
             text=True,
             cwd="/",
+            start_new_session=True,  # Ctrl-C is for us; what has been started is then ended in order
         )
+        self._unread = 0  # answers that an interrupt kept from being read
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -54,7 +56,10 @@ class Place:
         try:
             self._process.stdin.write(json.dumps({"op": op, **request}) + "\n")
             self._process.stdin.flush()
-            line = self._process.stdout.readline()
+            self._unread += 1
+            while self._unread:
+                line = self._process.stdout.readline()
+                self._unread -= 1
         except BrokenPipeError:
             line = ""
         if not line:
