@@ -144,6 +144,9 @@ class _Found:
         try:
             obj = scheme.decode(data, foreign=self.foreign)
         except Invalid as error:
+            if not path and _is_stack(data):
+                self._stack(document)
+                return
             for cause in error.causes:
                 self._problem(document, path, cause)
             return
@@ -153,6 +156,18 @@ class _Found:
         loaded = Loaded(obj, data, document, path)
         self.loaded.append(loaded)
         self._notes(loaded)
+
+    def _stack(self, document: Document) -> None:
+        """A Stack whose spec is written as people write Compose files, not in the long form that is stored."""
+        from orchestr.manifest.compose import written
+
+        directory = os.path.dirname(os.path.abspath(document.name)) if document.name != STDIN else os.getcwd()
+        try:
+            objects = written(document, directory)
+        except ManifestError as error:
+            self.problems += error.problems
+            return
+        self.loaded += [Loaded(obj, obj.wire(), document, ()) for obj in objects]
 
     def _notes(self, loaded: Loaded) -> None:
         if isinstance(loaded.object, scheme.Foreign):
@@ -169,6 +184,12 @@ def is_compose(data: Any) -> bool:
     if not isinstance(data, Mapping) or {"apiVersion", "kind"} & data.keys():
         return False
     return bool({"services", "include"} & data.keys())
+
+
+def _is_stack(data: Any) -> bool:
+    meta = data.get("metadata") if isinstance(data, Mapping) else None
+    named = isinstance(meta, Mapping) and isinstance(meta.get("name"), str)
+    return data.get("apiVersion") == "orchestr.dev/v1" and data.get("kind") == "Stack" and named and "spec" in data
 
 
 def _items(data: Any, path: Path) -> Iterator[tuple[Any, Path]]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import characters, sets, text
 
+from orchestr.manifest import objects
 from orchestr.manifest.compose import load
 from orchestr.manifest.compose.names import LABEL, labels
 from orchestr.manifest.compose.schema import root
@@ -216,3 +217,35 @@ def test_names_become_different_labels(names: set[str]) -> None:
     mapped = labels(names)
     assert len(set(mapped.values())) == len(names)
     assert all(LABEL.fullmatch(name) for name in mapped.values())
+
+
+STACK = """\
+apiVersion: orchestr.dev/v1
+kind: Stack
+metadata: {name: shop, namespace: team}
+spec:
+  services:
+    web:
+      image: local/host
+      command: sleep 1000
+      ports: ["127.0.0.1:8080:80"]
+      environment: [A=$B]
+"""
+
+
+def test_a_stack_object_may_be_written_in_short_forms(tmp_path: Path) -> None:
+    file = tmp_path / "stack.yaml"
+    file.write_text(STACK)
+    (loaded,) = objects.load([str(file)])
+    assert loaded.object.key == ("team", "shop")
+    web = loaded.object.spec.services["web"]
+    assert web.command == ("sleep", "1000")
+    assert web.environment == {"A": "$B"}  # an object stands for itself: no variables are filled in
+    assert web.ports[0].published == 8080
+
+
+def test_what_is_wrong_in_a_stack_object_has_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "stack.yaml"
+    file.write_text(STACK.replace("image:", "imag:"))
+    with pytest.raises(ManifestError, match=r"stack.yaml:7:7: services.web.imag: unknown"):
+        objects.load([str(file)])

@@ -23,7 +23,7 @@ from orchestr.manifest.compose.names import label
 from orchestr.manifest.compose.reader import Reader
 from orchestr.manifest.compose.tree import Findings, Node, Place, dotted, scalars, tree
 from orchestr.manifest.errors import ManifestError, Problem
-from orchestr.manifest.yaml import parse
+from orchestr.manifest.yaml import Document, parse
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESERVED = re.compile(r"default|kube-.*")
@@ -106,10 +106,42 @@ def project(
     root = roots[0]
     for over in roots[1:]:
         root = merge(root, over)
-    root = without_reset(root)
-    read = Reader(root, (), findings)
-    project_name = _name(name, read, environment.variables, directory)
+    project_name = _name(name, Reader(root, (), findings), environment.variables, directory)
     chosen = {*profiles, *filter(None, environment.variables.get("COMPOSE_PROFILES", "").split(","))}
+    return _assembled(without_reset(root), environment, directory, project_name, chosen, findings)
+
+
+def written(document: Document, directory: str) -> list[KubeObject]:
+    """A Stack written as an object, its spec in Compose's short forms: Secrets and the Stack in long form.
+
+    Variables are not filled in: the object stands for itself. Raises ManifestError.
+    """
+    findings, metadata = Findings(), ObjectMeta.model_validate(document.data["metadata"])
+    environment = Environment({}, False, findings)
+    root = _canonical(tree(_below(document, "spec")), findings)
+    found = _assembled(root, environment, directory, metadata.name, set(), findings)
+    if found.unsupported:
+        raise ManifestError(found.unsupported)
+    namespace = metadata.namespace or "default"
+    secrets = [secret.but(metadata=secret.metadata.but(namespace=namespace)) for secret in found.secrets]
+    labels = {**found.stack.metadata.labels, **metadata.labels}
+    return [*secrets, found.stack.but(metadata=metadata.but(namespace=namespace, labels=labels))]
+
+
+def _below(document: Document, key: str) -> Document:
+    """The part of a document under a key, with the positions that it has in the file."""
+    positions, values = (
+        {path[1:]: at for path, at in places.items() if path[:1] == (key,)}
+        for places in (document.positions, document.values)
+    )
+    return Document(document.data[key], positions, values, document.name)
+
+
+def _assembled(
+    root: Node, environment: Environment, directory: str, project_name: str, chosen: set[str], findings: Findings
+) -> Project:
+    """From the canonical tree to the objects. Raises ManifestError for what is wrong; what is not done is listed."""
+    read = Reader(root, (), findings)
     inactive = _drop_inactive(root, chosen)
     stack, secrets = _stack(read, environment, directory, project_name, inactive)
     if findings.errors:
@@ -149,6 +181,10 @@ def _root(path: str, text: bytes, environment: Environment, findings: Findings) 
         return Node({}, where, where)
     root = tree(documents[0])
     environment.fill(root)
+    return _canonical(root, findings)
+
+
+def _canonical(root: Node, findings: Findings) -> Node:
     schema.check(root, findings)
     if root.get("version") is not None:
         findings.warn(root.data["version"].key, ("version",), "version is obsolete and has no effect", "remove it")
