@@ -187,9 +187,12 @@ def is_compose(data: Any) -> bool:
 
 
 def _is_stack(data: Any) -> bool:
-    meta = data.get("metadata") if isinstance(data, Mapping) else None
+    """Whether a document is a Stack with a name and a spec, right or wrong."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("spec"), Mapping):
+        return False
+    meta = data.get("metadata")
     named = isinstance(meta, Mapping) and isinstance(meta.get("name"), str)
-    return data.get("apiVersion") == "orchestr.dev/v1" and data.get("kind") == "Stack" and named and "spec" in data
+    return named and data.get("apiVersion") == "orchestr.dev/v1" and data.get("kind") == "Stack"
 
 
 def _items(data: Any, path: Path) -> Iterator[tuple[Any, Path]]:
