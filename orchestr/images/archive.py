@@ -4,17 +4,19 @@ Names inside an archive are never joined to a path of ours: members are looked u
 the blob store, which names them by their digest (CVE-2025-62725).
 """
 
-import gzip
 import io
 import json
 import os
 import tarfile
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import IO, Any, NamedTuple
 
 from orchestr.images import manifest
 from orchestr.images.blobs import JSON_LIMIT, Blobs, decode
 from orchestr.images.seam import ImageCorrupt, ImageError
+from orchestr.images.unpack import Counted, Hostile, compression
 
 REF_NAME = "org.opencontainers.image.ref.name"
 FULL_NAME = "io.containerd.image.name"
@@ -37,7 +39,7 @@ def read(path: str, blobs: Blobs, arch: str) -> list[Found]:
             return _archive(tar, blobs, arch, path)
     except FileNotFoundError as error:
         raise ImageError(f"cannot load {path}: no such file (give an archive or a layout directory)") from error
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+    except (tarfile.TarError, EOFError, Hostile) as error:
         raise ImageCorrupt(
             f"cannot load {path}: not an image archive: {error} (docker save or skopeo copy make one)"
         ) from error
@@ -50,20 +52,20 @@ def _below(root: str, name: str) -> str:
     return path
 
 
-def _open_tar(path: str) -> tarfile.TarFile:
-    with open(path, "rb") as file:
-        head = file.read(4)
-    if head == b"\x28\xb5\x2f\xfd":
-        import tempfile
-
-        import zstandard
-
-        plain = tempfile.TemporaryFile(dir=os.path.dirname(path) or ".")  # noqa: SIM115 - the archive reads from it
-        with open(path, "rb") as packed:
-            zstandard.ZstdDecompressor().copy_stream(packed, plain)
-        plain.seek(0)
-        return tarfile.open(fileobj=plain, mode="r:")
-    return tarfile.open(path, mode="r:*")
+@contextmanager
+def _open_tar(path: str) -> Iterator[tarfile.TarFile]:
+    """The archive for reading in any order. One that is compressed is unpacked to a nameless file beside it first."""
+    with open(path, "rb") as file, ExitStack() as stack:
+        source: IO[bytes] = file
+        if compression(file.read(4)):
+            source = stack.enter_context(tempfile.TemporaryFile(dir=os.path.dirname(path) or "."))
+            file.seek(0)
+            stream = Counted(file)
+            while piece := stream.read():
+                source.write(piece)
+        source.seek(0)
+        with tarfile.open(fileobj=source, mode="r:*") as tar:
+            yield tar
 
 
 def _archive(tar: tarfile.TarFile, blobs: Blobs, arch: str, path: str) -> list[Found]:

@@ -24,6 +24,7 @@ LIMIT_ENTRIES = 2_000_000
 LIMIT_BYTES = 64 << 30
 LIMIT_RATIO = 500  # unpacked to packed, once more than RATIO_FROM bytes came out
 RATIO_FROM = 1 << 30
+PIECE = 1 << 18  # bytes read, and unpacked, at a time
 XATTRS = ("user.", "security.capability")
 KEEP = {0: "CHOWN", 1: "DAC_OVERRIDE", 3: "FOWNER", 4: "FSETID", 21: "SYS_ADMIN", 27: "MKNOD", 31: "SETFCAP"}
 CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWIPC = 0x20000, 0x40000000, 0x08000000
@@ -66,65 +67,93 @@ def pivot_root_number() -> int:
     return 155 if os.uname().machine == "x86_64" else 41
 
 
+class Packed:
+    """The blob as it comes: counts what was read, and shows its first bytes."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw, self.size = raw, 0
+        self.head = self._pending = raw.read(4)
+
+    def read(self, size: int = -1) -> bytes:
+        piece, self._pending = self._pending or self._raw.read(size), b""
+        self.size += len(piece)
+        return piece
+
+
+class Gzip:
+    """gzip with several members, as pigz and estargz write them. Never gives more than it is asked for."""
+
+    def __init__(self, packed: Packed) -> None:
+        self._packed, self._z, self._rest = packed, zlib.decompressobj(31), b""
+
+    def read(self, size: int) -> bytes:
+        while True:
+            if self._z.eof:
+                self._rest = (self._z.unused_data or self._packed.read(PIECE)).lstrip(b"\0")
+                if not self._rest:
+                    return b""
+                self._z = zlib.decompressobj(31)
+            self._rest = self._rest or self._packed.read(PIECE)
+            if not self._rest:
+                raise Hostile("it ends in the middle of its compressed data")
+            try:
+                out = self._z.decompress(self._rest, size)
+            except zlib.error as error:
+                raise Hostile(f"its compressed data is damaged: {error}") from error
+            self._rest = self._z.unconsumed_tail
+            if out:
+                return out
+
+
+class Zstd:
+    """zstd with several frames. The end of a cut one shows in what was unpacked."""
+
+    def __init__(self, packed: Packed) -> None:
+        import zstandard
+
+        self._error = zstandard.ZstdError
+        unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+        self._reader = unpacker.stream_reader(packed, read_across_frames=True)  # type: ignore[arg-type]
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._reader.read(size)
+        except self._error as error:
+            raise Hostile(f"its compressed data is damaged: {error}") from error
+
+
+def compression(head: bytes) -> type[Gzip] | type[Zstd] | None:
+    """By the magic number; None for what is not compressed, or in a way that layers may not be."""
+    if head[:2] == b"\x1f\x8b":
+        return Gzip
+    return Zstd if head[:4] == b"\x28\xb5\x2f\xfd" else None
+
+
 class Counted:
-    """The unpacked stream, with its digest and limits."""
+    """The unpacked stream, with its digest and limits; little of it is in memory at a time. Raises Hostile."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         import hashlib
 
-        self._raw, self._packed, self.size, self.digest = raw, 0, 0, hashlib.sha256()
-        head = raw.read(6)
-        self._pending, self._out, self._eof = head, b"", False
-        self._decode = decompressor(head)
+        self._packed = Packed(raw)
+        unpacker = compression(self._packed.head)
+        self._plain = unpacker(self._packed) if unpacker else self._packed
+        self._out, self._at, self.size, self.digest = b"", 0, 0, hashlib.sha256()
 
-    def read(self, size: int = 1 << 20) -> bytes:
+    def read(self, size: int = PIECE) -> bytes:
         """Up to size bytes, fewer only at the end."""
-        parts: list[bytes] = []
-        wanted = size
-        while wanted and (data := self._some(wanted)):
-            parts.append(data)
-            wanted -= len(data)
-        return b"".join(parts)
-
-    def _some(self, size: int) -> bytes:
-        data, self._out = self._out, b""
-        while not data and not self._eof:
-            packed = self._pending or self._raw.read(1 << 20)
-            self._pending = b""
-            self._packed += len(packed)
-            self._eof = not packed
-            data = self._decode(packed)
-        piece, self._out = data[:size], data[size:]
-        self.size += len(piece)
-        self.digest.update(piece)
-        if self.size > LIMIT_BYTES or (self.size > RATIO_FROM and self.size > LIMIT_RATIO * self._packed):
-            raise Hostile(f"it unpacks to more than {self.size} bytes from {self._packed}")
+        while len(self._out) - self._at < size and (data := self._plain.read(PIECE)):
+            self._out, self._at = self._out[self._at :] + data, 0
+            self._count(data)
+        piece = self._out[self._at : self._at + size]
+        self._at += len(piece)
         return piece
 
-
-def decompressor(head: bytes) -> Any:
-    """A function from packed pieces to unpacked ones, by the magic number: gzip, zstd or none."""
-    if head[:2] == b"\x1f\x8b":
-        return Gzip().feed
-    if head[:4] == b"\x28\xb5\x2f\xfd":
-        import zstandard
-
-        return zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj(read_across_frames=True).decompress
-    return bytes
-
-
-class Gzip:
-    """gzip with several members, as pigz and estargz write them."""
-
-    def __init__(self) -> None:
-        self._z = zlib.decompressobj(31)
-
-    def feed(self, data: bytes) -> bytes:
-        out = [self._z.decompress(data)]
-        while self._z.eof and self._z.unused_data:
-            rest, self._z = self._z.unused_data, zlib.decompressobj(31)
-            out.append(self._z.decompress(rest))
-        return b"".join(out)
+    def _count(self, data: bytes) -> None:
+        self.size += len(data)
+        self.digest.update(data)
+        if self.size > LIMIT_BYTES or (self.size > RATIO_FROM and self.size > LIMIT_RATIO * self._packed.size):
+            raise Hostile(f"it unpacks to more than {self.size} bytes from {self._packed.size}")
 
 
 class Layer:
@@ -150,7 +179,7 @@ class Layer:
         return None
 
     def _folder(self, parts: list[str]) -> int:
-        """A descriptor of the directory, made where it is missing. A link on the way is replaced by a directory."""
+        """A descriptor of the directory, made where it is missing. A link on the way is refused."""
         here = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
         for part in parts:
             try:
@@ -280,7 +309,7 @@ def run(raw: IO[bytes]) -> dict[str, Any]:
                 archive.members = []  # a stream's members are of no use again, and there may be millions
         while stream.read():
             pass  # the padding counts for the digest
-    except (Hostile, tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError) as error:
+    except (Hostile, tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         return {"error": str(error) or type(error).__name__}
     except OSError as error:
         return {"error": f"{error.strerror or error}" + (f" at {error.filename}" if error.filename else "")}
