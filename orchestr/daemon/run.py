@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -70,6 +71,8 @@ def main(instance: Instance, listen: Sequence[str] = (), *, debug: bool = False)
     """
     lines.set_up(debug=debug)
     os.umask(0o077)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a container takes four, a client one
     try:
         with held(instance, group_id()):
             trio.run(run, settled(instance), listen)

@@ -69,9 +69,9 @@ class Control:
                 self.call(op="stop")
             except OSError:
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
-            if not select.select([fd], [], [], PATIENCE)[0]:
+            if not ended(fd, PATIENCE):
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
-                select.select([fd], [], [], PATIENCE)
+                ended(fd, PATIENCE)
         finally:
             os.close(fd)
         reap(pid)
@@ -93,7 +93,7 @@ class Control:
             for _ in range(int(PATIENCE / 0.005)):
                 if self.pid() == started:
                     return
-                if select.select([fd], [], [], 0.005)[0]:
+                if ended(fd, 0.005):
                     break
         finally:
             os.close(fd)
@@ -107,6 +107,13 @@ class Control:
         except OSError:
             lines = []
         return lines[-1] if lines else "it ended without a word"
+
+
+def ended(pidfd: int, patience: float) -> bool:
+    """Whether the process ended within so many seconds. poll(2): select(2) refuses descriptors from 1024 on."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(patience * 1000))
 
 
 def reap(pid: int) -> None:

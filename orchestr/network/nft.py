@@ -4,12 +4,14 @@ A transaction is a text of commands that the kernel carries out whole or not at 
 """
 
 import ctypes
+import os
 import subprocess
 import threading
 
 from orchestr.network.seam import NetworkFailure
 
 LIBRARY = "libnftables.so.1"
+SETSIZE = 1024 - 64  # libnftables waits by select(2), which ends the process when its descriptor is 1024 or above
 
 
 class Nft:
@@ -22,7 +24,8 @@ class Nft:
     def run(self, text: str) -> None:
         """Carries out the commands. NetworkFailure with what nftables said, and then nothing has changed."""
         with self._lock:
-            said = _by_command(text) if self._library is None else _by_library(self._library, text)
+            in_process = self._library is not None and _lowest_free() < SETSIZE
+            said = _by_library(self._library, text) if self._library and in_process else _by_command(text)
         if said is not None:
             reason = next((line for line in said.splitlines() if line), "no reason given")
             raise NetworkFailure(f"cannot change nftables: {reason} (see `nft list tables`; Linux 6.1 is needed)")
@@ -51,6 +54,13 @@ def _by_library(library: ctypes.CDLL, text: str) -> str | None:
         return (library.nft_ctx_get_error_buffer(context) or b"").decode(errors="replace") if failed else None
     finally:
         library.nft_ctx_free(context)
+
+
+def _lowest_free() -> int:
+    """The number of the next descriptor."""
+    fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.close(fd)
+    return fd
 
 
 def _by_command(text: str) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 from hypercorn.config import Config
+from hypercorn.events import Event, Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
@@ -74,6 +75,27 @@ class BoundedStream:
                 await self.stream.send_all(data)
         except trio.TooSlowError:
             raise trio.BrokenResourceError(f"the client left {len(data)} bytes unread for {STALLED:.0f} s") from None
+
+
+class ClientServer(TCPServer):
+    """hypercorn's, but for a client that has gone: its connection does not wait for the idle time-out.
+
+    A request that ends after its client has closed starts that time-out once more; 50 requests a second would hold
+    6000 descriptors.
+    """
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self._left = False
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        self._left = True
+        await self.idle_task.stop()
+
+    async def protocol_send(self, event: Event) -> None:
+        if not (self._left and isinstance(event, Updated) and event.idle):
+            await super().protocol_send(event)
 
 
 def _config() -> Config:
@@ -138,7 +160,7 @@ class Connections:
             who = peer(stream.socket) if stream.socket.family == socket.AF_UNIX else None
             state = ConnectionState({"peer": who, "connection": scope, "stopping": self.stopping})
             bounded: Any = BoundedStream(stream)
-            await TCPServer(self.app, self.config, self.context, state, bounded).run()
+            await ClientServer(self.app, self.config, self.context, state, bounded).run()
 
     async def end(self) -> None:
         self.stopping.set()
