@@ -204,8 +204,9 @@ async def _exec(command: Sequence[str], target: Target, runtime: Runtime) -> Non
         for descriptor in {session.stdin, session.stdout, session.stderr} - {-1}:
             os.close(descriptor)
     if code:
-        text = output.decode(errors="replace").strip()
-        raise ProbeFailure(f"exit code {code}" + (f": {text[:200]}" if text else ""))
+        said = output.decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(said) if line.strip()), "")  # of a traceback the one that tells
+        raise ProbeFailure(f"exit code {code}" + (f": {last[:200]}" if last else ""))
 
 
 def _drain(*descriptors: int) -> bytes:

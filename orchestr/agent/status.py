@@ -128,7 +128,7 @@ def pod_status(
     unready = [status.name for status in main if not status.ready]
     done = phase in ("Succeeded", "Failed")
     why = "PodCompleted" if done else "ContainersNotReady"
-    text = f"containers with unready status: [{' '.join(unready)}]" if unready and not done else None
+    text = _unready(unready, runs) if unready and not done else None
     old = pod.status.conditions if pod.status else ()
     fresh = (
         Condition(type="PodScheduled", status="True"),
@@ -150,6 +150,15 @@ def pod_status(
         qos_class=pod.status.qos_class if pod.status else None,
         observed_generation=pod.status.observed_generation if pod.status else None,
     )
+
+
+def _unready(names: Sequence[str], runs: Mapping[str, Run]) -> str:
+    """What the probes say; else which containers are not ready."""
+    told = {name: run.message for name in names if (run := runs.get(name)) and run.running and run.message}
+    if len(names) == 1 and told:
+        return told[names[0]]
+    text = f"containers with unready status: [{' '.join(names)}]"
+    return "; ".join([text, *(f"{name}: {message}" for name, message in told.items())])
 
 
 def stamped(condition: Condition, old: Sequence[Condition], now: float) -> Condition:
