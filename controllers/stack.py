@@ -33,6 +33,7 @@ from orchestr.engine import (
     Watches,
 )
 from orchestr.engine.cached import gather
+from orchestr.engine.conditions import condition
 from orchestr.engine.controller import Index
 from orchestr.manifest.compose.compiler import compile
 
@@ -268,14 +269,21 @@ async def _tell(cluster: ControllerCluster, stack: Stack, errors: Sequence[Excep
 
 
 async def _status(cluster: ControllerCluster, stack: Stack, refused: str | None) -> StackStatus:
-    wanted = {child.id for child in _memory.children(stack)}
+    wanted, owned = {child.id for child in _memory.children(stack)}, await _owned(cluster, stack)
     workloads: dict[str, Workload] = {
         obj.metadata.name: obj
-        for obj in await _owned(cluster, stack)
+        for obj in owned
         if isinstance(obj, Deployment | Job) and (obj.kind, obj.metadata.name) in wanted and not obj.metadata.deleting
     }
     pods = await cluster.list(Pod, namespace=stack.key.namespace, labels={STACK: stack.metadata.name})
-    return status(stack, workloads, pods, refused, cluster.now())
+    told = [refused, *(_taken(obj) for obj in owned if isinstance(obj, Service))]
+    return status(stack, workloads, pods, "; ".join(filter(None, told)) or None, cluster.now())
+
+
+def _taken(service: Service) -> str | None:
+    """Why a port could not be published, None when all is well."""
+    told = condition(service.status.conditions, "Published")
+    return told.message if told and told.status == "False" else None
 
 
 def _verdict(seen: StackStatus) -> tuple[Any, ...]:

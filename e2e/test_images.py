@@ -15,7 +15,8 @@ from tests.images.tars import Entry, archive, directory, docker_files, folder, h
 
 PROGRAMS = ("sh", "cat", "ls", "sleep", "id", "stat", "pwd", "env")
 CONFIG = {"Entrypoint": ["/bin/sh", "-c"], "Cmd": ["echo it says $SAY; exec sleep 1000"],
-          "Env": ["SAY=hello", "PATH=/bin"], "WorkingDir": "/work", "User": "worker", "StopSignal": "SIGKILL"}  # fmt: skip
+          "Env": ["SAY=hello", "PATH=/bin"], "WorkingDir": "/work", "User": "worker",
+          "StopSignal": "SIGKILL"}  # fmt: skip
 
 
 @cache
@@ -31,7 +32,8 @@ def base() -> bytes:
     return layer([
         *(Entry(name, path.read_bytes(), mode=0o755) for name, path in files.items()),
         Entry("etc/passwd", people), Entry("etc/group", b"root:x:0:\nworkers:x:4343:\n"), folder("work"),
-        folder("tmp", 0o1777), Entry("hide/gone", b"x"), Entry("hide/kept", b"x"), Entry("opaque/old", b"x"), Entry("data/file", b"lower"),
+        folder("tmp", 0o1777), Entry("hide/gone", b"x"), Entry("hide/kept", b"x"),
+        Entry("opaque/old", b"x"), Entry("data/file", b"lower"),
     ])  # fmt: skip
 
 

@@ -17,8 +17,8 @@ class Verdict(NamedTuple):
     text: str = ""  # "2/3 ready", "crash loop: exit code 1"
 
 
-def judge(obj: Object, pods: Sequence[Object]) -> Verdict:
-    """`pods`: all below the object."""
+def judge(obj: Object, pods: Sequence[Object], services: Sequence[Object] = ()) -> Verdict:
+    """`pods`: all below the object; `services`: of a Stack, its Services."""
     status, spec = obj.get("status") or {}, obj.get("spec") or {}
     if obj["metadata"].get("deletionTimestamp"):
         return Verdict("waiting", "being deleted")
@@ -38,11 +38,23 @@ def judge(obj: Object, pods: Sequence[Object]) -> Verdict:
         case "PersistentVolumeClaim":
             return Verdict("done") if status.get("phase") == "Bound" else Verdict("waiting", "not bound yet")
         case "Service":
-            refused = _condition(status, "Published")
-            return (
-                Verdict("failed", str(refused.get("message"))) if refused.get("status") == "False" else Verdict("done")
-            )
+            return _service(obj)
     return Verdict("done")
+
+
+def _both(first: Verdict, second: Verdict) -> Verdict:
+    return first if first.state != "done" else second if second.state != "done" else first
+
+
+def _service(obj: Object) -> Verdict:
+    """Of one that publishes ports: whether it has them."""
+    publishes = (obj["metadata"].get("annotations") or {}).get("orchestr.dev/publish", "[]") != "[]"
+    if not publishes and (obj.get("spec") or {}).get("type") not in ("NodePort", "LoadBalancer"):
+        return Verdict("done")
+    told = _condition(obj.get("status") or {}, "Published")
+    if not told:
+        return Verdict("waiting", f"ports of {obj['metadata']['name']} are not open yet")
+    return Verdict("failed", str(told.get("message"))) if told["status"] == "False" else Verdict("done")
 
 
 def _condition(status: Object, kind: str) -> Object:

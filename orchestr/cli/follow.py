@@ -10,6 +10,7 @@ from orchestr.cli.converge import Verdict, judge
 from orchestr.cli.kinds import find
 from orchestr.cli.output import colored, paint, span
 from orchestr.cli.view import BELOW, View
+from orchestr.cli.why import owned
 from orchestr.client.paths import path
 from orchestr.client.sync import Client
 
@@ -30,11 +31,13 @@ def follow(
     teller = Teller(color, quiet)
     namespaces = {obj["metadata"]["namespace"] for obj in wanted}
     below = BELOW if any(obj["kind"] in ("Deployment", "ReplicaSet", "Job") for obj in wanted) else ()
+    below = (*below, "services") if any(publishes(obj) for obj in wanted) else below
     view = View(client, namespaces, dict.fromkeys([*below, *(find(obj["kind"]).plural for obj in wanted)]))
     begun, waited = time.monotonic(), False
     before: list[str] | None = None
+    verdicts: dict[str, Verdict] = {}
     while True:
-        verdicts = {name(obj): verdict(view, obj) for obj in wanted}
+        verdicts = {name(obj): verdict(view, obj, verdicts.get(name(obj))) for obj in wanted}
         teller.tell(verdicts)
         if all(each.state == "done" for each in verdicts.values()):
             if not waited or not view.wait(SETTLE):  # what has just started may fall at once
@@ -63,15 +66,24 @@ def follow(
         view.wait(left)
 
 
+def publishes(obj: Object) -> bool:
+    """Whether it is a Stack with published ports: its Services tell whether they could be had."""
+    return obj["kind"] == "Stack" and any(each.get("ports") for each in obj["spec"].get("services", {}).values())
+
+
 def name(obj: Object) -> str:
     return f"{obj['kind'].lower()}/{obj['metadata']['name']}"
 
 
-def verdict(view: View, obj: Object) -> Verdict:
+def verdict(view: View, obj: Object, before: Verdict | None = None) -> Verdict:
     found = view.one(find(obj["kind"]), obj["metadata"]["namespace"], obj["metadata"]["name"])
+    if found is None and before and before.state == "done" and obj["kind"] == "Job":
+        return before  # complete, and gone after its ttlSecondsAfterFinished
     if found is None:
         return Verdict("failed", "it was deleted meanwhile")
-    return judge(found, view.below(found["metadata"]["uid"]))
+    published = view.objects.get("services", {}).values()
+    services = [each for each in published if owned(each) == ("Stack", found["metadata"]["uid"])]
+    return judge(found, view.below(found["metadata"]["uid"]), services)
 
 
 class Teller:
