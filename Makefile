@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages install demo test lint bench docs clean
+.PHONY: help packages install demo test vm lint bench docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -26,6 +26,9 @@ demo: install ## run the shop, break it, watch it heal (as root)
 
 test: install ## all tests: tests/ and, as root on real containers, e2e/
 	@$(BIN)/pytest tests e2e
+
+vm: install ## tests in a virtual machine: cgroup v2, Linux 6.1, reboot, power cut (as root, some minutes)
+	@ORCH_VM=1 $(BIN)/pytest e2e/vm
 
 lint: install ## formatting, lint, types, import rules, generated docs
 	@$(BIN)/ruff check .

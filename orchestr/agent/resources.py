@@ -12,14 +12,17 @@ DEFAULT_PIDS = 4096  # a container without a limit cannot exhaust the machine's 
 
 
 def linux_resources(container: Container) -> dict[str, Any]:
-    """OCI resources of one container. Memory limits hold for memory and swap together."""
+    """OCI resources of one container. Memory limits hold for memory and swap together.
+
+    Who requests nothing competes for the processor as everybody else does; a limit alone must not starve it.
+    """
     limits, requests = container.resources.limits, container.resources.requests
     cpu: dict[str, int] = {}
     if "cpu" in limits:
         cpu |= {"quota": max(milli(limits["cpu"]) * PERIOD // 1000, 1000), "period": PERIOD}
-    shares = requests.get("cpu") or limits.get("cpu")
-    if shares:
-        cpu["shares"] = max(milli(shares) * 1024 // 1000, 2)
+    requested = milli(requests.get("cpu") or limits.get("cpu") or "0")
+    if requested:
+        cpu["shares"] = max(requested * 1024 // 1000, 2)
     memory: dict[str, int] = {}
     if "memory" in limits:
         memory = {"limit": whole(limits["memory"]), "swap": whole(limits["memory"])}

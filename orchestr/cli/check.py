@@ -41,7 +41,8 @@ def cgroups() -> Finding:
     root = "/sys/fs/cgroup"
     if os.path.exists(f"{root}/cgroup.controllers"):
         with open(f"{root}/cgroup.controllers", encoding="ascii") as file:
-            missing = [name for name in ("cpu", "memory", "pids") if name not in file.read().split()]
+            here = file.read().split()
+        missing = [name for name in ("cpu", "memory", "pids") if name not in here]
         kind = "version 2"
     else:
         missing = [name for name in CONTROLLERS if not os.path.isdir(f"{root}/{name}")]
@@ -82,9 +83,16 @@ def nftables() -> Finding:
 
 
 def overlay() -> Finding:
-    with open("/proc/filesystems", encoding="ascii") as file:
-        good = any(line.split()[-1] == "overlay" for line in file)
-    return Finding("overlayfs", good, "there" if good else "not in this kernel (modprobe overlay)")
+    """Asks for it as a mount does, which loads the module; /proc/filesystems names only what is loaded already."""
+    from orchestr.runtime import syscalls
+
+    try:
+        os.close(syscalls.call("fsopen", b"overlay", syscalls.FSOPEN_CLOEXEC))
+    except PermissionError:
+        return Finding("overlayfs", False, "not allowed to look (use sudo)")
+    except OSError as error:
+        return Finding("overlayfs", False, f"not in this kernel: {error.strerror} (modprobe overlay)")
+    return Finding("overlayfs", True, "there")
 
 
 def seccomp() -> Finding:

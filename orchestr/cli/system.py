@@ -19,7 +19,7 @@ EXAMPLES = """examples:
   orch system stop               containers go on
   orch system stop --all         everything ends, nothing is left behind"""
 
-START = 30.0  # seconds in which a daemon must be ready
+START = 90.0  # seconds in which a daemon must be ready; a cold start on a slow disk takes its time
 STOP = 120.0
 UNIT = "/etc/systemd/system/orch{suffix}.service"
 
@@ -62,10 +62,15 @@ def running(here: Instance) -> dict[str, Any] | None:
         return None
 
 
-def launch(here: Instance) -> int:
-    """Starts a daemon that keeps nothing of ours; its pid once it is ready. Failed with what it said."""
+def launch(here: Instance, *, by_unit: bool = True) -> int:
+    """Starts a daemon that keeps nothing of ours, by its unit where it has one; its pid once it is ready.
+
+    Failed with what it said.
+    """
     if os.geteuid() != 0:
         raise Failed("orch: cannot start the daemon: it needs root (use sudo)")
+    if by_unit and installed(here):
+        return _launch_unit(here)
     os.makedirs(here.state, mode=0o700, exist_ok=True)
     os.makedirs(here.run, mode=0o700, exist_ok=True)
     log = os.path.join(here.state, "daemon.log")
@@ -90,6 +95,19 @@ def launch(here: Instance) -> int:
     return child.pid
 
 
+def _launch_unit(here: Instance) -> int:
+    name = os.path.basename(place_of_unit(here))
+    if subprocess.run(["systemctl", "start", name], stdin=subprocess.DEVNULL).returncode:
+        raise Failed(f"orch: the daemon did not start (see: journalctl -u {name})")
+    return _main_pid(name)
+
+
+def _main_pid(name: str) -> int:
+    """0 when the unit is not active."""
+    shown = ["systemctl", "show", "--property=MainPID", "--value", name]
+    return int(subprocess.run(shown, check=True, capture_output=True, text=True).stdout)
+
+
 def _ready(ready: socket.socket, child: "subprocess.Popen[bytes]") -> bool:
     """Until it says READY=1 as to systemd, or ends."""
     import select
@@ -105,7 +123,7 @@ def _ready(ready: socket.socket, child: "subprocess.Popen[bytes]") -> bool:
 def stop(args: argparse.Namespace, here: Instance) -> int:
     found = running(here)
     if found is None and args.all:
-        launch(here)  # only a daemon knows all that is there
+        launch(here, by_unit=False)  # only a daemon knows all that is there
         found = running(here)
     if found is None:
         print("orch: not running")
@@ -166,12 +184,22 @@ def check(args: argparse.Namespace, _here: Instance) -> int:
     return OK if all(each.good for each in found) else FAILED
 
 
+def place_of_unit(here: Instance) -> str:
+    return UNIT.format(suffix=f"-{here.name}" if here.name else "")
+
+
+def installed(here: Instance) -> bool:
+    return os.path.isdir("/run/systemd/system") and os.path.exists(place_of_unit(here))
+
+
 def install(_args: argparse.Namespace, here: Instance) -> int:
     if not os.path.isdir("/run/systemd/system"):
         raise Failed("orch: cannot install: systemd does not run here (use orch system start)")
-    path = UNIT.format(suffix=f"-{here.name}" if here.name else "")
+    path = place_of_unit(here)
     with open(path, "w", encoding="utf-8") as file:
         file.write(unit(here))
+    if (found := running(here)) and int(found["pid"]) != _main_pid(os.path.basename(path)):
+        _end(here, int(found["pid"]), everything=False)  # the unit's daemon takes over from it
     for words in (["daemon-reload"], ["enable", "--now", os.path.basename(path)]):
         subprocess.run(["systemctl", *words], check=True)
     print(f"orch: installed {path}")
@@ -179,7 +207,12 @@ def install(_args: argparse.Namespace, here: Instance) -> int:
 
 
 def unit(here: Instance) -> str:
-    """A unit whose stop leaves containers running: only the main process is signalled."""
+    """A unit whose stop leaves containers running: only the main process is signalled.
+
+    When the machine itself goes down, containers are stopped first, in order and with their grace. systemd would only
+    send SIGTERM to all that is left, which process 1 of a container mostly ignores, and wait 90 s before it kills them.
+    """
+    shutdown = f"exec {sys.executable} -m orchestr.cli system stop --all"
     return f"""\
 [Unit]
 Description=orch, containers from manifests{f" ({here.name})" if here.name else ""}
@@ -190,7 +223,10 @@ Wants=network-online.target
 Type=notify
 Environment=ORCH_INSTANCE={here.name}
 ExecStart={sys.executable} -m orchestr.cli daemon
-Restart=always
+ExecStop=/bin/sh -c 'test -z "$$MAINPID" || test "$$(systemctl is-system-running)" != stopping || {shutdown}'
+TimeoutStartSec={START * 2:.0f}
+TimeoutStopSec={STOP * 1.25:.0f}
+Restart=on-failure
 KillMode=process
 Delegate=yes
 TasksMax=infinity
@@ -201,7 +237,7 @@ WantedBy=multi-user.target
 
 
 def uninstall(_args: argparse.Namespace, here: Instance) -> int:
-    path = UNIT.format(suffix=f"-{here.name}" if here.name else "")
+    path = place_of_unit(here)
     if not os.path.exists(path):
         raise Failed(f"orch: not installed: {path} does not exist")
     subprocess.run(["systemctl", "disable", "--now", os.path.basename(path)], check=True)

@@ -182,7 +182,7 @@ class Containers:
         """Records the exit and clears up. `exit` of None: nobody could see it."""
         oom = tracked.oom.close() if tracked.oom else happened(tracked.record.cgroup, self._kernel_log)
         tracked.oom = None
-        message = "" if exit.status is not None else "exit status unknown: it ended while no supervisor was running"
+        message = "" if exit.status is not None else _unseen(tracked)
         self._change(
             tracked,
             tracked.container._replace(
@@ -304,3 +304,10 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
+
+
+def _unseen(tracked: Tracked) -> str:
+    """Why nobody can say how it ended."""
+    if tracked.pidfd >= 0:  # watched to its end
+        return "exit status unknown: it was an earlier supervisor's child, and Linux before 6.15 does not tell others"
+    return "exit status unknown: it ended while no supervisor was running"
