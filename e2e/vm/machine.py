@@ -65,9 +65,11 @@ class Machine:
         self.disk, self.before = folder / "disk.raw", folder / "before.raw"
         self.log, self.source, self.console = folder / "writes.log", folder / "source.tar", folder / "console.txt"
         self.qemu: subprocess.Popen[bytes] | None = None
-        self.boots: queue.Queue[str] = queue.Queue()
+        self.boots: queue.Queue[str] = queue.Queue()  # ids of boots; "" when QEMU is gone
+        self.listener: threading.Thread | None = None
         self.commands: dict[int, Command] = {}
         self.number = 0
+        self.console.unlink(missing_ok=True)
         _copy(image.disk, self.disk)
 
     # power
@@ -86,7 +88,9 @@ class Machine:
                 self._words(theirs.fileno()), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
                 stdout=console, stderr=console,
             )  # fmt: skip
-        threading.Thread(target=self._listen, args=(ours,), daemon=True).start()
+        self.boots = queue.Queue()
+        self.listener = threading.Thread(target=self._listen, args=(ours, self.boots), daemon=True)
+        self.listener.start()
         self.booted()
         return time.monotonic() - began
 
@@ -126,10 +130,13 @@ class Machine:
         return time.monotonic() - began
 
     def kill(self) -> None:
-        """SIGKILL to QEMU, and to nothing else."""
+        """SIGKILL to QEMU, and to nothing else; what it still said is read. Again is fine."""
         assert self.qemu is not None
+        assert self.listener is not None
         self.qemu.send_signal(signal.SIGKILL)
         self.qemu.wait()
+        self.listener.join()
+        self.port.close()
 
     def cut(self) -> None:
         """The power goes away; the disk keeps what was flushed (see above)."""
@@ -138,7 +145,7 @@ class Machine:
         self.before.replace(self.disk)
 
     def end(self) -> None:
-        if self.qemu is not None and self.qemu.poll() is None:
+        if self.qemu is not None:
             self.kill()
         for path in (self.disk, self.before, self.log):
             path.unlink(missing_ok=True)
@@ -173,17 +180,17 @@ class Machine:
     def said(self, lines: int = 40) -> str:
         return "\n".join(self.console.read_text(errors="replace").splitlines()[-lines:])
 
-    def _listen(self, port: socket.socket) -> None:
+    def _listen(self, port: socket.socket, boots: "queue.Queue[str]") -> None:
         with port.makefile("rb") as file:
             for line in file:
                 answer = json.loads(line)
                 if "boot" in answer:
                     self._gone()
-                    self.boots.put(answer["boot"])
+                    boots.put(answer["boot"])
                 else:
                     self.commands[answer["id"]].answers.put(answer)
         self._gone()
-        self.boots.put("")
+        boots.put("")
 
     def _gone(self) -> None:
         """Commands of an earlier life get no more answers."""
