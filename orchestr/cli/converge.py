@@ -28,7 +28,7 @@ def judge(obj: Object, pods: Sequence[Object], services: Sequence[Object] = ()) 
         ):
             return Verdict("waiting", "not looked at yet")
         case "Stack":
-            return _stack(status)
+            return _with_ports(_stack(status), services)
         case "Deployment" | "ReplicaSet":
             return _replicated(obj, status, int(spec.get("replicas", 1)), _newest(status, pods))
         case "Job":
@@ -42,8 +42,10 @@ def judge(obj: Object, pods: Sequence[Object], services: Sequence[Object] = ()) 
     return Verdict("done")
 
 
-def _both(first: Verdict, second: Verdict) -> Verdict:
-    return first if first.state != "done" else second if second.state != "done" else first
+def _with_ports(verdict: Verdict, services: Sequence[Object]) -> Verdict:
+    """The first Service that has not its ports decides over what is done otherwise."""
+    ports = [told for each in services if (told := _service(each)).state != "done"]
+    return ports[0] if verdict.state == "done" and ports else verdict
 
 
 def _service(obj: Object) -> Verdict:

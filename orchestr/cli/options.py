@@ -73,7 +73,7 @@ def duration(text: str) -> float:
     """ "90", "90s", "1m30s", "2h" in seconds, for argparse."""
     import re
 
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?(?:(\d+)ms)?", text)
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)(?:s|$))?(?:(\d+)ms)?", text)
     if not text or found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no duration (write 90s, 1m30s or 2h)")
     hours, minutes, seconds, millis = (float(group or 0) for group in found.groups())
