@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from controllers.stackstatus import Workload, status
+from controllers.stackstatus import Rows, Workload, status
 from orchestr import graph
 from orchestr.api.apps import Deployment
 from orchestr.api.base import KubeObject
@@ -84,6 +84,7 @@ class _Memory:
         self.compiled: dict[str, tuple[int | None, tuple[Child, ...]]] = {}
         self.applied: dict[str, dict[Id, Applied]] = {}
         self.told: dict[str, datetime] = {}  # when a status was last written
+        self.rows: dict[str, Rows] = {}  # of the status, as last looked at
         self.looked: dict[str, tuple[int | None, datetime]] = {}  # generation and time of the last look
 
     def pause(self, stack: Stack, now: datetime) -> float:
@@ -108,6 +109,7 @@ class _Memory:
         self.applied.pop(stack.metadata.uid or "", None)
         self.told.pop(stack.metadata.uid or "", None)
         self.looked.pop(stack.metadata.uid or "", None)
+        self.rows.pop(stack.metadata.uid or "", None)
 
 
 _memory = _Memory()
@@ -277,7 +279,8 @@ async def _status(cluster: ControllerCluster, stack: Stack, refused: str | None)
     }
     pods = await cluster.list(Pod, namespace=stack.key.namespace, labels={STACK: stack.metadata.name})
     told = [refused, *(_taken(obj) for obj in owned if isinstance(obj, Service))]
-    return status(stack, workloads, pods, "; ".join(filter(None, told)) or None, cluster.now())
+    known = _memory.rows.setdefault(stack.metadata.uid or "", {})
+    return status(stack, workloads, pods, "; ".join(filter(None, told)) or None, cluster.now(), known)
 
 
 def _taken(service: Service) -> str | None:

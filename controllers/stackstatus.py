@@ -16,15 +16,27 @@ PENDING, PROGRESSING, RUNNING, COMPLETE, FAILED = "Pending", "Progressing", "Run
 Workload = Deployment | Job
 
 
+Mark = tuple[str | None, ...]  # resourceVersions of what a row was made from
+Rows = dict[str, tuple[Mark, ServiceStatus]]  # by service
+
+
 def status(
-    stack: Stack, workloads: Mapping[str, Workload], pods: Sequence[Pod], refused: str | None, now: datetime
+    stack: Stack,
+    workloads: Mapping[str, Workload],
+    pods: Sequence[Pod],
+    refused: str | None,
+    now: datetime,
+    known: Rows,
 ) -> StackStatus:
-    """`workloads` by name, as they should be; one that is about to be replaced is missing."""
+    """`workloads` by name, as they should be; one that is about to be replaced is missing.
+
+    `known` holds the rows of the last look: what has not changed since is not looked at again.
+    """
     by_service: dict[str, list[Pod]] = {}
     for pod in pods:
         by_service.setdefault(pod.metadata.labels.get(SERVICE, ""), []).append(pod)
     rows = tuple(
-        service_status(key, name, stack, workloads.get(name), by_service.get(name, []))
+        _row(key, name, stack, workloads.get(name), by_service.get(name, []), known)
         for key, name in names(stack.spec).services.items()
     )
     conditions = stack.status.conditions
@@ -55,6 +67,16 @@ def _condition(type: str, true: bool, reason: str, message: str, generation: int
         message=message or None,
         observed_generation=generation,
     )
+
+
+def _row(
+    key: str, name: str, stack: Stack, workload: Workload | None, pods: Sequence[Pod], known: Rows
+) -> ServiceStatus:
+    sources = [obj.metadata.resource_version for obj in (workload, *pods) if obj is not None]
+    mark = (str(stack.metadata.generation), workload and workload.metadata.uid, *sources)
+    if key not in known or known[key][0] != mark:
+        known[key] = mark, service_status(key, name, stack, workload, pods)
+    return known[key][1]
 
 
 def service_status(key: str, name: str, stack: Stack, workload: Workload | None, pods: Sequence[Pod]) -> ServiceStatus:

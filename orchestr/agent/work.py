@@ -28,6 +28,9 @@ class Work:
         self.written: PodStatus | None = None
         self.probes: dict[str, trio.CancelScope] = {}
         self.hold = 0.0  # not before then is a failed step tried again
+        self._link: tuple[tuple[str, ...], Link] | None = (
+            None  # made once: it is asked for at every change of a service
+        )
         self.nursery: trio.Nursery  # of the worker, for what goes on beside its steps
 
     def wake(self) -> None:
@@ -60,7 +63,9 @@ class Work:
         """Its connection to the bridge, None while it has none."""
         if not self.sandbox or self.pod.spec.host_network or len(self.ips) < 2:
             return None
-        return link(self.pod, self.ips)
+        if self._link is None or self._link[0] != self.ips:
+            self._link = self.ips, link(self.pod, self.ips)
+        return self._link[1]
 
 
 def link(pod: Pod, ips: Sequence[str]) -> Link:
