@@ -125,7 +125,7 @@ def test_a_crash_loop_is_1_with_exit_code_and_last_lines(project: Project) -> No
     """A service that cannot run fails apply with its exit code and what it printed last."""
     text = SLEEPER + '        command: [sh, -c, "echo the disk is full >&2; exit 7"]\n'
     done = project.apply(text, code=1)
-    assert "exit code 7" in done.err
+    assert "exited with code 7" in done.err
     assert "the disk is full" in done.err
 
 

@@ -156,7 +156,7 @@ def test_status_follows_changes(project: Project) -> None:
 
 def test_graph_draws_who_waits_for_whom(full: Project) -> None:
     """Text, dot, mermaid and SVG of a file name all services; of stored objects likewise."""
-    for form, sign in (("text", "web"), ("dot", "digraph"), ("mermaid", "graph"), ("svg", "<svg")):
+    for form, sign in (("text", "web"), ("dot", "digraph"), ("mermaid", "flowchart"), ("svg", "<svg")):
         drawn = full.orch("graph", "-o", form, env={"KEY": "x"}).expect().out
         assert sign in drawn
         assert all(name in drawn for name in ("web", "db", "setup"))

@@ -37,11 +37,11 @@ def cycle(project: Project) -> None:
 
 
 def test_nothing_grows_over_cycles_of_apply_and_delete(own_project: Project) -> None:
-    """After the first round everything is warm; after three more the counts are the same."""
+    """After the first round everything is warm; after two more the counts are the same."""
     daemon = own_project.daemon
     cycle(own_project)
     warm = eventually(lambda: held(daemon))
-    for _ in range(3):
+    for _ in range(2):
         cycle(own_project)
 
     def flat() -> bool:
