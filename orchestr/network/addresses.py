@@ -33,6 +33,19 @@ class Networks:
         return self.pods6[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """What an instance's bridge must be; known to the resolver too, so that it can be made again without the daemon."""
+
+    name: str
+    hardware: bytes
+    gateway4: IPv4Address
+    gateway6: IPv6Address
+    prefix4: int
+    services4: IPv4Network
+    services6: IPv6Network
+
+
 def networks(instance: Instance) -> Networks:
     """The ranges of `instance`; NetworkFailure when its IPv4 ranges were not chosen yet."""
     if not (instance.pod_cidr and instance.service_cidr):
@@ -48,6 +61,13 @@ def networks(instance: Instance) -> Networks:
     )
 
 
+def bridge(instance: Instance) -> Bridge:
+    """The bridge of `instance`. NetworkFailure as `networks`."""
+    own = networks(instance)
+    gateways = own.gateway4, own.gateway6
+    return Bridge(instance.bridge, hardware(own.gateway4), *gateways, own.pods4.prefixlen, own.services4, own.services6)
+
+
 @lru_cache(maxsize=1 << 14)
 def port_name(pod: str) -> str:
     """The host's end of a pod's pair, from the pod's uid; at most 15 characters (IFNAMSIZ)."""
@@ -59,6 +79,7 @@ def hardware(address: IPv4Address) -> bytes:
     return b"\x0a\x58" + address.packed
 
 
+@lru_cache(maxsize=1 << 14)
 def mac(raw: bytes) -> str:
     return raw.hex(":")
 

@@ -1,18 +1,17 @@
 """The instance's bridge: the link, its addresses, the services' route, the kernel settings of both.
 
-Run by the daemon at start and by the resolver when somebody else removed the bridge; both in the machine's namespace.
+Run by the daemon at start and by `repair` when somebody else removed the bridge; both in the machine's namespace.
 """
 
-import contextlib
 import errno
-import os
 import socket
-import struct
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from collections.abc import Iterable
 
 from orchestr.network import messages
-from orchestr.network.netlink import Netlink, attributes
+from orchestr.network.addresses import Bridge, hardware, port_name
+from orchestr.network.netlink import Netlink
+from orchestr.network.seam import Link
+from orchestr.network.settings import write_setting
 
 DEFAULT_MTU = 1500
 OWN_SETTINGS = {  # of the bridge itself; they go with it
@@ -25,17 +24,6 @@ OWN_SETTINGS = {  # of the bridge itself; they go with it
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Bridge:
-    name: str
-    hardware: bytes
-    gateway4: IPv4Address
-    gateway6: IPv6Address
-    prefix4: int
-    services4: IPv4Network
-    services6: IPv6Network
-
-
 def ensure(netlink: Netlink, bridge: Bridge) -> int:
     """Makes the bridge unless it is there and sets it up either way; its interface index."""
     netlink.call(messages.create_bridge(bridge.name, bridge.hardware, uplink_mtu(netlink)), ignore=(errno.EEXIST,))
@@ -43,7 +31,7 @@ def ensure(netlink: Netlink, bridge: Bridge) -> int:
         write_setting(path.format(bridge=bridge.name), value)
     index = socket.if_nametoindex(bridge.name)
     netlink.call(
-        messages.set_up(index, bridge.hardware),
+        messages.set_address(index, bridge.hardware),
         messages.add_address(index, bridge.gateway4, bridge.prefix4),
         messages.add_address(index, bridge.gateway6, 64),
         # So that a service without backends has a route, and its clients get a reset instead of "unreachable".
@@ -53,48 +41,33 @@ def ensure(netlink: Netlink, bridge: Bridge) -> int:
     return index
 
 
-def restore_ports(netlink: Netlink, index: int, ports: set[str]) -> None:
-    """Puts the pods' links that lost their bridge on the new one."""
-    found = [(number, name) for number, name, master in links(netlink) if name in ports and master != index]
-    for number, name in found:
-        netlink.call(messages.set_master(number, index), messages.port_options(name), ignore=(errno.ENODEV,))
+def restore(netlink: Netlink, bridge: Bridge, links: Iterable[Link]) -> None:
+    """Makes a bridge that was removed again, with the ports that lost it; a port that is gone too is no error."""
+    index = ensure(netlink, bridge)
+    for link in links:
+        name, address = port_name(link.pod), hardware(link.ipv4)
+        netlink.send(
+            [
+                messages.set_master(name, index),
+                messages.port_options(name),
+                messages.add_neighbour(index, link.ipv4, address),
+                messages.add_neighbour(index, link.ipv6, address),
+            ]
+        )
 
 
-def links(netlink: Netlink) -> list[tuple[int, str, int]]:
-    """(index, name, master's index or 0) of every link."""
-    found = []
-    for body in netlink.dump(messages.GETLINK, messages.info()):
-        index = struct.unpack_from("=i", body, 4)[0]
-        parts = attributes(body, 16)
-        master = struct.unpack("=I", parts[messages.MASTER])[0] if messages.MASTER in parts else 0
-        found.append((index, parts[messages.IFNAME].rstrip(b"\0").decode(), master))
-    return found
+def ports(netlink: Netlink, index: int) -> list[str]:
+    """The names of the links on a bridge."""
+    return [found.get_attr("IFLA_IFNAME") for found in netlink.dump(messages.get_links(index)) if found["index"]]
 
 
 def uplink_mtu(netlink: Netlink) -> int:
     """The packet size of the link that holds the IPv4 default route: pods must not send larger ones."""
-    # Each dump is read to its end: the socket refuses another one (EBUSY) while there is more of the first.
-    for body in list(netlink.dump(messages.GETROUTE, struct.pack("=BBBBBBBBI", socket.AF_INET, *(0,) * 8))):
-        table, kind = struct.unpack_from("=4xB2xB", body)
-        route = attributes(body, 12)
-        if body[1] or table != messages.MAIN_TABLE or kind != messages.UNICAST or 4 not in route:
+    for route in list(netlink.dump(messages.get_routes())):
+        if route["dst_len"] or route["table"] != messages.MAIN_TABLE or route["type"] != messages.UNICAST:
             continue
-        uplink = struct.unpack("=I", route[4])[0]  # RTA_OIF
-        for link in list(netlink.dump(messages.GETLINK, messages.info())):
-            if struct.unpack_from("=i", link, 4)[0] == uplink:
-                return int(struct.unpack("=I", attributes(link, 16)[messages.MTU])[0])
+        uplink = route.get_attr("RTA_OIF")
+        for link in netlink.dump(messages.get_links()):
+            if uplink is not None and link["index"] == uplink:
+                return int(link.get_attr("IFLA_MTU"))
     return DEFAULT_MTU
-
-
-def write_setting(path: str, value: str) -> str | None:
-    """Writes /proc/sys/PATH; what was there before if that differed, None if nothing changed or it does not exist."""
-    with contextlib.suppress(FileNotFoundError):
-        fd = os.open(f"/proc/sys/{path}", os.O_RDWR | os.O_CLOEXEC)
-        try:
-            before = os.read(fd, 64).decode().strip()
-            if before != value:
-                os.pwrite(fd, value.encode(), 0)
-                return before
-        finally:
-            os.close(fd)
-    return None

@@ -5,65 +5,77 @@ address, so the kernel filters by the reply's source.
 """
 
 import socket
-import struct
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
-from orchestr.network.netlink import NETFILTER, Message, Netlink, attr, attributes, nest, u32
+from pyroute2.netlink.marshal import Marshal
+from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_CTNETLINK
+from pyroute2.netlink.nfnetlink.nfctsocket import (
+    IPCTNL_MSG_CT_DELETE,
+    IPCTNL_MSG_CT_GET,
+    IPCTNL_MSG_CT_NEW,
+    nfct_msg,
+)
 
-GET, DELETE = 0x0101, 0x0102  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_*
-TUPLE_ORIG, TUPLE_REPLY, PROTOINFO, ID, FILTER = 1, 2, 4, 12, 25  # CTA_*
-TUPLE_IP, TUPLE_PROTO = 1, 2
-PROTO_NUM, TCP_INFO, TCP_STATE, ESTABLISHED = 1, 1, 1, 3
-FILTER_IP_SRC = 1
-IP_SRC = {4: 1, 6: 3}
-IP_DST = {4: 2, 6: 4}
+from orchestr.network.netlink import NETFILTER, Message, Netlink, message
+
+SUBSYSTEM = NFNL_SUBSYS_CTNETLINK << 8
+ESTABLISHED = 3  # TCP_CONNTRACK_ESTABLISHED
+REPLY_SOURCE = 1  # CTA_FILTER_F_CTA_IP_SRC
 
 Address = IPv4Address | IPv6Address
 
 
+class _Marshal(Marshal):  # type: ignore[misc]  # pyroute2 has no types
+    msg_map = {SUBSYSTEM | IPCTNL_MSG_CT_NEW: nfct_msg}  # noqa: RUF012
+
+
 def established(address: Address) -> int:
     """TCP connections to this pod that came through a service or a published port and are not closing."""
-    with Netlink(NETFILTER) as netlink:
+    with Netlink(NETFILTER, _Marshal) as netlink:
         return sum(_counts(entry, address) for entry in _served_by(netlink, address))
 
 
 def forget_udp(*addresses: Address) -> None:
     """Ends the UDP flows to these pods: without a connection, a flow would stick to a pod that is gone."""
-    with Netlink(NETFILTER) as netlink:
+    with Netlink(NETFILTER, _Marshal) as netlink:
         for address in addresses:
-            doomed = [entry for entry in _served_by(netlink, address) if _protocol(entry) == socket.IPPROTO_UDP]
+            served = _served_by(netlink, address)
+            number = ("CTA_TUPLE_ORIG", "CTA_TUPLE_PROTO", "CTA_PROTO_NUM")
+            doomed = [entry for entry in served if entry.get_nested(*number) == socket.IPPROTO_UDP]
             netlink.send([_delete(address, entry) for entry in doomed])  # one that ended meanwhile is no error
 
 
-def _served_by(netlink: Netlink, address: Address) -> Iterator[dict[int, bytes]]:
-    source = nest(TUPLE_REPLY, nest(TUPLE_IP, attr(IP_SRC[address.version], address.packed)))
-    flags = nest(FILTER, u32(1, 0), u32(2, FILTER_IP_SRC))  # CTA_FILTER_ORIG_FLAGS, CTA_FILTER_REPLY_FLAGS
-    for body in netlink.dump(GET, _header(address) + source + flags):
-        entry = attributes(body, 4)
-        if _ip(entry, TUPLE_REPLY, IP_SRC[address.version]) == address.packed:
+def _served_by(netlink: Netlink, address: Address) -> Iterator[Any]:
+    source = {"attrs": [("CTA_TUPLE_IP", {"attrs": [(_ip(address, "SRC"), str(address))]})]}
+    flags = {"attrs": [("CTA_FILTER_ORIG_FLAGS", 0), ("CTA_FILTER_REPLY_FLAGS", REPLY_SOURCE)]}
+    request = _request(address, ("CTA_TUPLE_REPLY", source), ("CTA_FILTER", flags))
+    dump = message(request, SUBSYSTEM | IPCTNL_MSG_CT_GET, 0, "list connections")
+    for entry in netlink.dump(dump):
+        if entry.get_nested("CTA_TUPLE_REPLY", "CTA_TUPLE_IP", _ip(address, "SRC")) == str(address):
             yield entry
 
 
-def _counts(entry: dict[int, bytes], address: Address) -> bool:
-    direct = _ip(entry, TUPLE_ORIG, IP_DST[address.version]) == address.packed
-    state = attributes(attributes(entry.get(PROTOINFO, b"")).get(TCP_INFO, b"")).get(TCP_STATE)
-    return not direct and state == bytes([ESTABLISHED])
+def _counts(entry: Any, address: Address) -> bool:
+    direct = entry.get_nested("CTA_TUPLE_ORIG", "CTA_TUPLE_IP", _ip(address, "DST")) == str(address)
+    state = entry.get_nested("CTA_PROTOINFO", "CTA_PROTOINFO_TCP", "CTA_PROTOINFO_TCP_STATE")
+    return not direct and state == ESTABLISHED
 
 
-def _delete(address: Address, entry: dict[int, bytes]) -> Message:
-    body = _header(address) + nest(TUPLE_ORIG, entry[TUPLE_ORIG]) + attr(ID, entry[ID])
-    return Message(DELETE, 0, body, f"forget a flow to {address}")
+def _delete(address: Address, entry: Any) -> Message:
+    request = _request(
+        address, ("CTA_TUPLE_ORIG", entry.get_attr("CTA_TUPLE_ORIG")), ("CTA_ID", entry.get_attr("CTA_ID"))
+    )
+    return message(request, SUBSYSTEM | IPCTNL_MSG_CT_DELETE, 0, f"forget a flow to {address}")
 
 
-def _header(address: Address) -> bytes:
-    """struct nfgenmsg"""
-    return struct.pack("=BBH", socket.AF_INET if address.version == 4 else socket.AF_INET6, 0, 0)
+def _request(address: Address, *attributes: tuple[str, Any]) -> Any:
+    request = nfct_msg()
+    request["nfgen_family"] = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    request["attrs"] = list(attributes)
+    return request
 
 
-def _ip(entry: dict[int, bytes], side: int, kind: int) -> bytes:
-    return attributes(attributes(entry.get(side, b"")).get(TUPLE_IP, b"")).get(kind, b"")
-
-
-def _protocol(entry: dict[int, bytes]) -> int:
-    return attributes(attributes(entry.get(TUPLE_ORIG, b"")).get(TUPLE_PROTO, b"")).get(PROTO_NUM, b"\0")[0]
+def _ip(address: Address, side: str) -> str:
+    return f"CTA_IP_V{address.version}_{side}"

@@ -17,8 +17,7 @@ import trio
 from orchestr.instance import Instance
 from orchestr.network import bridge as bridges
 from orchestr.network import conntrack, links, policy, published, segments, services, settings
-from orchestr.network.addresses import hardware, networks
-from orchestr.network.bridge import Bridge
+from orchestr.network.addresses import bridge, networks
 from orchestr.network.control import Control, reap
 from orchestr.network.netlink import Netlink
 from orchestr.network.nft import Nft
@@ -55,15 +54,7 @@ class LinuxDataplane:
         self._instance = instance
         self._run = run or instance.run
         self._networks = networks(instance)
-        self._bridge = Bridge(
-            instance.bridge,
-            hardware(self._networks.gateway4),
-            self._networks.gateway4,
-            self._networks.gateway6,
-            self._networks.pods4.prefixlen,
-            self._networks.services4,
-            self._networks.services6,
-        )
+        self._bridge = bridge(instance)
         self._control = Control(self._run)
         self._nft = Nft()
         self._lock = trio.Lock()  # table, snapshot and links change in turn

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 from orchestr.network import messages
-from orchestr.network.addresses import hardware, port_name
-from orchestr.network.bridge import Bridge, links
+from orchestr.network.addresses import Bridge, hardware, port_name
+from orchestr.network.bridge import ports
 from orchestr.network.netlink import Message, Netlink
 from orchestr.network.seam import Link, NetworkFailure
 
@@ -46,15 +46,13 @@ def detach(index: int, gone: Sequence[Link]) -> None:
     """Removes neighbour entries, and those pairs that their namespaces have not taken along already."""
     with Netlink() as host:
         host.send([messages.delete_neighbour(index, address) for link in gone for address in (link.ipv4, link.ipv6)])
-        ours = {port_name(link.pod) for link in gone}
-        _delete(host, index, [number for number, name, _ in links(host) if name in ours])
+        _delete(host, index, [port_name(link.pod) for link in gone])
 
 
-def _delete(host: Netlink, index: int, ports: Sequence[int]) -> None:
-    """As one group: the kernel waits once and not 19 ms for each."""
-    if ports:
-        group = GROUP_BASE + index
-        host.send([messages.set_group(number, group) for number in ports])  # one that just went is no error
+def _delete(host: Netlink, index: int, names: Sequence[str]) -> None:
+    """As one group: the kernel waits once and not 19 ms for each. One that has gone already is no error."""
+    group = GROUP_BASE + index
+    if None in host.send([messages.set_group(name, group) for name in names]):
         host.call(messages.delete_group(group), ignore=(errno.ENODEV,))
 
 
@@ -64,7 +62,7 @@ def remove_all(host: Netlink, bridge: str) -> None:
         index = socket.if_nametoindex(bridge)
     except OSError:
         return
-    _delete(host, index, [number for number, _, master in links(host) if master == index])
+    _delete(host, index, ports(host, index))
     host.call(messages.delete_link(bridge), ignore=(errno.ENODEV,))
 
 
@@ -73,11 +71,11 @@ def inside(bridge: Bridge, link: Link, eth0: int) -> list[Message]:
     gateway4, gateway6 = IPv4Network(bridge.gateway4), IPv6Network(bridge.gateway6)
     return [
         messages.set_up(1),
-        messages.set_up(eth0, hardware(link.ipv4)),
+        messages.set_address(eth0, hardware(link.ipv4)),
         messages.add_address(eth0, link.ipv4, 32),
         messages.add_address(eth0, link.ipv6, 128),
-        messages.add_neighbour(eth0, bridge.gateway4, bridge.hardware),
-        messages.add_neighbour(eth0, bridge.gateway6, bridge.hardware),
+        messages.add_gateway(eth0, bridge.gateway4, bridge.hardware),
+        messages.add_gateway(eth0, bridge.gateway6, bridge.hardware),
         messages.add_route(eth0, gateway4, socket.AF_INET),
         messages.add_route(eth0, gateway6, socket.AF_INET6),
         messages.add_route(eth0, None, socket.AF_INET, via=bridge.gateway4),

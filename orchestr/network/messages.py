@@ -1,106 +1,158 @@
-"""The rtnetlink messages of this room, as bytes: links, addresses, routes, neighbours. Pure. See rtnetlink(7)."""
+"""The rtnetlink messages of this room, encoded by pyroute2: links, addresses, routes, neighbours. See rtnetlink(7).
+
+What is said in every pod's namespace again (its gateway, its routes) is encoded once: encoding costs more than the
+kernel's own work.
+"""
 
 import socket
-import struct
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
 
-from orchestr.network.netlink import CREATE, EXCL, REPLACE, Message, attr, nest, text, u32
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
+from pyroute2.netlink.rtnl import (
+    RTM_DELLINK,
+    RTM_DELNEIGH,
+    RTM_GETLINK,
+    RTM_GETROUTE,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWNEIGH,
+    RTM_NEWROUTE,
+    rt_scope,
+    rt_type,
+)
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, IFA_F_PERMANENT, ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
+from pyroute2.netlink.rtnl.ndmsg import NUD_PERMANENT, ndmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-NEWLINK, DELLINK, GETLINK = 16, 17, 18
-NEWADDR, DELADDR, GETADDR = 20, 21, 22
-NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
-NEWNEIGH, DELNEIGH = 28, 29
+from orchestr.network.addresses import mac, text
+from orchestr.network.netlink import Message, message
 
-ADDRESS, IFNAME, MTU, MASTER, LINKINFO, GROUP, NET_NS_FD = 1, 3, 4, 10, 18, 27, 28  # IFLA_*
-INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
-VETH_PEER = 1
-BR_MCAST_SNOOPING = 23
-PORT_HAIRPIN, PORT_MCAST_FLOOD, PORT_BCAST_FLOOD = 4, 27, 30  # IFLA_BRPORT_MODE, _MCAST_FLOOD, _BCAST_FLOOD
-UP = 1  # IFF_UP
-NODAD, PERMANENT = 0x02, 0x80  # IFA_F_NODAD; IFA_F_PERMANENT and NUD_PERMANENT
-UNIVERSE, SCOPE_LINK, UNICAST, MAIN_TABLE, BY_BOOT = 0, 253, 1, 254, 3
+MAIN_TABLE, BY_BOOT, UNICAST = 254, 3, rt_type["unicast"]  # RT_TABLE_MAIN, RTPROT_BOOT
+CREATE, REPLACE = NLM_F_CREATE | NLM_F_EXCL, NLM_F_CREATE | NLM_F_REPLACE
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-
-
-def info(index: int = 0, *, flags: int = 0, change: int = 0) -> bytes:
-    """struct ifinfomsg"""
-    return struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, flags, change)
+Attributes = list[tuple[str, Any]]
 
 
 def create_bridge(name: str, address: bytes, mtu: int) -> Message:
-    data = nest(INFO_DATA, attr(BR_MCAST_SNOOPING, b"\0"))
-    body = info(flags=UP, change=UP) + text(IFNAME, name) + attr(ADDRESS, address) + u32(MTU, mtu)
-    kind = nest(LINKINFO, text(INFO_KIND, "bridge"), data)
-    return Message(NEWLINK, CREATE | EXCL, body + kind, f"create bridge {name}")
+    data = {"attrs": [("IFLA_BR_MCAST_SNOOPING", 0)]}
+    kind = {"attrs": [("IFLA_INFO_KIND", "bridge"), ("IFLA_INFO_DATA", data)]}
+    own: Attributes = [("IFLA_IFNAME", name), ("IFLA_ADDRESS", mac(address)), ("IFLA_MTU", mtu)]
+    return message(_link([*own, ("IFLA_LINKINFO", kind)], up=True), RTM_NEWLINK, CREATE, f"create bridge {name}")
 
 
 def create_pair(name: str, master: int, netns: int, address: bytes, mtu: int) -> Message:
     """A veth pair whose other end is born as `eth0` in the namespace: moving it there later would cost 17 ms."""
-    peer = info() + text(IFNAME, "eth0") + attr(ADDRESS, address) + u32(MTU, mtu) + u32(NET_NS_FD, netns)
-    kind = nest(LINKINFO, text(INFO_KIND, "veth"), nest(INFO_DATA, nest(VETH_PEER, peer)))
-    own = info(flags=UP, change=UP) + text(IFNAME, name) + u32(MTU, mtu) + u32(MASTER, master)
-    return Message(NEWLINK, CREATE | EXCL, own + kind, f"create link {name}")
+    inner: Attributes = [("IFLA_IFNAME", "eth0"), ("IFLA_ADDRESS", mac(address)), ("IFLA_MTU", mtu)]
+    peer = {"attrs": [("VETH_INFO_PEER", {"attrs": [*inner, ("IFLA_NET_NS_FD", netns)]})]}
+    kind = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", peer)]}
+    own: Attributes = [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), ("IFLA_MASTER", master), ("IFLA_LINKINFO", kind)]
+    return message(_link(own, up=True), RTM_NEWLINK, CREATE, f"create link {name}")
 
 
 def port_options(name: str) -> Message:
     """Hairpin for a pod that reaches itself through a service; no floods, so that no pod hears another's."""
-    options = attr(PORT_HAIRPIN, b"\1") + attr(PORT_MCAST_FLOOD, b"\0") + attr(PORT_BCAST_FLOOD, b"\0")
-    slave = nest(LINKINFO, text(INFO_SLAVE_KIND, "bridge"), nest(INFO_SLAVE_DATA, options))
-    return Message(NEWLINK, 0, info() + text(IFNAME, name) + slave, f"set bridge port {name}")
+    options: Attributes = [("IFLA_BRPORT_MODE", 1), ("IFLA_BRPORT_MCAST_FLOOD", 0), ("IFLA_BRPORT_BCAST_FLOOD", 0)]
+    slave: Attributes = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": options})]
+    own: Attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", {"attrs": slave})]
+    return message(_link(own), RTM_NEWLINK, 0, f"set bridge port {name}")
 
 
-def set_master(index: int, master: int) -> Message:
-    return Message(
-        NEWLINK, 0, info(index, flags=UP, change=UP) + u32(MASTER, master), f"put link {index} on its bridge"
-    )
+def set_master(name: str, master: int) -> Message:
+    own: Attributes = [("IFLA_IFNAME", name), ("IFLA_MASTER", master)]
+    return message(_link(own, up=True), RTM_NEWLINK, 0, f"put link {name} on its bridge")
 
 
-def set_up(index: int, address: bytes | None = None) -> Message:
-    body = info(index, flags=UP, change=UP) + (attr(ADDRESS, address) if address else b"")
-    return Message(NEWLINK, 0, body, f"set link {index} up")
+@lru_cache(maxsize=16)
+def set_up(index: int) -> Message:
+    return message(_link([], index=index, up=True), RTM_NEWLINK, 0, f"set link {index} up")
 
 
-def set_group(index: int, group: int) -> Message:
-    return Message(NEWLINK, 0, info(index) + u32(GROUP, group), f"put link {index} in group {group}")
+def set_address(index: int, address: bytes) -> Message:
+    """Its MAC address, and up."""
+    own: Attributes = [("IFLA_ADDRESS", mac(address))]
+    return message(_link(own, index=index, up=True), RTM_NEWLINK, 0, f"set link {index} up")
+
+
+def set_group(name: str, group: int) -> Message:
+    own: Attributes = [("IFLA_IFNAME", name), ("IFLA_GROUP", group)]
+    return message(_link(own), RTM_NEWLINK, 0, f"put link {name} in group {group}")
 
 
 def delete_group(group: int) -> Message:
-    return Message(DELLINK, 0, info() + u32(GROUP, group), f"delete link group {group}")
+    return message(_link([("IFLA_GROUP", group)]), RTM_DELLINK, 0, f"delete link group {group}")
 
 
 def delete_link(name: str) -> Message:
-    return Message(DELLINK, 0, info() + text(IFNAME, name), f"delete link {name}")
+    return message(_link([("IFLA_IFNAME", name)]), RTM_DELLINK, 0, f"delete link {name}")
+
+
+def get_links(master: int = 0) -> Message:
+    """To dump: all, or only the ports of a bridge."""
+    return message(_link([("IFLA_MASTER", master)] if master else []), RTM_GETLINK, 0, "list links")
+
+
+def get_routes() -> Message:
+    """To dump: the IPv4 routes of all tables."""
+    request = rtmsg()
+    request["family"] = socket.AF_INET
+    return message(request, RTM_GETROUTE, 0, "list routes")
 
 
 def add_address(index: int, address: Address, prefix: int) -> Message:
-    family = _family(address)
-    flags = NODAD | PERMANENT if address.version == 6 else PERMANENT
-    body = struct.pack("=BBBBi", family, prefix, flags, UNIVERSE, index)
-    body += attr(2, address.packed) + attr(1, address.packed)  # IFA_LOCAL, IFA_ADDRESS
-    return Message(NEWADDR, CREATE | REPLACE, body, f"give link {index} address {address}")
+    request = ifaddrmsg()
+    request["family"], request["index"], request["prefixlen"] = _family(address), index, prefix
+    request["flags"] = IFA_F_NODAD | IFA_F_PERMANENT if address.version == 6 else IFA_F_PERMANENT
+    request["attrs"] = [("IFA_LOCAL", text(address)), ("IFA_ADDRESS", text(address))]
+    return message(request, RTM_NEWADDR, REPLACE, f"give link {index} address {address}")
 
 
+@lru_cache(maxsize=64)
 def add_route(index: int, to: Network | None, family: int, *, via: Address | None = None) -> Message:
     """A route through a link; `to` None is the default route."""
-    scope = UNIVERSE if via or family == socket.AF_INET6 else SCOPE_LINK
-    length = to.prefixlen if to else 0
-    body = struct.pack("=BBBBBBBBI", family, length, 0, 0, MAIN_TABLE, BY_BOOT, scope, UNICAST, 0)
-    body += attr(1, to.network_address.packed) if to else b""  # RTA_DST
-    body += attr(5, via.packed) if via else b""  # RTA_GATEWAY
-    return Message(NEWROUTE, CREATE | REPLACE, body + u32(4, index), f"add route to {to or 'everywhere'}")
+    request = rtmsg()
+    request["family"], request["dst_len"] = family, to.prefixlen if to else 0
+    request["table"], request["proto"], request["type"] = MAIN_TABLE, BY_BOOT, UNICAST
+    request["scope"] = rt_scope["universe" if via or family == socket.AF_INET6 else "link"]
+    where: Attributes = [("RTA_DST", text(to.network_address))] if to else []
+    where += [("RTA_GATEWAY", text(via))] if via else []
+    request["attrs"] = [*where, ("RTA_OIF", index)]
+    return message(request, RTM_NEWROUTE, REPLACE, f"add route to {to or 'everywhere'}")
 
 
 def add_neighbour(index: int, address: Address, hardware: bytes) -> Message:
-    body = struct.pack("=BxxxiHBB", _family(address), index, PERMANENT, 0, 0)
-    body += attr(1, address.packed) + attr(2, hardware)  # NDA_DST, NDA_LLADDR
-    return Message(NEWNEIGH, CREATE | REPLACE, body, f"add neighbour {address}")
+    request = _neighbour(index, address)
+    request["attrs"].append(("NDA_LLADDR", mac(hardware)))
+    return message(request, RTM_NEWNEIGH, REPLACE, f"add neighbour {address}")
+
+
+@lru_cache(maxsize=16)
+def add_gateway(index: int, address: Address, hardware: bytes) -> Message:
+    """The neighbour that all pods have."""
+    return add_neighbour(index, address, hardware)
 
 
 def delete_neighbour(index: int, address: Address) -> Message:
-    body = struct.pack("=BxxxiHBB", _family(address), index, PERMANENT, 0, 0) + attr(1, address.packed)
-    return Message(DELNEIGH, 0, body, f"delete neighbour {address}")
+    return message(_neighbour(index, address), RTM_DELNEIGH, 0, f"delete neighbour {address}")
+
+
+def _link(attributes: Attributes, *, index: int = 0, up: bool = False) -> Any:
+    request = ifinfmsg()
+    request["index"], request["attrs"] = index, attributes
+    if up:
+        request["flags"] = request["change"] = IFF_UP
+    return request
+
+
+def _neighbour(index: int, address: Address) -> Any:
+    request = ndmsg()
+    request["family"], request["ifindex"], request["state"] = _family(address), index, NUD_PERMANENT
+    request["attrs"] = [("NDA_DST", text(address))]
+    return request
 
 
 def _family(address: Address) -> int:

@@ -1,82 +1,59 @@
-"""rtnetlink and ctnetlink without a library: encode, send many in one call, read the answers.
+"""Netlink by pyroute2's messages over a socket of our own: many messages in one send, one acknowledgement for all.
 
-Why not pyroute2: importing any part of it costs 22 MB and 110-200 ms in the daemon and again in the resolver, and its
-encoder is slower than the kernel's own work on a message. What is needed are a dozen messages of fixed layout.
-Layouts: netlink(7), rtnetlink(7), linux/netlink.h. Errors are OSError with the kernel's errno and words.
+Why not IPRoute: it runs an event loop of its own behind every call, waits for an answer to each message, and has no
+way into a namespace that is only a descriptor. What is left to do here is the framing of a batch, see netlink(7).
+
+Only the daemon may import this: pyroute2 takes 10 MB and 150 ms. Errors are OSError with the kernel's errno and words.
 """
 
 import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-ROUTE, NETFILTER = 0, 12  # NETLINK_ROUTE, NETLINK_NETFILTER
-REQUEST, ACK, DUMP, REPLACE, EXCL, CREATE = 0x1, 0x4, 0x300, 0x100, 0x200, 0x400
-ERROR, DONE = 2, 3
-SOL_NETLINK, ADD_MEMBERSHIP, EXT_ACK, CAP_ACK = 270, 1, 11, 10
-HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
-CHUNK = 32  # messages in one send: their acknowledgements must fit the default receive buffer
-NESTED = 0x8000
-ACK_TLVS = 0x200
-MESSAGE_TEXT = 1  # NLMSGERR_ATTR_MSG
+from pyroute2.netlink import (
+    NETLINK_EXT_ACK,
+    NETLINK_NETFILTER,
+    NETLINK_ROUTE,
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    SOL_NETLINK,
+)
+from pyroute2.netlink.marshal import Marshal
+from pyroute2.netlink.rtnl.marshal import MarshalRtnl
+
+NETFILTER, ROUTE = NETLINK_NETFILTER, NETLINK_ROUTE
+CHUNK = 32  # messages in one send: if all fail, the errors must fit the default receive buffer
+RECEIVE = 1 << 18  # bytes
+_FLAGS, _SEQUENCE = struct.Struct("=H"), struct.Struct("=I")  # at 6 and 8 of struct nlmsghdr
 
 
 class Message(NamedTuple):
-    kind: int
-    flags: int
-    body: bytes
+    """Encoded once, sent as often as wanted; flags and sequence number are filled in then."""
+
+    data: bytes
     what: str  # for errors: "create link v1"
 
 
-def attr(kind: int, payload: bytes) -> bytes:
-    length = 4 + len(payload)
-    return struct.pack("=HH", length, kind) + payload + bytes(-length % 4)
-
-
-def text(kind: int, value: str) -> bytes:
-    return attr(kind, value.encode() + b"\0")
-
-
-def u32(kind: int, value: int) -> bytes:
-    return attr(kind, struct.pack("=I", value))
-
-
-def nest(kind: int, *inner: bytes) -> bytes:
-    return attr(kind | NESTED, b"".join(inner))
-
-
-def attributes(data: bytes, start: int = 0) -> dict[int, bytes]:
-    """The attributes of a message or nest, by kind without flags; the last of a kind wins."""
-    found = {}
-    while start + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, start)
-        if length < 4:
-            break
-        found[kind & 0x3FFF] = data[start + 4 : start + length]
-        start += length + (-length % 4)
-    return found
-
-
-def messages(data: bytes) -> Iterator[tuple[int, int, int, int, bytes]]:
-    """(type, flags, sequence, port, body) of each message of one datagram."""
-    start = 0
-    while start + HEADER.size <= len(data):
-        length, kind, flags, sequence, port = HEADER.unpack_from(data, start)
-        if length < HEADER.size:
-            return
-        yield kind, flags, sequence, port, data[start + HEADER.size : start + length]
-        start += length + (-length % 4)
+def message(encodable: Any, kind: int, flags: int, what: str) -> Message:
+    """Encodes a pyroute2 nlmsg."""
+    encodable["header"]["type"], encodable["header"]["flags"] = kind, flags | NLM_F_REQUEST
+    encodable.encode()
+    return Message(bytes(encodable.data), what)
 
 
 class Netlink:
     """One blocking socket in the network namespace of the thread that opened it."""
 
-    def __init__(self, protocol: int = ROUTE) -> None:
+    def __init__(self, protocol: int = ROUTE, marshal: type[Marshal] = MarshalRtnl) -> None:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self.socket.bind((0, 0))
-        self.socket.setsockopt(SOL_NETLINK, EXT_ACK, 1)
-        self.socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
+        self.socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+        self._marshal = marshal()
         self._sequence = 0
 
     def __enter__(self) -> Self:
@@ -84,9 +61,6 @@ class Netlink:
 
     def __exit__(self, *_: object) -> None:
         self.socket.close()
-
-    def subscribe(self, group: int) -> None:
-        self.socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, group)
 
     def send(self, batch: Sequence[Message]) -> list[OSError | None]:
         """Carries out every message in order, also after one failed; what became of each."""
@@ -101,43 +75,48 @@ class Netlink:
             if error is not None and error.errno not in ignore:
                 raise error
 
-    def dump(self, kind: int, body: bytes) -> Iterator[bytes]:
-        """The body of each message of a dump."""
-        self._sequence += 1
-        header = HEADER.pack(HEADER.size + len(body), kind, REQUEST | DUMP, self._sequence, 0)
-        self.socket.send(header + body)
+    def dump(self, request: Message) -> Iterator[Any]:
+        """Each message of a dump, as pyroute2 decodes it: attributes only when they are asked for."""
+        data, self._sequence = bytearray(request.data), self._sequence + 1
+        _FLAGS.pack_into(data, 6, NLM_F_REQUEST | NLM_F_DUMP)
+        _SEQUENCE.pack_into(data, 8, self._sequence)
+        self.socket.send(data)
         while True:
-            for answer, _, sequence, _, payload in messages(self.socket.recv(1 << 18)):
-                if sequence != self._sequence:
+            for answer in self._receive():
+                if answer["header"]["sequence_number"] != self._sequence:
                     continue
-                if answer in (DONE, ERROR):
-                    code = struct.unpack_from("=i", payload)[0] if len(payload) >= 4 else 0
-                    if code:
-                        raise OSError(-code, os.strerror(-code))
+                if answer["header"]["type"] == NLMSG_ERROR:
+                    raise _error(answer, request.what)
+                if answer["header"]["type"] == NLMSG_DONE:
                     return
-                yield payload
+                yield answer
 
     def _send(self, batch: Sequence[Message]) -> list[OSError | None]:
-        first, parts = self._sequence + 1, []
-        for message in batch:
+        """The kernel tells of each that fails, and of the last one in any case: until then all that come are errors."""
+        first, data = self._sequence + 1, bytearray()
+        for each in batch:
             self._sequence += 1
-            size = HEADER.size + len(message.body)
-            flags = message.flags | REQUEST | ACK
-            parts += [HEADER.pack(size, message.kind, flags, self._sequence, 0), message.body, bytes(-size % 4)]
-        self.socket.send(b"".join(parts))
-        answers: dict[int, OSError | None] = {}
-        while len(answers) < len(batch):
-            for kind, flags, sequence, _, payload in messages(self.socket.recv(1 << 18)):
-                if kind == ERROR and first <= sequence <= self._sequence:
-                    answers[sequence] = _error(payload, flags, batch[sequence - first].what)
-        return [answers[first + index] for index in range(len(batch))]
+            start = len(data)
+            data += each.data + bytes(-len(each.data) % 4)
+            _SEQUENCE.pack_into(data, start + 8, self._sequence)
+        _FLAGS.pack_into(data, start + 6, _FLAGS.unpack_from(data, start + 6)[0] | NLM_F_ACK)
+        self.socket.send(data)
+        results: list[OSError | None] = [None] * len(batch)
+        while True:
+            for answer in self._receive():
+                number = answer["header"]["sequence_number"] - first
+                if answer["header"]["type"] != NLMSG_ERROR or not 0 <= number < len(batch):
+                    continue
+                if answer["error"]:
+                    results[number] = _error(answer, batch[number].what)
+                if number == len(batch) - 1:
+                    return results
+
+    def _receive(self) -> Iterator[Any]:
+        return iter(self._marshal.parse(self.socket.recv(RECEIVE)))
 
 
-def _error(payload: bytes, flags: int, what: str) -> OSError | None:
-    code = -int(struct.unpack_from("=i", payload)[0])
-    if not code:
-        return None
-    said = ""
-    if flags & ACK_TLVS:  # after the errno and the header of the request, linux/netlink.h
-        said = attributes(payload, 20).get(MESSAGE_TEXT, b"").rstrip(b"\0").decode(errors="replace")
+def _error(answer: Any, what: str) -> OSError:
+    code = -int(answer["error"])
+    said = answer.get_attr("NLMSGERR_ATTR_MSG")
     return OSError(code, f"cannot {what}: {os.strerror(code)}" + (f" ({said})" if said else ""))

@@ -8,8 +8,7 @@
 Everything that varies is an element of the sets and maps declared here, or a chain of `services`.
 """
 
-from orchestr.network.addresses import Networks, mac
-from orchestr.network.bridge import Bridge
+from orchestr.network.addresses import Bridge, Networks, mac
 from orchestr.network.ruleset import Chain
 
 # A map a protocol: nft 1.0.6 cannot read its own `ip daddr . th dport` values back from the kernel, and for `ip daddr .

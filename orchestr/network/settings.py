@@ -1,9 +1,8 @@
 """The machine's own kernel settings that pods need: forwarding. Changed once, remembered, put back by `stop`."""
 
+import contextlib
 import json
 import os
-
-from orchestr.network.bridge import write_setting
 
 FORWARDING = {
     "net/ipv4/ip_forward": "1",
@@ -54,3 +53,17 @@ def _read(setting: str) -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def write_setting(path: str, value: str) -> str | None:
+    """Writes /proc/sys/PATH; what was there before if that differed, None if nothing changed or it does not exist."""
+    with contextlib.suppress(FileNotFoundError):
+        fd = os.open(f"/proc/sys/{path}", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            before = os.read(fd, 64).decode().strip()
+            if before != value:
+                os.pwrite(fd, value.encode(), 0)
+                return before
+        finally:
+            os.close(fd)
+    return None

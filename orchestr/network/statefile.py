@@ -11,7 +11,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
-from orchestr.network.bridge import Bridge
+from orchestr.network.addresses import Bridge
 from orchestr.network.seam import Backend, Link, ServiceNet, ServicePort
 
 STATE, RULES = "network.json", "network.nft"

@@ -8,8 +8,7 @@ import dns.message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr.network.addresses import hardware
-from orchestr.network.bridge import Bridge
+from orchestr.network.addresses import Bridge, hardware
 from orchestr.network.resolver import wire
 from orchestr.network.seam import Backend, Link, ServiceNet, ServicePort
 from orchestr.network.statefile import Held, Snapshot, decode, encode

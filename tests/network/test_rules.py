@@ -1,12 +1,11 @@
 """Segments, services and rulesets as data: what must hold for any input."""
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr.network.published import plan, taken
-from orchestr.network.ranges import POOL, pick
 from orchestr.network.ruleset import EMPTY, Chain, Ruleset, difference, whole
 from orchestr.network.seam import Backend, Link, Publish, ServiceNet, ServicePort
 from orchestr.network.segments import elements, share
@@ -90,11 +89,3 @@ def test_the_whole_declares_flushes_and_fills() -> None:
         "add element inet t s { 1.2.3.4 }",
     ]
     assert difference(EMPTY, EMPTY, "t") == ""
-
-
-@given(st.text(max_size=10), st.lists(st.integers(0, 255), max_size=40))
-def test_a_chosen_range_is_in_the_pool_and_free(name: str, blocks: list[int]) -> None:
-    used = [IPv4Network((int(POOL.network_address) + (block << 14), 18)) for block in blocks]
-    chosen = pick(name, used)
-    assert chosen.subnet_of(POOL)
-    assert not any(chosen.overlaps(other) for other in used)

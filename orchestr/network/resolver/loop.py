@@ -5,9 +5,17 @@ import selectors
 import time
 from collections.abc import Callable
 from itertools import count
-from socket import socket
+from typing import Protocol
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+class File(Protocol):
+    """A socket or a pipe."""
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
 
 
 class Timer:
@@ -25,7 +33,7 @@ class Loop:
         self._order = count()
         self.running = True
 
-    def watch(self, sock: socket, events: int, call: Callable[[int], None]) -> None:
+    def watch(self, sock: File, events: int, call: Callable[[int], None]) -> None:
         """`call(events)` whenever the socket is ready; once more changes events or call, 0 ends it."""
         known = sock.fileno() in self._selector.get_map()
         if not events:
@@ -36,7 +44,7 @@ class Loop:
         else:
             self._selector.register(sock, events, call)
 
-    def close(self, sock: socket) -> None:
+    def close(self, sock: File) -> None:
         if sock.fileno() >= 0:
             self.watch(sock, 0, lambda _: None)
             sock.close()

@@ -7,20 +7,19 @@ whole table being asserted again from the file that the daemon keeps (an idempot
 import os
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 
-from orchestr.network import bridge as bridges
-from orchestr.network import messages
-from orchestr.network.addresses import hardware, port_name
-from orchestr.network.netlink import NETFILTER, ROUTE, Netlink, attributes
-from orchestr.network.netlink import messages as split
 from orchestr.network.resolver.loop import READ, Loop
+from orchestr.network.resolver.notice import NETFILTER, ROUTE, heard, listener
 from orchestr.network.statefile import RULES, Snapshot
 
 GROUP_TABLES, GROUP_LINKS = 7, 1  # NFNLGRP_NFTABLES, RTNLGRP_LINK
 NFTABLES, NEWGEN = 10, 15  # NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN
 TABLE_NAME, GENERATION_PID = 1, 2  # NFTA_*_TABLE, NFTA_GEN_PROC_PID
+DELLINK, IFNAME = 17, 3  # RTM_DELLINK, IFLA_IFNAME
+NFGENMSG, IFINFOMSG = 4, 16  # bytes
 PAUSE = 0.25  # seconds between two assertions, should two programs fight over the table
 
 
@@ -32,22 +31,15 @@ class Watch:
         self._asserter: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
         self._waiting = False
-        self._tables, self._links = Netlink(NETFILTER), Netlink(ROUTE)
-        for netlink, group, call in (
-            (self._tables, GROUP_TABLES, self._changed),
-            (self._links, GROUP_LINKS, self._unlinked),
-        ):
-            netlink.subscribe(group)
-            netlink.socket.setblocking(False)
-            loop.watch(netlink.socket, READ, call)
+        self._repair: subprocess.Popen[bytes] | None = None
+        self._tables, self._links = listener(NETFILTER, GROUP_TABLES), listener(ROUTE, GROUP_LINKS)
+        loop.watch(self._tables, READ, self._changed)
+        loop.watch(self._links, READ, self._unlinked)
 
     def _changed(self, _: int) -> None:
         try:
-            while True:
-                for kind, _flags, _sequence, _port, body in split(self._tables.socket.recv(1 << 18)):
-                    self._notice(kind, attributes(body, 4))
-        except BlockingIOError:
-            return
+            for kind, parts in heard(self._tables, NFGENMSG):
+                self._notice(kind, parts)
         except OSError:  # ENOBUFS: something was missed
             self._assert_soon()
 
@@ -89,29 +81,26 @@ class Watch:
             self._assert_soon()
 
     def _unlinked(self, _: int) -> None:
-        try:
-            bodies = [b for k, _, _, _, b in split(self._links.socket.recv(1 << 18)) if k == messages.DELLINK]
-        except BlockingIOError:
-            return
-        except OSError:
-            bodies = []
         name = self._snapshot().bridge.name
-        if any(attributes(body, 16).get(messages.IFNAME, b"").rstrip(b"\0").decode() == name for body in bodies):
+        try:
+            gone = [parts.get(IFNAME, b"") for kind, parts in heard(self._links, IFINFOMSG) if kind == DELLINK]
+        except OSError:  # ENOBUFS: something was missed
+            gone = [] if os.path.exists(f"/proc/sys/net/ipv4/conf/{name}") else [name.encode()]
+        if any(link.rstrip(b"\0").decode() == name for link in gone):
             self._rebuild()
 
     def _rebuild(self) -> None:
-        snapshot = self._snapshot()
-        try:
-            with Netlink() as netlink:
-                index = bridges.ensure(netlink, snapshot.bridge)
-                bridges.restore_ports(netlink, index, {port_name(link.pod) for link in snapshot.links})
-                netlink.send(
-                    [
-                        messages.add_neighbour(index, address, hardware(link.ipv4))
-                        for link in snapshot.links
-                        for address in (link.ipv4, link.ipv6)
-                    ]
-                )
-        except OSError as error:
-            print(f"cannot make bridge {snapshot.bridge.name} again: {error}; trying again", flush=True)
+        """In a process of its own, which says itself what it could not do; names are served meanwhile."""
+        if self._repair is None:
+            command = [sys.executable, "-I", "-m", "orchestr.network.repair", self._run]
+            self._repair = subprocess.Popen(command, stdout=subprocess.PIPE)
+            assert self._repair.stdout
+            self._loop.watch(self._repair.stdout, READ, self._repaired)
+
+    def _repaired(self, _: int) -> None:
+        assert self._repair
+        assert self._repair.stdout
+        self._loop.close(self._repair.stdout)  # it says nothing there: this is its end
+        failed, self._repair = self._repair.wait() != 0, None
+        if failed or not os.path.exists(f"/proc/sys/net/ipv4/conf/{self._snapshot().bridge.name}"):
             self._loop.later(PAUSE, self._rebuild)
