@@ -47,6 +47,7 @@ def service(raw: dict[str, Any]) -> ServiceNet:
         pods,
         tuple(raw["aliases"]),
         raw["sticky"],
+        raw["any_port"],
     )
 
 

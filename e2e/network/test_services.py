@@ -56,6 +56,29 @@ def test_a_sticky_client_keeps_its_pod_when_others_come(machine: Machine, web: t
     assert not first.keys() & json.loads(client.space.run("many", address, "80")).keys()
 
 
+@pytest.mark.parametrize("sticky", [0, 60])
+def test_every_other_port_of_an_open_service_leads_to_the_same_port_of_a_pod(
+    machine: Machine, web: tuple[Pod, Pod], sticky: int
+) -> None:
+    client, hidden = machine.pod(), machine.pod("hidden", "shop/other")
+    for pod in web:
+        pod.space.serve("tcp", 9000, f"{pod.link.name}-9000")
+        pod.space.serve("udp", 9000, f"{pod.link.name}-udp")
+    machine.apply(machine.service("web", *web, any_port=True, sticky=sticky))
+    for address in (machine.networks.services4[1], machine.networks.services6[1]):
+        for space in (client.space, machine.space):
+            assert set(json.loads(space.run("many", str(address), "80"))) <= {"one", "two"}
+            found = json.loads(space.run("many", str(address), "9000"))
+            assert set(found) == {"one-9000", "two-9000"} if not sticky else len(found) == 1
+            assert space.ask(address, 9000, "askudp").split()[0] in ("one-udp", "two-udp")
+            assert space.ask(address, 9001) == "ConnectionRefusedError"  # by the pod
+        assert hidden.space.ask(address, 9000) == "ConnectionRefusedError"
+    machine.apply(machine.service("web", any_port=True, sticky=sticky))
+    assert client.space.ask(machine.networks.services4[1], 9000) == "ConnectionRefusedError"
+    machine.apply(machine.service("web", *web, sticky=sticky))
+    assert client.space.ask(machine.networks.services4[1], 9000) == "ConnectionRefusedError"
+
+
 def test_udp_follows_the_backends(machine: Machine) -> None:
     one, two, client = machine.pod("one"), machine.pod("two"), machine.pod()
     for pod in (one, two):

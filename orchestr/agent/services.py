@@ -31,7 +31,7 @@ from orchestr.network.seam import (
 from orchestr.network.seam import ServicePort as Port
 
 GATHER = 0.02  # seconds
-PUBLISH, ALIASES = "orchestr.dev/publish", "orchestr.dev/aliases"
+PUBLISH, ALIASES, ANY_PORT = "orchestr.dev/publish", "orchestr.dev/aliases", "orchestr.dev/any-port"
 
 
 class Services:
@@ -166,6 +166,7 @@ def service_net(service: Service, slices: Sequence[EndpointSlice]) -> ServiceNet
             name.strip() for name in service.metadata.annotations.get(ALIASES, "").split(",") if name.strip()
         ),
         sticky=(affinity.timeout_seconds if affinity else 10800) if spec.session_affinity == "ClientIP" else 0,
+        any_port=service.metadata.annotations.get(ANY_PORT) == "true",
     )
 
 

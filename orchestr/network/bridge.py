@@ -41,8 +41,8 @@ def ensure(netlink: Netlink, bridge: Bridge) -> int:
     return index
 
 
-def restore(netlink: Netlink, bridge: Bridge, links: Iterable[Link]) -> None:
-    """Makes a bridge that was removed again, with the ports that lost it; a port that is gone too is no error."""
+def restore(netlink: Netlink, bridge: Bridge, links: Iterable[Link]) -> int:
+    """Makes a bridge that was removed again, with the ports that lost it; its index. One that is gone too is no error."""
     index = ensure(netlink, bridge)
     for link in links:
         name, address = port_name(link.pod), hardware(link.ipv4)
@@ -54,6 +54,7 @@ def restore(netlink: Netlink, bridge: Bridge, links: Iterable[Link]) -> None:
                 messages.add_neighbour(index, link.ipv6, address),
             ]
         )
+    return index
 
 
 def ports(netlink: Netlink, index: int) -> list[str]:

@@ -7,7 +7,8 @@ The first `apply` after `start` must have the whole state: it is asserted whatev
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeVar
@@ -17,10 +18,11 @@ import trio
 from orchestr.instance import Instance
 from orchestr.network import bridge as bridges
 from orchestr.network import conntrack, links, policy, published, segments, services, settings
-from orchestr.network.addresses import bridge, networks
+from orchestr.network.addresses import bridge, networks, port_name
 from orchestr.network.control import Control, reap
 from orchestr.network.netlink import Netlink
 from orchestr.network.nft import Nft
+from orchestr.network.removals import removals, there
 from orchestr.network.ruleset import EMPTY, Ruleset, difference, whole
 from orchestr.network.seam import Link, NetworkFailure, NetworkState, PortTaken
 from orchestr.network.services import Socket
@@ -28,7 +30,6 @@ from orchestr.network.statefile import RULES, STATE, Held, Snapshot, encode, enc
 
 T = TypeVar("T")
 NOTHING = NetworkState((), ())
-SETTINGS = "network-settings.json"
 
 
 @dataclass(slots=True)
@@ -100,6 +101,16 @@ class LinuxDataplane:
                 batch, self._leaving = set(self._leaving), []
                 await _blocking(self._detach, batch)
 
+    async def lost(self) -> AsyncIterator[str]:
+        async for names in removals():
+            if names is None or self._bridge.name in names:
+                async with self._lock:
+                    await _blocking(self._find_bridge)
+            for link in self._links():
+                name = port_name(link.pod)
+                if (names is None or name in names) and not there(name):
+                    yield link.pod
+
     async def apply(self, state: NetworkState) -> dict[tuple[str, str, int], PortTaken]:
         self._newest += 1
         mine, self._wanted = self._newest, state
@@ -126,10 +137,10 @@ class LinuxDataplane:
 
     def _start(self) -> int:
         os.makedirs(self._run, mode=0o700, exist_ok=True)
-        settings.turn_on(os.path.join(self._run, SETTINGS))
         with Netlink() as netlink:
             self._index = bridges.ensure(netlink, self._bridge)
             self._mtu = bridges.uplink_mtu(netlink)
+        settings.turn_on(self._bridge.name)  # after: a user is known by its bridge
         if not os.path.exists(os.path.join(self._run, STATE)):
             write(self._run, STATE, encode(self._snapshot()))
         if not os.path.exists(os.path.join(self._run, RULES)):
@@ -139,10 +150,19 @@ class LinuxDataplane:
                 self._nft.run(file.read())
         return self._control.ensure()
 
+    def _find_bridge(self) -> None:
+        """Somebody else may have removed it, and the resolver made it again with another index."""
+        try:
+            self._index = socket.if_nametoindex(self._bridge.name)
+        except OSError:
+            with Netlink() as netlink:
+                self._index = bridges.restore(netlink, self._bridge, self._links())
+
     def _attach(self, batch: list[_Attach]) -> None:
         new = [attach.want.link for attach in batch]
         self._attached.update((link.pod, link) for link in new)
         try:
+            self._find_bridge()
             self._change_links()  # before the pods can send: an unguarded port could forge
             results = links.attach(self._bridge, self._index, self._mtu, [attach.want for attach in batch])
             self._call(op="links", links=[encode_link(link) for link in new])
@@ -245,7 +265,7 @@ class LinuxDataplane:
         self._nft.run(_delete_tables(self._instance.table))
         with Netlink() as netlink:
             links.remove_all(netlink, self._instance.bridge)
-        settings.put_back(os.path.join(self._run, SETTINGS))
+        settings.put_back(self._bridge.name)
         for name in (STATE, RULES, "resolver.sock", "resolver.log"):
             path = os.path.join(self._run, name)
             if os.path.exists(path):

@@ -19,6 +19,10 @@ SETS = {
     "inet services6": "map { typeof ip6 daddr . meta l4proto . th dport : verdict; }",
     "inet ports4": "map { typeof meta l4proto . th dport : verdict; }",
     "inet ports6": "map { typeof meta l4proto . th dport : verdict; }",
+    "inet any4": "map { typeof ip daddr : verdict; }",
+    "inet any6": "map { typeof ip6 daddr : verdict; }",
+    "inet open4": "map { typeof ip daddr . numgen random mod 2 : ip daddr; }",
+    "inet open6": "map { typeof ip6 daddr . numgen random mod 2 : ip6 daddr; }",
     "inet class4": "map { typeof ip saddr : meta mark; }",
     "inet class6": "map { typeof ip6 saddr : meta mark; }",
     "inet reach4": "set { typeof meta mark . ip daddr; }",
@@ -96,6 +100,8 @@ def _services() -> Chain:
         (
             "ip daddr . meta l4proto . th dport vmap @services4",
             "ip6 daddr . meta l4proto . th dport vmap @services6",
+            "meta l4proto { tcp, udp } ip daddr vmap @any4",
+            "meta l4proto { tcp, udp } ip6 daddr vmap @any6",
             "ip6 daddr ::1 return",  # the resolver process proxies it: IPv6 has no route_localnet
             "meta nfproto ipv4 fib daddr type local meta l4proto . th dport vmap @ports4",
             "meta nfproto ipv6 fib daddr type local meta l4proto . th dport vmap @ports6",

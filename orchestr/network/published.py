@@ -55,14 +55,12 @@ def taken(plan: Plan, refused: Mapping[Socket, int]) -> dict[Key, PortTaken]:
 
 
 def backends(state: NetworkState, protocol: str) -> set[IPv4Address | IPv6Address]:
-    return {
-        address
-        for service in state.services
-        for port in service.ports
-        if port.protocol == protocol
-        for backend in port.backends
-        for address in (backend.ipv4, backend.ipv6)
-    }
+    found: set[IPv4Address | IPv6Address] = set()
+    for service in state.services:
+        ports = [port for port in service.ports if port.protocol == protocol]
+        found |= {ip for port in ports for backend in port.backends for ip in (backend.ipv4, backend.ipv6)}
+        found |= {ip for _, v4, v6 in service.pods for ip in (v4, v6)} if service.any_port else set()
+    return found
 
 
 def _refused(wanted: Socket, code: int) -> PortTaken:

@@ -8,6 +8,7 @@ Promises:
 Errors are NetworkFailure.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
@@ -74,6 +75,7 @@ class ServiceNet:
     pods: tuple[tuple[str, IPv4Address, IPv6Address], ...] = ()  # (host name, addresses) of ready pods, for DNS
     aliases: tuple[str, ...] = ()  # more names in the same namespace (Compose spelling, network aliases)
     sticky: int = 0  # seconds of sessionAffinity ClientIP, 0 for none
+    any_port: bool = False  # every port that is not in `ports` leads to the same port of one of `pods`
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,10 @@ class Dataplane(Protocol):
         ...
 
     async def detach(self, pod: str) -> None: ...
+
+    def lost(self) -> AsyncIterator[str]:
+        """Pods whose link somebody else removed, as it happens; `attach` gives them another. For one reader."""
+        ...
 
     async def apply(self, state: NetworkState) -> dict[tuple[str, str, int], PortTaken]:
         """Makes it so. What cannot be published is returned by (namespace, service, port); the rest is in force."""

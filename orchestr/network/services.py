@@ -4,6 +4,8 @@
     backends4_tcp 10.89.0.7 . tcp . 80 . 0 : 10.88.0.5 . 8080  the first of two; ". 1" the second
     ports4      tcp . 8080 : goto wild4_2                    published on every address of the machine
     behind4_tcp tcp . 8080 . 0 : 10.88.0.5 . 8080
+    any4        10.89.0.7 : goto any4_2                  any other port of a service that is open on all
+    open4       10.89.0.7 . 0 : 10.88.0.5                the port stays
 `pick4_tcp_2` is one rule that serves every TCP service with two backends: a change is a few elements.
 Only the first packet of a connection is looked up: an established one keeps its backend until it ends (draining).
 """
@@ -21,7 +23,7 @@ FAMILIES = ((4, "ip"), (6, "ip6"))
 ANY = {4: "0.0.0.0", 6: "::"}
 Key = tuple[str, str, int]  # namespace, service, the service's port
 _KEYS = (
-    *(f"inet {name}{family}" for name in ("services", "ports") for family in (4, 6)),
+    *(f"inet {name}{family}" for name in ("services", "ports", "any", "open") for family in (4, 6)),
     *(
         f"inet {name}{family}_{proto}"
         for name in ("backends", "behind")
@@ -61,6 +63,8 @@ def elements(services: Iterable[ServiceNet], owners: Mapping[Socket, Key]) -> Co
     """What the table must hold for these services; a published socket leads to the service port that owns it."""
     out = Compiled()
     for service in services:
+        if service.any_port and service.pods:
+            _any_port(out, service)
         for port in service.ports:
             if not port.backends:
                 continue
@@ -94,6 +98,24 @@ def _port(out: Compiled, service: ServiceNet, port: ServicePort, family: int, wo
         out.chains[f"inet {pick}"] = Chain((f"dnat {word} to {word} daddr . {slot} map @backends{suffix}",))
     if wild:
         out.chains[f"inet {wildcard}"] = Chain((f"dnat {word} to {slot} map @behind{suffix}",))
+
+
+def _any_port(out: Compiled, service: ServiceNet) -> None:
+    """What no port of its own catches goes to the same port of a pod; a listed port without backends is refused."""
+    for family, word in FAMILIES:
+        address = service.ipv4 if family == 4 else service.ipv6
+        if not address:
+            continue
+        key, targets = text(address), [text(pods[family == 6]) for pods in sorted(pod[1:] for pod in service.pods)]
+        closed = [f"{key} . {port.protocol.lower()} . {port.port}" for port in service.ports if not port.backends]
+        out.elements[f"inet services{family}"].update(dict.fromkeys(closed, "return"))
+        if service.sticky:
+            out.elements[f"inet any{family}"][key] = sticky.add(out.chains, out.sets, service, None, family, targets)
+            continue
+        chain = f"any{family}_{len(targets)}"
+        _balance(out, f"any{family}", f"open{family}", [key], chain, targets)
+        slot = f"{word} daddr . numgen random mod {len(targets)}"
+        out.chains[f"inet {chain}"] = Chain((f"dnat {word} to {slot} map @open{family}",))
 
 
 def _balance(out: Compiled, front: str, back: str, keys: list[str], chain: str, targets: list[str]) -> None:

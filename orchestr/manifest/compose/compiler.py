@@ -34,6 +34,7 @@ DEPENDS_ON = "orchestr.dev/depends-on"
 CONFIG_DIGEST = "orchestr.dev/config-digest"
 PUBLISH = "orchestr.dev/publish"
 ALIASES = "orchestr.dev/aliases"
+ANY_PORT = "orchestr.dev/any-port"
 VOLUME = "orchestr.dev/volume"
 FOREVER = 2**31 - 1  # backoffLimit of `restart: on-failure` without a number
 
@@ -99,6 +100,8 @@ class _Project:
         service, name = self.stack.spec.services[key], self.names.services[key]
         ports = _ports(service)
         annotations = {PUBLISH: _publish(service), ALIASES: ",".join(_aliases(service, key, name))}
+        if ports:  # peers on a Compose network reach what a container listens on, listed or not
+            annotations[ANY_PORT] = "true"
         return Service(
             metadata=self.meta(name, name, {k: v for k, v in annotations.items() if v}),
             spec=ServiceSpec(selector=self._selector(name), ports=ports, cluster_ip=None if ports else "None"),

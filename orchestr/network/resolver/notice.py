@@ -22,11 +22,8 @@ def listener(protocol: int, group: int) -> socket.socket:
     return sock
 
 
-def heard(sock: socket.socket, fixed: int) -> Iterator[tuple[int, dict[int, bytes]]]:
-    """(type, attributes by number) of each message that is there; `fixed`: bytes before the attributes.
-
-    OSError (ENOBUFS) when some were missed.
-    """
+def heard(sock: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """(type, body) of each message that is there. OSError (ENOBUFS) when some were missed."""
     while True:
         try:
             data = sock.recv(RECEIVE)
@@ -35,12 +32,13 @@ def heard(sock: socket.socket, fixed: int) -> Iterator[tuple[int, dict[int, byte
         start = 0
         while start + HEADER.size <= len(data):
             length, kind, *_ = HEADER.unpack_from(data, start)
-            yield kind, _attributes(data[start + HEADER.size + fixed : start + length])
+            yield kind, data[start + HEADER.size : start + length]
             start += max(length, HEADER.size) + (-length % 4)
 
 
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found, start = {}, 0
+def attributes(data: bytes, start: int) -> dict[int, bytes]:
+    """By number; `start`: bytes of the fixed part before them."""
+    found = {}
     while start + 4 <= len(data):
         length, kind = struct.unpack_from("=HH", data, start)
         if length < 4:

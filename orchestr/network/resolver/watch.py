@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from orchestr.network.resolver.loop import READ, Loop
-from orchestr.network.resolver.notice import NETFILTER, ROUTE, heard, listener
+from orchestr.network.resolver.notice import NETFILTER, ROUTE, attributes, heard, listener
 from orchestr.network.statefile import RULES, Snapshot
 
 GROUP_TABLES, GROUP_LINKS = 7, 1  # NFNLGRP_NFTABLES, RTNLGRP_LINK
@@ -38,8 +38,8 @@ class Watch:
 
     def _changed(self, _: int) -> None:
         try:
-            for kind, parts in heard(self._tables, NFGENMSG):
-                self._notice(kind, parts)
+            for kind, body in heard(self._tables):
+                self._notice(kind, attributes(body, NFGENMSG))
         except OSError:  # ENOBUFS: something was missed
             self._assert_soon()
 
@@ -83,7 +83,8 @@ class Watch:
     def _unlinked(self, _: int) -> None:
         name = self._snapshot().bridge.name
         try:
-            gone = [parts.get(IFNAME, b"") for kind, parts in heard(self._links, IFINFOMSG) if kind == DELLINK]
+            bodies = [body for kind, body in heard(self._links) if kind == DELLINK]
+            gone = [attributes(body, IFINFOMSG).get(IFNAME, b"") for body in bodies]
         except OSError:  # ENOBUFS: something was missed
             gone = [] if os.path.exists(f"/proc/sys/net/ipv4/conf/{name}") else [name.encode()]
         if any(link.rstrip(b"\0").decode() == name for link in gone):
