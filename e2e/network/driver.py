@@ -1,7 +1,7 @@
 """A data plane in a process of its own, inside a network namespace of its own, driven by lines of JSON.
 
 The namespace stands for the machine, so the real one is never touched, and the process can be killed like a daemon.
-    python driver.py NETNS RUN BRIDGE-NAME    <- {"op": ..., ...}  -> {"result": ...} or {"error": ...}
+    python driver.py NETNS RUN NAME POD-CIDR SERVICE-CIDR    <- {"op": ..., ...}  -> {"result": ...} or {"error": ...}
 """
 
 import ctypes
@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import trio
+import trio.testing
 
 from orchestr.instance import instance
 from orchestr.network.dataplane import LinuxDataplane
@@ -51,7 +52,7 @@ def service(raw: dict[str, Any]) -> ServiceNet:
     )
 
 
-async def carry_out(dataplane: LinuxDataplane, request: dict[str, Any]) -> Any:
+async def carry_out(dataplane: LinuxDataplane, request: dict[str, Any], lost: "trio.MemoryReceiveChannel[str]") -> Any:
     match request["op"]:
         case "attach":
             fd = os.open(request["netns"], os.O_RDONLY)
@@ -65,6 +66,8 @@ async def carry_out(dataplane: LinuxDataplane, request: dict[str, Any]) -> Any:
             links, services = map(link, request["links"]), map(service, request["services"])
             refused = await dataplane.apply(NetworkState(tuple(links), tuple(services)))
             return {"/".join(map(str, key)): error.holder for key, error in refused.items()}
+        case "lost":
+            return await lost.receive()
         case "connections":
             return await dataplane.connections(IPv4Address(request["address"]))
         case "resolver":
@@ -74,20 +77,30 @@ async def carry_out(dataplane: LinuxDataplane, request: dict[str, Any]) -> Any:
     return None
 
 
-async def serve(run: str, name: str) -> None:
-    dataplane = LinuxDataplane(instance(name, run=run, state=run, pod_cidr="10.70.0.0/16", service_cidr="10.71.0.0/16"))
+async def serve(run: str, name: str, pods: str, services: str) -> None:
+    dataplane = LinuxDataplane(instance(name, run=run, state=run, pod_cidr=pods, service_cidr=services))
     await dataplane.start()
-    print(json.dumps({"result": "started"}), flush=True)
-    async for line in trio.wrap_file(sys.stdin):
-        try:
-            answer = {"result": await carry_out(dataplane, json.loads(line))}
-        except NetworkFailure as error:
-            answer = {"error": str(error)}
-        print(json.dumps(answer), flush=True)
+    sender, lost = trio.open_memory_channel[str](100)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch, dataplane, sender)
+        await trio.testing.wait_all_tasks_blocked()  # it listens
+        print(json.dumps({"result": "started"}), flush=True)
+        async for line in trio.wrap_file(sys.stdin):
+            try:
+                answer = {"result": await carry_out(dataplane, json.loads(line), lost)}
+            except NetworkFailure as error:
+                answer = {"error": str(error)}
+            print(json.dumps(answer), flush=True)
+        nursery.cancel_scope.cancel()
+
+
+async def watch(dataplane: LinuxDataplane, sender: "trio.MemorySendChannel[str]") -> None:
+    async for pod in dataplane.lost():
+        await sender.send(pod)
 
 
 if __name__ == "__main__":
     descriptor = os.open(sys.argv[1], os.O_RDONLY)
     if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")
-    trio.run(serve, sys.argv[2], sys.argv[3])
+    trio.run(serve, *sys.argv[2:])

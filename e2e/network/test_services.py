@@ -170,6 +170,44 @@ def test_a_taken_port_names_its_holder_and_the_rest_is_in_force(machine: Machine
     assert machine.space.ask("127.0.0.1", 8000).startswith("one")
 
 
+def test_a_published_port_without_backends_refuses_and_stays_held(machine: Machine, web: tuple[Pod, Pod]) -> None:
+    outside = machine.pod()
+    for pods in ((), (web[0],), (), (web[1],)):
+        assert machine.apply(machine.service("web", *pods, publish=[("", 8000)])) == {}
+        for space, address in ((machine.space, "127.0.0.1"), (machine.space, "::1"), (outside.space, "10.70.0.1")):
+            said = space.ask(address, 8000)
+            assert said.startswith(pods[0].link.name) if pods else said == "ConnectionRefusedError"
+        other = machine.space.start("tcp", "8000", "other")
+        assert "Address already in use" in other.communicate()[1]
+
+
+def test_a_published_udp_port_is_reached_and_follows_its_pod(machine: Machine) -> None:
+    one, two, outside = machine.pod("one"), machine.pod("two"), machine.pod()
+    for pod in (one, two):
+        pod.space.serve("udp", 8080, pod.link.name)
+    places = ((machine.space, "127.0.0.1"), (machine.space, "::1"), (outside.space, "10.70.0.1"))
+    for pod in (one, two):
+        machine.apply(machine.service("dns", pod, protocol="UDP", publish=[("", 8000)]))
+        for space, address in places:
+            assert space.ask(address, 8000, "askudp").startswith(pod.link.name)
+    machine.apply(machine.service("dns", one, protocol="UDP", publish=[("127.0.0.1", 8000)]))
+    assert outside.space.ask("10.70.0.1", 8000, "askudp") == "ConnectionRefusedError"
+
+
+def test_a_sticky_client_is_free_again_when_the_time_is_over(machine: Machine, web: tuple[Pod, Pod]) -> None:
+    address, client = str(machine.networks.services4[1]), machine.pod()
+    machine.apply(machine.service("web", *web, sticky=1))
+    found = {client.space.ask(address).split()[0]}
+    assert machine.space.run("ruleset").count("expires") == 1
+    eventually(lambda: "expires" not in machine.space.run("ruleset"))
+    for _ in range(30):
+        found.add(client.space.ask(address).split()[0])
+        eventually(lambda: "expires" not in machine.space.run("ruleset"))
+        if len(found) == 2:
+            break
+    assert found == {"one", "two"}
+
+
 def test_nobody_else_can_take_a_published_port(machine: Machine, web: tuple[Pod, Pod]) -> None:
     machine.apply(machine.service("web", web[0], publish=[("127.0.0.1", 8000)]))
     machine.kill()

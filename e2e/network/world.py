@@ -111,7 +111,9 @@ class Machine:
             space.close()
 
     def start(self) -> None:
-        self.driver = self.space.start("driver", str(self.run), self.name)
+        self.driver = self.space.start(
+            "driver", str(self.run), self.name, self.instance.pod_cidr, self.instance.service_cidr
+        )
         self.read()
 
     def kill(self) -> None:

@@ -42,7 +42,7 @@ def ensure(netlink: Netlink, bridge: Bridge) -> int:
 
 
 def restore(netlink: Netlink, bridge: Bridge, links: Iterable[Link]) -> int:
-    """Makes a bridge that was removed again, with the ports that lost it; its index. One that is gone too is no error."""
+    """Makes a bridge that was removed again, with those ports that lost it and are still there; its index."""
     index = ensure(netlink, bridge)
     for link in links:
         name, address = port_name(link.pod), hardware(link.ipv4)

@@ -105,6 +105,8 @@ class LinuxDataplane:
         async for names in removals():
             if names is None or self._bridge.name in names:
                 async with self._lock:
+                    if self._stopping:  # it was us
+                        return
                     await _blocking(self._find_bridge)
             for link in self._links():
                 name = port_name(link.pod)

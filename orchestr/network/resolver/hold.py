@@ -49,11 +49,9 @@ def _bound(key: Socket, kind: int) -> socket.socket:
         sock.setblocking(False)
         if key.family == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if kind == socket.SOCK_STREAM:  # over TIME_WAIT; a listener still refuses
+        if kind == socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((key.address, key.port))
-        if kind == socket.SOCK_STREAM:
-            sock.listen(BACKLOG)
     except OSError:
         sock.close()
         raise
@@ -61,13 +59,40 @@ def _bound(key: Socket, kind: int) -> socket.socket:
 
 
 class _Listener:
+    """Listens while there is a backend; else the port is bound and no more, so that the kernel refuses every client."""
+
     def __init__(self, loop: Loop, key: Socket, targets: Targets) -> None:
-        self._loop, self.targets = loop, targets
+        self._loop, self._targets = loop, targets
         self._sock = _bound(key, socket.SOCK_STREAM)
-        loop.watch(self._sock, READ, self._accept)
+        self._open()
+        if not targets:
+            self._refuse()
+
+    @property
+    def targets(self) -> Targets:
+        return self._targets
+
+    @targets.setter
+    def targets(self, targets: Targets) -> None:
+        before, self._targets = self._targets, targets
+        if targets and not before:
+            self._open()
+        elif before and not targets:
+            self._refuse()
 
     def close(self) -> None:
         self._loop.close(self._sock)
+
+    def _open(self) -> None:
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # over TIME_WAIT; a listener still refuses
+        self._sock.listen(BACKLOG)
+        self._loop.watch(self._sock, READ, self._accept)
+
+    def _refuse(self) -> None:
+        self._loop.watch(self._sock, 0, self._accept)
+        self._sock.shutdown(socket.SHUT_RDWR)
+        # Two sockets that both set it may be bound to one port if neither listens: ours must not let another in.
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 
     def _accept(self, _: int) -> None:
         try:
@@ -75,12 +100,9 @@ class _Listener:
         except OSError:
             return
         client.setblocking(False)
-        if not self.targets:
-            reset(client)
-            return
         backend = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         backend.setblocking(False)
-        backend.connect_ex(random.choice(self.targets))
+        backend.connect_ex(random.choice(self._targets))
         _Pair(self._loop, client, backend)
 
 
