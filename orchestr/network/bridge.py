@@ -64,7 +64,7 @@ def ports(netlink: Netlink, index: int) -> list[str]:
 
 def uplink_mtu(netlink: Netlink) -> int:
     """The packet size of the link that holds the IPv4 default route: pods must not send larger ones."""
-    for route in list(netlink.dump(messages.get_routes())):
+    for route in netlink.dump(messages.get_routes()):
         if route["dst_len"] or route["table"] != messages.MAIN_TABLE or route["type"] != messages.UNICAST:
             continue
         uplink = route.get_attr("RTA_OIF")

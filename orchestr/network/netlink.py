@@ -75,12 +75,16 @@ class Netlink:
             if error is not None and error.errno not in ignore:
                 raise error
 
-    def dump(self, request: Message) -> Iterator[Any]:
-        """Each message of a dump, as pyroute2 decodes it: attributes only when they are asked for."""
+    def dump(self, request: Message) -> list[Any]:
+        """Each message of a dump, as pyroute2 decodes it: attributes only when they are asked for.
+
+        Always to its end: the socket refuses another dump (EBUSY) while there is more of the first.
+        """
         data, self._sequence = bytearray(request.data), self._sequence + 1
         _FLAGS.pack_into(data, 6, NLM_F_REQUEST | NLM_F_DUMP)
         _SEQUENCE.pack_into(data, 8, self._sequence)
         self.socket.send(data)
+        found: list[Any] = []
         while True:
             for answer in self._receive():
                 if answer["header"]["sequence_number"] != self._sequence:
@@ -88,8 +92,8 @@ class Netlink:
                 if answer["header"]["type"] == NLMSG_ERROR:
                     raise _error(answer, request.what)
                 if answer["header"]["type"] == NLMSG_DONE:
-                    return
-                yield answer
+                    return found
+                found.append(answer)
 
     def _send(self, batch: Sequence[Message]) -> list[OSError | None]:
         """The kernel tells of each that fails, and of the last one in any case: until then all that come are errors."""

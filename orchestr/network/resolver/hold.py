@@ -33,11 +33,10 @@ class Holder:
             self._held.pop(key).close()
         failed = []
         for key, behind in targets.items():
-            if key in self._held:
-                self._held[key].targets = behind
-                continue
             try:
-                self._held[key] = (_Listener if key.protocol == "tcp" else _Datagrams)(self._loop, key, behind)
+                if key not in self._held:
+                    self._held[key] = (_Listener if key.protocol == "tcp" else _Datagrams)(self._loop, key)
+                self._held[key].targets = behind
             except OSError as error:
                 failed.append((key, error.errno or 0))
         return failed
@@ -52,6 +51,8 @@ def _bound(key: Socket, kind: int) -> socket.socket:
         if kind == socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((key.address, key.port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(BACKLOG)  # it tells whether another has the port
     except OSError:
         sock.close()
         raise
@@ -61,12 +62,11 @@ def _bound(key: Socket, kind: int) -> socket.socket:
 class _Listener:
     """Listens while there is a backend; else the port is bound and no more, so that the kernel refuses every client."""
 
-    def __init__(self, loop: Loop, key: Socket, targets: Targets) -> None:
-        self._loop, self._targets = loop, targets
+    def __init__(self, loop: Loop, key: Socket) -> None:
+        self._loop = loop
+        self._targets: Targets = ()
         self._sock = _bound(key, socket.SOCK_STREAM)
-        self._open()
-        if not targets:
-            self._refuse()
+        self._refuse()
 
     @property
     def targets(self) -> Targets:
@@ -90,7 +90,7 @@ class _Listener:
 
     def _refuse(self) -> None:
         self._loop.watch(self._sock, 0, self._accept)
-        self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.shutdown(socket.SHUT_RDWR)  # of a listener: bound as before, see tcp_disconnect() in the kernel
         # Two sockets that both set it may be bound to one port if neither listens: ours must not let another in.
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 
@@ -173,8 +173,9 @@ def reset(sock: socket.socket) -> None:
 class _Datagrams:
     """UDP: one socket to a backend for each client, forgotten after a minute of silence."""
 
-    def __init__(self, loop: Loop, key: Socket, targets: Targets) -> None:
-        self._loop, self.targets = loop, targets
+    def __init__(self, loop: Loop, key: Socket) -> None:
+        self._loop = loop
+        self.targets: Targets = ()
         self._sock = _bound(key, socket.SOCK_DGRAM)
         self._clients: dict[tuple[Any, ...], tuple[socket.socket, Timer]] = {}
         loop.watch(self._sock, READ, self._receive)
