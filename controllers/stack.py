@@ -41,7 +41,7 @@ MANAGER = "stack"
 FINALIZER = "orchestr.dev/stop-in-order"
 TEMPLATE = "orchestr.dev/template-digest"  # annotation of a Job: its compiled spec, which cannot be changed in place
 LOOK = timedelta(milliseconds=20)  # between two looks at all the workloads and pods of a Stack, at least
-LOOK_EACH = timedelta(microseconds=500)  # and so much for each child: looking takes a tenth of the time at most
+LOOK_EACH = timedelta(milliseconds=1)  # and so much for each service: looking takes a tenth of the time at most
 CALM = timedelta(milliseconds=250)  # between two status writes that change nothing but rows: a Stack is a large object
 OWNED: tuple[type[KubeObject], ...] = (Deployment, Job, Service, ConfigMap)
 
@@ -91,7 +91,7 @@ class _Memory:
         """Seconds until the next look is due; 0 marks one as begun. A new generation is looked at without delay."""
         uid, generation = stack.metadata.uid or "", stack.metadata.generation
         known, at = self.looked.get(uid, (None, now))
-        pause = max(LOOK_EACH * len(self.children(stack)), LOOK)
+        pause = max(LOOK_EACH * len(stack.spec.services), LOOK)
         if known == generation and timedelta(0) <= now - at < pause:
             return (at + pause - now).total_seconds()
         self.looked[uid] = generation, now

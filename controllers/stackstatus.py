@@ -73,7 +73,7 @@ def _row(
     key: str, name: str, stack: Stack, workload: Workload | None, pods: Sequence[Pod], known: Rows
 ) -> ServiceStatus:
     sources = [obj.metadata.resource_version for obj in (workload, *pods) if obj is not None]
-    mark = (str(stack.metadata.generation), workload and workload.metadata.uid, *sources)
+    mark = (str(stack.metadata.generation), workload.metadata.uid if workload else None, *sources)
     if key not in known or known[key][0] != mark:
         known[key] = mark, service_status(key, name, stack, workload, pods)
     return known[key][1]

@@ -19,6 +19,16 @@ class OwningCluster(FakeCluster):
             return await self.create(new)  # type: ignore[no-any-return]
         return self._replace(old, kind.model_validate(merge(old.wire(), obj)), "apply")  # type: ignore[no-any-return]
 
+    async def create(self, obj: Any) -> Any:
+        """What a stale controller makes for an owner on its way out is collected, as the garbage controller does."""
+        made = await super().create(obj)
+        owner = made.metadata.controller
+        every = [each for objects in self.objects.values() for each in objects.values()]
+        alive = {each.metadata.uid for each in every if not each.metadata.deleting}
+        if owner and owner.uid not in alive:
+            await self.delete(made)
+        return made
+
     async def patch(self, kind: type[Any], key: Key, patch: Mapping[str, Any]) -> Any:
         obj = await super().patch(kind, key, patch)
         self._sweep()
