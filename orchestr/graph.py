@@ -276,6 +276,12 @@ def runs(pod: Pod) -> bool:
     return any(status.state.running for status in pod.status.container_statuses)
 
 
+def dependencies(pod: Pod, lookup: Lookup) -> list[Pod]:
+    """The pods of all workloads that this pod waits for, as they are. Raises DependencyError."""
+    targets = (workload(edge.target, lookup) for edge in edges(pod))
+    return [each for target in targets if target is not None for each in pods_of(target, lookup)]
+
+
 def pods_of(target: KubeObject, lookup: Lookup) -> list[Pod]:
     """The pods of a workload. A Job's are told by their owner, a Deployment's by its selector."""
     if isinstance(target, Pod):

@@ -82,6 +82,7 @@ class Agent:
             random=chance,
             services=self.services,
             unmet=self._unmet,
+            routed=self._routed,
         )
         self.machine = Machine(self.node)
         self.workers: dict[str, Worker] = {}
@@ -200,6 +201,11 @@ class Agent:
 
     def _unmet(self, pod: Pod) -> list[str]:
         return graph.unmet(pod, _Live(self.informers, self.workers))
+
+    async def _routed(self, pod: Pod) -> None:
+        """Services lead to the pods that this one waited for: it may call them with its first breath."""
+        lookup = _Live(self.informers, self.workers)
+        await self.services.in_service([each for each in graph.dependencies(pod, lookup) if each.ready])
 
     async def stop_all(self) -> None:
         """Ends every pod on this machine, dependants before what they depend on. The store keeps the objects."""

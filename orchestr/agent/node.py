@@ -1,9 +1,11 @@
 """What a pod worker shares with all others: the seams, the places, the informers, id ranges and addresses."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
+
+import trio
 
 from orchestr.agent.addresses import Addresses
 from orchestr.agent.env import Sources
@@ -17,6 +19,10 @@ from orchestr.network.seam import Dataplane
 from orchestr.runtime.seam import Runtime
 
 log = logging.getLogger("orch.agent")
+
+
+async def _at_once(_pod: Pod) -> None:
+    await trio.lowlevel.checkpoint()
 
 
 class Recorder(Protocol):
@@ -47,6 +53,7 @@ class Node:
     random: Callable[[], float]
     services: "ServicesView"
     unmet: Callable[[Pod], list[str]] = field(default=lambda pod: [])
+    routed: Callable[[Pod], Awaitable[None]] = field(default=_at_once)
 
     def sources(self, pod: Pod) -> Sources:
         return _Sources(self.informers, pod.metadata.namespace or "")

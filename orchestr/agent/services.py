@@ -31,6 +31,7 @@ from orchestr.network.seam import (
 from orchestr.network.seam import ServicePort as Port
 
 GATHER = 0.02  # seconds
+PATIENCE = 5.0  # seconds; what a start waits for a pod to get into service, which mostly takes some milliseconds
 PUBLISH, ALIASES, ANY_PORT = "orchestr.dev/publish", "orchestr.dev/aliases", "orchestr.dev/any-port"
 
 
@@ -128,6 +129,25 @@ class Services:
             fresh[uid] = known if known is not None and known[0] == mark else (mark, service_net(service, mine))
         self._cache = fresh
         return NetworkState(tuple(self._links()), tuple(net for _, net in fresh.values()))
+
+    async def in_service(self, pods: Iterable[Pod]) -> None:
+        """Until the services of these ready pods lead to them: on the way are the endpoints controller and nftables."""
+        wanted = {IPv4Address(ip) for pod in pods if self._selected(pod) for ip in pod.ips if "." in ip}
+        with trio.move_on_after(PATIENCE):
+            while True:
+                beat = self._applied.beat
+                if wanted <= self._backends:
+                    return
+                await self._applied.after(beat)
+
+    def _selected(self, pod: Pod) -> bool:
+        """Whether a Service is sure to lead to it; a port by name may be one that the pod does not have."""
+        return any(
+            service.spec.selector
+            and service.spec.selector.items() <= pod.metadata.labels.items()
+            and any(not isinstance(port.target_port, str) for port in service.spec.ports)
+            for service in self._informers.all(Service, namespace=pod.metadata.namespace)
+        )
 
     async def out_of_service(self, pod: Pod) -> None:
         addresses = {IPv4Address(ip) for ip in pod.ips if "." in ip}

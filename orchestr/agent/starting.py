@@ -59,6 +59,7 @@ async def start(work: Work, step: Start) -> None:
     if old is not None:
         await _forget(work, old)
     run = _new(work, container, image, step, old)
+    await work.node.routed(work.pod)
     try:
         spec = await trio.to_thread.run_sync(
             container_spec, work.node, work.pod, container, image, step.attempt, work.ips, work.files
