@@ -49,9 +49,9 @@ class Chaos:
 
     def run(self, kills: int) -> None:
         targets: list[tuple[str, Callable[[], int]]] = [
-            *[("container", self._container)] * 6,
-            *[("supervisor", lambda: self._daemon.supervisor_pid)] * 3,
-            *[("resolver", lambda: self._daemon.resolver_pid)] * 2,
+            *[("container", self._container)] * 8,
+            *[("supervisor", lambda: self._daemon.supervisor_pid)] * 5,
+            *[("resolver", lambda: self._daemon.resolver_pid)] * 4,
             ("daemon", lambda: self._daemon.daemon_pid),
         ]
         while sum(self.done.values()) < kills:

@@ -5,6 +5,7 @@ stays as it is when there is no such name, `$$(NAME)` is the literal text.
 """
 
 import base64
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -153,4 +154,4 @@ def resource(pod: Pod, container: Container, name: str, divisor: str | None, of:
         table = resources.limits if where == "limits" else resources.requests
     amount = parse(table.get(what, "0"))
     unit = parse(divisor or "1") or 1
-    return str(-int(-amount // unit))
+    return str(math.ceil(amount / unit))

@@ -214,7 +214,7 @@ def _drain(*descriptors: int) -> bytes:
     import selectors
 
     kept = b""
-    with selectors.DefaultSelector() as selector:
+    with selectors.PollSelector() as selector:
         for descriptor in set(descriptors) - {-1}:
             selector.register(descriptor, selectors.EVENT_READ)
         while selector.get_map():

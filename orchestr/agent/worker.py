@@ -187,5 +187,5 @@ class Worker(Work):
 
 
 def trio_seconds(until: float | None, now: float) -> float:
-    """A duration for trio.move_on_after."""
-    return float("inf") if until is None else max(until - now, 0.0)
+    """A duration for trio.move_on_after: at least a millisecond, for the two clocks differ in their last digits."""
+    return float("inf") if until is None else max(until - now, 0.001)

@@ -214,7 +214,7 @@ class FakeRuntime:
 
     async def state(self) -> RuntimeState:
         await trio.lowlevel.checkpoint()
-        sandboxes = tuple(Sandbox(spec.id, "", spec.uid_base) for spec in self._sandboxes.values())
+        sandboxes = tuple(Sandbox(spec.id, "/proc/self", spec.uid_base) for spec in self._sandboxes.values())
         return RuntimeState(sandboxes, tuple(self._containers.values()), supervisor_pid=os.getpid())
 
     async def stats(self, ids: Sequence[str]) -> Mapping[str, Stats]:
