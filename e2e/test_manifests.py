@@ -32,7 +32,7 @@ FAILING = {  # what is sent and cannot run
     "broken/quota-exceeded.yaml": "exceeded quota: two",
     "jobs/failing.yaml": "cannot do it",
 }
-ELSEWHERE = ("shop/compose.yaml", "quota/too-much.yaml", "broken/port-taken.yaml")  # tests of their own
+ELSEWHERE = ("shop/compose.yaml", "quota/too-much.yaml", "broken/port-taken.yaml")  # below, and test_shop.py
 NAMESPACE = re.compile(r"^name: (\S+)|^ {2}namespace: (\S+)", re.MULTILINE)
 
 
