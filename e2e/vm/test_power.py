@@ -104,14 +104,14 @@ def test_power_cut(orch: Orch) -> None:
 
 def test_disk_full(machine: Machine) -> None:
     """Writes say so, reads and deletes go on, and when there is room again so do writes."""
-    machine.sh("truncate -s 40M /full.img && mkfs.ext4 -q -m 0 /full.img && mkdir -p /var/lib/orch-full")
-    machine.sh("mount -o loop /full.img /var/lib/orch-full")
+    machine.sh("truncate -s 32M /full.img && mkfs.ext4 -q -m 0 /full.img && mkdir -p /var/lib/orch-full")
+    machine.sh("mount -o loop /full.img /var/lib/orch-full && fallocate -l 8M /var/lib/orch-full/filler")
     machine.write("/root/fill.py", FILL)
     orch = Orch(machine, "full")
     orch("system start")
     said = ""
-    for number in range(0, 200, 4):
-        done = machine.run(f"python3 /root/fill.py {number} {number + 4} | orch --instance full apply -f - -d")
+    for number in range(0, 200, 6):
+        done = machine.run(f"python3 -S /root/fill.py {number} {number + 6} | orch --instance full apply -f - -d")
         if done.code:
             said = done.err
             break
@@ -122,7 +122,7 @@ def test_disk_full(machine: Machine) -> None:
     assert before - set(orch("get configmaps -n default -o name").split()) == {
         f"configmap/big{number}" for number in range(4)
     }
-    machine.sh("python3 /root/fill.py 500 501 | orch --instance full apply -f - -d")
+    machine.sh("rm /var/lib/orch-full/filler && python3 -S /root/fill.py 500 501 | orch --instance full apply -f - -d")
     assert orch.status()["quarantined"] == 0
     orch("system stop --all")
     machine.sh("umount /var/lib/orch-full && rm -rf /full.img /var/lib/orch-full")
@@ -136,6 +136,6 @@ def test_stop_all_leaves_nothing(orch: Orch) -> None:
         "nft list tables | grep -w orch; ls -d /sys/fs/cgroup/orch /sys/class/net/orch0 /run/orch /var/lib/orch "
         "/sys/class/net/veth* 2> /dev/null; grep orch /proc/self/mounts; "
         "for pid in $(ls /proc | grep -x '[0-9]*'); do "
-        "tr '\\0' ' ' < /proc/$pid/cmdline 2> /dev/null | grep 'm orchestr'; done; true"
+        "tr '\\0' ' ' < /proc/$pid/cmdline 2> /dev/null | grep '[m] orchestr'; done; true"
     )
     assert left == ""

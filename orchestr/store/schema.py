@@ -60,6 +60,8 @@ def connect(path: str) -> sqlite3.Connection:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        # Debian's SQLite zeroes all that is deleted, through the log: deleting would need room on a full disk.
+        connection.execute("PRAGMA secure_delete=FAST").fetchall()
         connection.execute("PRAGMA foreign_keys=OFF")
         migrate(connection, path)
     except sqlite3.DatabaseError as error:

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 RESERVE = 4 * 1024 * 1024  # bytes given back to a full disk, so that deletions still fit
 RESUME = 512  # revisions of history that are read at the start, for watches that a restart interrupted
+KEPT_WHEN_FULL = 1  # revisions of history on a full disk: what it holds of deleted objects makes room for more
 TRIM_EVERY = 512  # revisions between two trims of the log
 
 
@@ -84,6 +85,8 @@ class Database:
             execute("UPDATE meta SET value=? WHERE key='revision'", (changes[-1].revision,))
             self._trim(changes[-1].revision)
             execute("COMMIT")
+            if self.full:
+                self._checkpoint()
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 execute("ROLLBACK")
@@ -110,6 +113,12 @@ class Database:
         self.full = True
         with suppress(FileNotFoundError):
             os.unlink(self._reserve)
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Gives the room of the write-ahead log back, 4 MB and more, which it keeps for its next use otherwise."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _write(self, change: Change) -> None:
         new, execute = change.new, self._connection.execute
@@ -122,10 +131,10 @@ class Database:
         execute("INSERT INTO log VALUES (?,?,?,?)", (new.revision, change.type.value, new.kind, new.data))
 
     def _trim(self, revision: int) -> None:
-        if revision - self._trimmed < TRIM_EVERY:
+        if revision - self._trimmed < TRIM_EVERY and not self.full:
             return
         self._trimmed = revision
-        floor = max(revision - self.keep, 0)
+        floor = max(revision - (min(self.keep, KEPT_WHEN_FULL) if self.full else self.keep), 0)
         self._connection.execute("DELETE FROM log WHERE revision<=?", (floor,))
         self._connection.execute("UPDATE meta SET value=max(value, ?) WHERE key='floor'", (floor,))
 

@@ -179,6 +179,24 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     assert libc.umount2(str(target).encode(), 0) == 0
 
 
+async def test_everything_can_be_deleted_from_a_disk_that_the_store_itself_filled(small_disk: Path) -> None:
+    """Deletions write too, and what they delete goes into the history: more in all than the reserve holds."""
+    made: list[ConfigMap] = []
+
+    async def fill() -> None:
+        for number in range(1000):
+            made.append(await cluster.create(config(f"c{number}", k="x" * 500_000)))
+
+    async with local(small_disk) as cluster:
+        with pytest.raises(Unavailable, match="cannot write to the store"):
+            await fill()
+        for each in made:
+            await cluster.delete(each)
+        await cluster.create(config("again"))
+    async with local(small_disk) as cluster:
+        assert [each.metadata.name for each in await cluster.list(ConfigMap)] == ["again"]
+
+
 async def test_a_full_disk_refuses_writes_whole_and_still_deletes(small_disk: Path) -> None:
     async with local(small_disk) as cluster:
         filler = small_disk / "filler"
