@@ -1,7 +1,8 @@
 """A data plane in a process of its own, inside a network namespace of its own, driven by lines of JSON.
 
-The namespace stands for the machine, so the real one is never touched, and the process can be killed like a daemon.
-    python driver.py NETNS RUN NAME POD-CIDR SERVICE-CIDR    <- {"op": ..., ...}  -> {"result": ...} or {"error": ...}
+The namespace stands for the machine, and RUN/etc-resolv.conf for its resolv.conf, so the real one is never touched; the
+process can be killed like a daemon.
+    python driver.py NETNS RUN NAME POD-CIDR SERVICE-CIDR   <- {"op": ..., ...}  -> {"result": ...} or {"error": ...}
 """
 
 import ctypes
@@ -18,7 +19,8 @@ from orchestr.instance import instance
 from orchestr.network.dataplane import LinuxDataplane
 from orchestr.network.seam import Backend, Link, NetworkFailure, NetworkState, Publish, ServiceNet, ServicePort
 
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x20000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 
 def link(raw: dict[str, Any]) -> Link:
@@ -99,8 +101,20 @@ async def watch(dataplane: LinuxDataplane, sender: "trio.MemorySendChannel[str]"
         await sender.send(pod)
 
 
+def own_resolv_conf(path: str) -> None:
+    """The file stands for /etc/resolv.conf, in a mount namespace of our own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if (
+        libc.unshare(CLONE_NEWNS)
+        or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None)
+        or libc.mount(path.encode(), b"/etc/resolv.conf", None, MS_BIND, None)
+    ):
+        raise OSError(ctypes.get_errno(), "mount")
+
+
 if __name__ == "__main__":
     descriptor = os.open(sys.argv[1], os.O_RDONLY)
     if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")
+    own_resolv_conf(os.path.join(sys.argv[2], "etc-resolv.conf"))
     trio.run(serve, *sys.argv[2:])

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -95,6 +96,53 @@ def dig(server: str, name: str, kind: str, how: str) -> None:
     print(json.dumps([dns.rcode.to_text(answer.rcode()), found]))
 
 
+def names(answers: str) -> None:
+    """A name server on port 53, UDP and TCP: {name: address}; over UDP truncated when the name begins with "big"."""
+    import dns.flags
+    import dns.message
+    import dns.rcode
+    import dns.rrset
+
+    known = json.loads(answers)
+
+    def answer(data: bytes, udp: bool) -> bytes:
+        query = dns.message.from_wire(data)
+        name = str(query.question[0].name).rstrip(".")
+        reply = dns.message.make_response(query)
+        if name not in known:
+            reply.set_rcode(dns.rcode.NXDOMAIN)
+        elif udp and name.startswith("big"):
+            reply.flags |= dns.flags.TC
+        else:
+            reply.answer.append(dns.rrset.from_text(query.question[0].name, 5, "IN", "A", known[name]))
+        return reply.to_wire()
+
+    serve_names(answer)
+
+
+def serve_names(answer: Callable[[bytes, bool], bytes]) -> None:
+    import threading
+
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.bind(("", 53))
+    server = socket.create_server(("", 53))
+
+    def streams() -> None:
+        while True:
+            connection, _ = server.accept()
+            with connection, connection.makefile("rwb") as file:
+                while size := file.read(2):
+                    reply = answer(file.read(int.from_bytes(size, "big")), False)
+                    file.write(len(reply).to_bytes(2, "big") + reply)
+                    file.flush()
+
+    threading.Thread(target=streams, daemon=True).start()
+    print("ready", flush=True)
+    while True:
+        data, peer = datagrams.recvfrom(4096)
+        datagrams.sendto(answer(data, True), peer)
+
+
 def frame(kind: str, hexadecimal: str) -> None:
     """Sends a raw Ethernet frame; only a pod with NET_RAW could."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
@@ -150,6 +198,21 @@ def links() -> None:
     print(" ".join(name for _, name in socket.if_nameindex()))
 
 
+def check() -> None:
+    from orchestr.cli.check import forwarding
+
+    print(json.dumps(forwarding()))
+
+
+def ranges(name: str, *others: str) -> None:
+    """What a new instance of this name would take here."""
+    from ipaddress import IPv4Network
+
+    from orchestr.daemon.ranges import choose, routes
+
+    print(json.dumps([str(network) for network in choose(name, [*map(IPv4Network, others), *routes()])]))
+
+
 def driver(*arguments: str) -> None:
     os.execv(sys.executable, [sys.executable, str(Path(__file__).with_name("driver.py")), SPACE, *arguments])
 
@@ -172,6 +235,9 @@ COMMANDS = (
     setting,
     ruleset,
     links,
+    check,
+    ranges,
+    names,
     driver,
 )
 

@@ -96,6 +96,7 @@ def test_a_killed_resolver_comes_back_with_the_daemon(machine: Machine) -> None:
 
 def test_the_last_instance_puts_the_settings_back(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "etc-resolv.conf").touch()
     name = f"{machine.name[:8]}-x"
     other = machine.space.start("driver", str(tmp_path / "other"), name, "10.80.0.0/16", "10.81.0.0/16")
     assert other.stdin

@@ -134,13 +134,7 @@ def test_a_published_port_is_reached_where_the_file_says(machine: Machine, web: 
 
 def test_the_world_reaches_what_is_published_and_nothing_else(machine: Machine, web: tuple[Pod, Pod]) -> None:
     """A neighbour machine on a wire of its own."""
-    neighbour = Pod(web[0].link)
-    machine.pods.append(neighbour)
-    machine.space.run("ip", "link", "add", "wire", "type", "veth", "peer", "eth0", "netns", neighbour.space.path)
-    machine.space.run("ip", "address", "add", "192.0.2.1/24", "dev", "wire")
-    machine.space.run("ip", "link", "set", "wire", "up")
-    neighbour.space.run("ip", "address", "add", "192.0.2.2/24", "dev", "eth0")
-    neighbour.space.run("ip", "link", "set", "eth0", "up")
+    neighbour = machine.neighbour()
     neighbour.space.run("ip", "route", "add", "10.64.0.0/10", "via", "192.0.2.1")
     neighbour.space.run("ip", "route", "add", "127.0.0.0/8", "via", "192.0.2.1", "table", "1")
     neighbour.space.serve("tcp", 80, "neighbour")

@@ -99,6 +99,7 @@ class Machine:
         self.instance = instance(name, pod_cidr="10.70.0.0/16", service_cidr="10.71.0.0/16")
         self.networks = networks(self.instance)
         self.pods: list[Pod] = []
+        self.upstreams()
         self.start()
 
     def __enter__(self) -> Self:
@@ -115,6 +116,21 @@ class Machine:
             "driver", str(self.run), self.name, self.instance.pod_cidr, self.instance.service_cidr
         )
         self.read()
+
+    def upstreams(self, *servers: str) -> None:
+        """What /etc/resolv.conf says."""
+        (self.run / "etc-resolv.conf").write_text("".join(f"nameserver {server}\n" for server in servers))
+
+    def neighbour(self) -> Pod:
+        """Another machine, 192.0.2.2, on a wire of its own; this one is 192.0.2.1 there."""
+        neighbour = Pod(Link("", self.networks.pods4[1], self.networks.pods6[1], "", "", ""))
+        self.pods.append(neighbour)
+        self.space.run("ip", "link", "add", "wire", "type", "veth", "peer", "eth0", "netns", neighbour.space.path)
+        self.space.run("ip", "address", "add", "192.0.2.1/24", "dev", "wire")
+        self.space.run("ip", "link", "set", "wire", "up")
+        neighbour.space.run("ip", "address", "add", "192.0.2.2/24", "dev", "eth0")
+        neighbour.space.run("ip", "link", "set", "eth0", "up")
+        return neighbour
 
     def kill(self) -> None:
         """kill -9 of what stands for the daemon."""
@@ -166,7 +182,7 @@ class Machine:
         return ServiceNet("shop", name, *(options.pop("addresses", addresses)), (port,), told, **options)
 
     def apply(self, *services: ServiceNet) -> dict[str, str]:
-        links = [asdict(pod.link) for pod in self.pods]
+        links = [asdict(pod.link) for pod in self.pods if pod.link.pod]
         raw = [asdict(service) for service in services]
         for service in raw:
             for port in service["ports"]:

@@ -82,6 +82,21 @@ def nftables() -> Finding:
     )
 
 
+def forwarding() -> Finding:
+    """Packets pass the forward chains of all tables: what one drops, ours cannot accept."""
+    from orchestr.network.firewall import closed
+    from orchestr.network.seam import NetworkFailure
+
+    try:
+        found = closed()
+    except (NetworkFailure, OSError) as failure:
+        return Finding("forwarding", False, str(failure))
+    if not found:
+        return Finding("forwarding", True, "no other firewall drops it")
+    advice = "; ".join(f'nft insert rule {chain} iifname "orch*" accept' for chain in found)
+    return Finding("forwarding", False, f"dropped by policy of {', '.join(found)}: no pod reaches the world ({advice})")
+
+
 def overlay() -> Finding:
     """Asks for it as a mount does, which loads the module; /proc/filesystems names only what is loaded already."""
     from orchestr.runtime import syscalls
@@ -101,5 +116,5 @@ def seccomp() -> Finding:
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
-    kernel, rights, cgroups, namespaces, user_namespaces, nftables, overlay, seccomp,
+    kernel, rights, cgroups, namespaces, user_namespaces, nftables, forwarding, overlay, seccomp,
 )  # fmt: skip

@@ -31,6 +31,25 @@ class Nft:
             raise NetworkFailure(f"cannot change nftables: {reason} (see `nft list tables`; Linux 6.1 is needed)")
 
 
+def listed(command: str) -> str:
+    """What a `list` command shows. NetworkFailure."""
+    library = _load()
+    if library is None:
+        done = subprocess.run(["nft", *command.split()], text=True, capture_output=True, check=False)
+        out, error = done.stdout, done.stderr if done.returncode else None
+    else:
+        context = library.nft_ctx_new(0)
+        try:
+            library.nft_ctx_buffer_output(context)
+            error = _carry_out(library, context, command)
+            out = (library.nft_ctx_get_output_buffer(context) or b"").decode(errors="replace")
+        finally:
+            library.nft_ctx_free(context)
+    if error is not None:
+        raise NetworkFailure(f"cannot read nftables: {error.strip() or 'no reason given'} (see `nft {command}`)")
+    return out
+
+
 def _load() -> ctypes.CDLL | None:
     try:
         library = ctypes.CDLL(LIBRARY)
@@ -38,9 +57,10 @@ def _load() -> ctypes.CDLL | None:
         return None
     library.nft_ctx_new.restype = ctypes.c_void_p
     library.nft_ctx_new.argtypes = (ctypes.c_uint32,)
-    library.nft_ctx_buffer_error.argtypes = (ctypes.c_void_p,)
-    library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
-    library.nft_ctx_get_error_buffer.argtypes = (ctypes.c_void_p,)
+    for name in ("output", "error"):
+        getattr(library, f"nft_ctx_buffer_{name}").argtypes = (ctypes.c_void_p,)
+        getattr(library, f"nft_ctx_get_{name}_buffer").restype = ctypes.c_char_p
+        getattr(library, f"nft_ctx_get_{name}_buffer").argtypes = (ctypes.c_void_p,)
     library.nft_run_cmd_from_buffer.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
     library.nft_ctx_free.argtypes = (ctypes.c_void_p,)
     return library
@@ -49,11 +69,15 @@ def _load() -> ctypes.CDLL | None:
 def _by_library(library: ctypes.CDLL, text: str) -> str | None:
     context = library.nft_ctx_new(0)  # a new one each time: it caches the ruleset, which others change too
     try:
-        library.nft_ctx_buffer_error(context)
-        failed = library.nft_run_cmd_from_buffer(context, text.encode())
-        return (library.nft_ctx_get_error_buffer(context) or b"").decode(errors="replace") if failed else None
+        return _carry_out(library, context, text)
     finally:
         library.nft_ctx_free(context)
+
+
+def _carry_out(library: ctypes.CDLL, context: int, text: str) -> str | None:
+    library.nft_ctx_buffer_error(context)
+    failed = library.nft_run_cmd_from_buffer(context, text.encode())
+    return (library.nft_ctx_get_error_buffer(context) or b"").decode(errors="replace") if failed else None
 
 
 def _lowest_free() -> int:
