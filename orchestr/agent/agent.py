@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import trio
 
 from orchestr import graph
+from orchestr.agent import starting
 from orchestr.agent.addresses import Addresses
 from orchestr.agent.machine import Machine, primary_address
 from orchestr.agent.node import Node, Recorder, log
@@ -140,6 +141,7 @@ class Agent:
             nursery.start_soon(self.services.run)
             nursery.start_soon(self.machine.run)
             nursery.start_soon(self._listen)
+            nursery.start_soon(self._reconnect, nursery)
             informer = self.informers.add(Pod)
             await informer.synced.wait()
             informer.add_handler(self._pod_changed)
@@ -161,6 +163,11 @@ class Agent:
             worker = self.workers.get(parsed[0]) if parsed else None
             if worker is not None:
                 worker.told(record)
+
+    async def _reconnect(self, nursery: trio.Nursery) -> None:
+        async for uid in self.node.dataplane.lost():
+            if uid in self.workers:
+                nursery.start_soon(starting.reconnect, self.workers[uid])
 
     def _ours(self, pod: Pod) -> bool:
         return pod.spec.node_name == self.node.name and not pod.spec.scheduling_gates

@@ -9,13 +9,17 @@ from orchestr.agent.backoff import Backoff
 from orchestr.agent.decide import Start
 from orchestr.agent.endings import ended
 from orchestr.agent.env import MissingConfig
+from orchestr.agent.node import log
 from orchestr.agent.prepare import ConfigFailure, container_spec, sandbox_spec, write_etc
 from orchestr.agent.runs import Run, container_id
 from orchestr.agent.volumes import VolumeFailure, remove_tree
 from orchestr.agent.work import Work, link
 from orchestr.api.core import Container
 from orchestr.images.seam import Image
+from orchestr.network.seam import NetworkFailure
 from orchestr.runtime.seam import RuntimeFailure
+
+RECONNECT = 2.0  # seconds before a link that could not be made is tried again
 
 
 async def make_sandbox(work: Work) -> None:
@@ -44,6 +48,22 @@ async def connect(work: Work) -> None:
         await node.dataplane.attach(link(pod, work.ips), netns)
     finally:
         os.close(netns)
+
+
+async def reconnect(work: Work) -> None:
+    """Somebody removed its link: it gets another, with the same addresses."""
+    while work.sandbox and not work.pod.metadata.deleting:
+        try:
+            await connect(work)
+        except KeyError:  # the sandbox went, and the link with it
+            return
+        except (NetworkFailure, OSError) as failure:
+            log.warning("cannot connect %s again: %s (will try again)", work.pod.ref, failure)
+            await trio.sleep(RECONNECT)
+        else:
+            text = "its network link was removed by another program and has been made again"
+            work.node.recorder.record(work.pod, "Reconnected", text, warning=True)
+            return
 
 
 async def etc_files(work: Work) -> None:

@@ -44,6 +44,17 @@ async def test_a_pod_starts_and_is_told(autojump_clock: MockClock, world: World)
         assert set(world.dataplane.links) == {pod.metadata.uid}
 
 
+async def test_a_link_that_somebody_removed_is_made_again(autojump_clock: MockClock, world: World) -> None:
+    async with world.agent():
+        await world.create()
+        uid = (await world.ready()).metadata.uid or ""
+        before = world.dataplane.links.pop(uid)
+        await world.dataplane.removed.send(STRANGER)
+        await world.dataplane.removed.send(uid)
+        await eventually(lambda: world.dataplane.links.get(uid) == before)
+        assert "Reconnected" in world.events.reasons
+
+
 async def test_restarts_wait_longer_each_time_and_a_good_run_forgets(autojump_clock: MockClock, world: World) -> None:
     async with world.agent():
         await world.create()

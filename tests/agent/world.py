@@ -27,6 +27,7 @@ class FakeDataplane:
         self.links: dict[str, Link] = {}
         self.state: NetworkState | None = None
         self.open: dict[IPv4Address, int] = {}  # connections
+        self.removed, self._removed = trio.open_memory_channel[str](10)  # pods whose link somebody removes
 
     async def start(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -38,6 +39,10 @@ class FakeDataplane:
     async def detach(self, pod: str) -> None:
         await trio.lowlevel.checkpoint()
         self.links.pop(pod, None)
+
+    async def lost(self) -> AsyncIterator[str]:
+        while True:
+            yield await self._removed.receive()
 
     async def apply(self, state: NetworkState) -> dict[Any, Any]:
         await trio.lowlevel.checkpoint()
