@@ -18,7 +18,8 @@ from orchestr.store.table import Change, Row
 
 log = logging.getLogger(__name__)
 
-RESERVE = 4 * 1024 * 1024  # bytes given back to a full disk, so that deletions still fit
+LOG = 4 * 1024 * 1024  # bytes of write-ahead log after which SQLite moves it into the database
+RESERVE = LOG + 2 * 1024 * 1024  # bytes given back to a full disk: the log can be moved, and deletions still fit
 RESUME = 512  # revisions of history that are read at the start, for watches that a restart interrupted
 KEPT_WHEN_FULL = 1  # revisions of history on a full disk: what it holds of deleted objects makes room for more
 TRIM_EVERY = 512  # revisions between two trims of the log
@@ -54,7 +55,7 @@ class Database:
         self.path, self.keep = path, keep
         self._connection = connect(path)
         self._reserve = f"{path}.reserve"
-        self._trimmed = 0
+        self._trimmed = self._reserved = 0
         self.full = not self.reserve()
 
     def close(self) -> None:
@@ -78,6 +79,7 @@ class Database:
     def commit(self, changes: Sequence[Change]) -> None:
         """One transaction, synced to disk on return. Raises DiskFull, else sqlite3.Error; then nothing is stored."""
         execute = self._connection.execute
+        self._provide(changes)
         try:
             execute("BEGIN IMMEDIATE")
             for change in changes:
@@ -95,18 +97,27 @@ class Database:
                 raise DiskFull(str(error)) from error
             raise
 
-    def reserve(self) -> bool:
+    def _provide(self, changes: Sequence[Change]) -> None:
+        """Widens the reserve for a large batch: what is in the log must always fit into the database. Raises DiskFull.
+
+        Each change is written twice, as the object and as history. SQLite says nothing when it cannot move the log.
+        """
+        wanted = LOG + 2 * sum(len(change.new.data) for change in changes)
+        if not self.full and wanted > self._reserved and not self.reserve(wanted):
+            raise DiskFull("the disk is full")
+
+    def reserve(self, size: int = RESERVE) -> bool:
         """Sets the reserve aside again; False while the disk has no room for it."""
         try:
             fd = os.open(self._reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.posix_fallocate(fd, 0, RESERVE)
+                os.posix_fallocate(fd, 0, size)
             finally:
                 os.close(fd)
         except OSError:
             self._release()
             return False
-        self.full = False
+        self.full, self._reserved = False, size
         return True
 
     def _release(self) -> None:
