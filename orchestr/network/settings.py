@@ -43,6 +43,8 @@ def put_back(bridge: str) -> None:
         for setting, value in reversed(_load(place).items()):
             write_setting(setting, value)
         shutil.rmtree(place)
+        with contextlib.suppress(OSError):  # another network namespace's are in it
+            os.rmdir(SHARED)
 
 
 def write_setting(path: str, value: str) -> str | None:
@@ -77,8 +79,7 @@ def _change(before: dict[str, str]) -> dict[str, str]:
 @contextlib.contextmanager
 def _place() -> Iterator[str]:
     """The directory of this network namespace, one process at a time."""
-    os.makedirs(SHARED, mode=0o755, exist_ok=True)
-    lock = os.open(SHARED, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lock = os.open(os.path.dirname(SHARED), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # it goes, /run stays
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         place = os.path.join(SHARED, str(os.stat("/proc/thread-self/ns/net").st_ino))
