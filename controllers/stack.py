@@ -211,6 +211,10 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
         _memory.children(stack), await _owned(cluster, stack), await _claims(cluster, stack), _applied(stack)
     )
     errors = await _carry_out(cluster, stack, todo)
+    if not errors and await _behind(cluster, stack, todo):
+        return (
+            None  # what was written is not back yet, and will wake this key: status must not speak of what was before
+        )
     later = await _tell(cluster, stack, errors)
     _raise(errors)
     return later
@@ -244,6 +248,18 @@ async def _carry_out(cluster: ControllerCluster, stack: Stack, todo: Difference)
         batch = [child for child in todo.apply if child.id[0] in group]
         errors += (await gather(apply, batch))[1] if batch else []
     return errors
+
+
+async def _behind(cluster: ControllerCluster, stack: Stack, todo: Difference) -> bool:
+    """Whether the cache still shows a workload as it was before it was applied just now."""
+    applied = _applied(stack)
+    kinds: dict[str, type[Workload]] = {"Deployment": Deployment, "Job": Job}
+    for child in todo.apply:
+        if child.id[0] in kinds:
+            seen = await cluster.get(kinds[child.id[0]], Key(stack.key.namespace, child.id[1]))
+            if seen is None or state(seen) != applied[child.id].state:
+                return True
+    return False
 
 
 def _raise(errors: Sequence[Exception]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from controllers.deployment import template_hash
 from orchestr.api.apps import POD_TEMPLATE_HASH, Deployment
 from orchestr.api.base import Condition
 from orchestr.api.batch import Job
@@ -102,15 +103,14 @@ def service_status(key: str, name: str, stack: Stack, workload: Workload | None,
 
 def _current(workload: Workload | None, pods: Sequence[Pod]) -> Sequence[Pod]:
     """The pods that count: not those of a template that is being replaced, whose trouble may be why it is."""
-    if not isinstance(workload, Deployment) or not pods:
+    if not any(each.restart_count for pod in pods if not pod.ready for each in pod.status.container_statuses):
         return pods
-    seen = workload.status
-    if workload.spec.replicas and not (
-        seen.observed_generation == workload.metadata.generation and seen.updated_replicas
-    ):
+    if workload is None:
         return [pod for pod in pods if pod.ready]
-    newest = max(pods, key=lambda pod: pod.metadata.created).metadata.labels.get(POD_TEMPLATE_HASH)
-    return [pod for pod in pods if pod.ready or pod.metadata.labels.get(POD_TEMPLATE_HASH) == newest]
+    if isinstance(workload, Job):
+        return pods
+    mark = template_hash(workload)
+    return [pod for pod in pods if pod.ready or pod.metadata.labels.get(POD_TEMPLATE_HASH) == mark]
 
 
 def _phase(workload: Workload | None, pods: Sequence[Pod]) -> tuple[str, str | None, str | None]:

@@ -125,7 +125,7 @@ class Daemon:
             return min(inside, key=len)
         named = [path for path in inside if _is_of(os.path.basename(path), pod, container)]
         assert named, f"no cgroup of container {container} among {inside}"
-        return max(named, key=os.path.getctime)
+        return max(named, key=_made)
 
     def pids(self, pod: Mapping[str, Any], container: str = "") -> "Sequence[int]":
         """Processes of a pod or container as this machine numbers them; the container's first one first."""
@@ -179,6 +179,14 @@ class Daemon:
         for log in (f"{self.state}/daemon.log", f"{self.run}/supervisor.log", f"{self.run}/resolver.log"):
             if os.path.exists(log):
                 (folder / os.path.basename(log)).write_bytes(Path(log).read_bytes())
+
+
+def _made(path: str) -> float:
+    """When a directory was made; 0 when it is gone already."""
+    try:
+        return os.path.getctime(path)
+    except FileNotFoundError:
+        return 0.0
 
 
 def _is_of(directory: str, pod: Mapping[str, Any], container: str) -> bool:

@@ -131,9 +131,10 @@ def _not_started(work: Work, run: Run, failure: Exception) -> None:
 
 
 async def _forget(work: Work, run: Run) -> None:
-    """Removes the run before; its log is kept until the run after the next."""
-    if run.record is not None:
-        await work.node.runtime.remove_container(run.id, keep_logs=True)
+    """Removes the run before; its log is kept until the run after the next. One that never began left nothing."""
+    if run.record is None:
+        return
+    await work.node.runtime.remove_container(run.id, keep_logs=True)
     stale = work.node.places.log(work.pod, run.container, run.attempt - 1)
     if run.attempt:
         await trio.to_thread.run_sync(remove_tree, stale)

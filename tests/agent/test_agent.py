@@ -204,6 +204,19 @@ async def test_what_cannot_be_started_is_told_and_tried_again(autojump_clock: Mo
         assert main(world.pod()).restart_count == 0
 
 
+async def test_a_start_that_failed_leaves_the_log_of_the_run_before(autojump_clock: MockClock, world: World) -> None:
+    async with world.agent():
+        made = await world.create()
+        first = await world.record()
+        log = os.path.join(world.state, "logs", f"ns_web_{made.metadata.uid}", "main", "0")
+        os.makedirs(log)
+        failure = RuntimeFailure("cannot start it: the supervisor went", reason="StartError")
+        world.runtime.fail_start(f"{made.metadata.uid}.main.1", failure)
+        world.runtime.exit(first.id, 1)
+        await world.record(attempt=1)
+        assert world.files(f"logs/ns_web_{made.metadata.uid}/main") == ["0"]
+
+
 async def test_an_image_that_is_not_there_is_named(autojump_clock: MockClock, world: World) -> None:
     async with world.agent():
         await world.create(containers=(Container(name="main", image="nothing"),))
