@@ -151,7 +151,7 @@ def test_out_of_memory_is_told_with_limit_and_peak(project: Project) -> None:
     assert told["reason"] == "OOMKilled"
     assert re.search(r"limit 64Mi, peak 6\d(\.\d+)?Mi, victim python3? pid \d+", told["message"]), told
     eventually(lambda: "OOMKilled" in event_reasons(project))
-    assert "out of memory" in project.orch("status").out
+    eventually(lambda: "out of memory" in project.orch("status").out)
 
 
 def test_an_init_process_reaps_and_forwards(project: Project) -> None:
