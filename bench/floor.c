@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/mount.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -27,7 +28,7 @@
 #include <unistd.h>
 
 #define TRY(call) ({ long r_ = (long)(call); if (r_ < 0) { perror(#call); exit(1); } r_; })
-enum { BASE = 1800000, COUNT = 65536, DETACH = 2 };
+enum { BASE = 1800000, COUNT = 65536, DETACH = 2, V1 = 6 };
 
 static const char *HIERARCHIES[] = { "cpu", "cpuacct", "memory", "pids", "devices", "freezer", "unified", "" };
 
@@ -38,6 +39,13 @@ static void put(const char *path, const char *text) {
 }
 
 static pid_t child(unsigned long flags) { return TRY(syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0)); }
+
+/* Born in a v2 cgroup, without the lock over all forks of the machine that moving there would take. */
+static pid_t child_in(int cgroup) {
+    struct clone_args args = { .flags = cgroup < 0 ? 0 : CLONE_INTO_CGROUP, .exit_signal = SIGCHLD };
+    args.cgroup = cgroup < 0 ? 0 : (unsigned long)cgroup;
+    return TRY(syscall(SYS_clone3, &args, sizeof args));
+}
 
 static int is_here(const char *hierarchy, char *path, size_t size, const char *name) {
     snprintf(path, size, "/sys/fs/cgroup/%s/cgroup.procs", hierarchy);
@@ -132,10 +140,13 @@ int main(int argc, char **argv) {
     TRY(waitpid(holder, NULL, 0));
 
     int root = overlay(argv[1], argv[2], ns[0]), status;
-    pid_t outer = child(0);
+    int v2 = -1;
+    for (int i = V1; i < 8; i++)
+        if (is_here(HIERARCHIES[i], path, sizeof path, name)) v2 = TRY(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    pid_t outer = child_in(v2);
     if (!outer) {
-        for (int i = 0; i < 8; i++)
-            if (is_here(HIERARCHIES[i], path, sizeof path, name)) strcat(path, "/cgroup.procs"), put(path, "0");
+        for (int i = 0; i < V1; i++)  /* `tasks`, for the same reason */
+            if (is_here(HIERARCHIES[i], path, sizeof path, name)) strcat(path, "/tasks"), put(path, "0");
         for (int i = 0; i < 4; i++) TRY(setns(ns[i], 0));
         TRY(setresgid(0, 0, 0)), TRY(setresuid(0, 0, 0));
         pid_t first = child(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWCGROUP);
