@@ -1,6 +1,7 @@
 """`orch daemon`: the daemon in the foreground."""
 
 import argparse
+import gc
 from typing import Any
 
 from orchestr.cli.errors import Bad
@@ -28,6 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     here, listen = settings(args)
+    gc.enable()
     from orchestr.daemon.run import main
 
     return main(here, listen)

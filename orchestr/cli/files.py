@@ -64,13 +64,11 @@ def load(args: argparse.Namespace, *, foreign: bool = False) -> "list[Loaded]":
 
 def wire(loaded: "list[Loaded]", namespace: str | None) -> list[dict[str, Any]]:
     """What is sent: the objects as written, each with its namespace."""
-    from orchestr.api.scheme import kind_of
-
     items = []
     for one in loaded:
         data = dict(one.data)
         meta = dict(data.get("metadata") or {})
-        if kind_of(data["apiVersion"], data["kind"]).NAMESPACED:
+        if one.object.NAMESPACED:
             meta.setdefault("namespace", namespace or "default")
         items.append({**data, "metadata": meta})
     return items

@@ -3,6 +3,9 @@
     load(["shop.yaml", "k8s/", "-"]) -> [Loaded(object, data, document, at), ...]
 
 Nothing is handed out when anything is wrong: a file with one good and one bad document gives no object.
+
+The models of Kubernetes' kinds are imported when a document of one is there: they cost a command 80 ms, and a Compose
+file needs none of them.
 """
 
 import os
@@ -11,9 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from orchestr.api import schema, scheme
 from orchestr.api.errors import Cause, Invalid
-from orchestr.manifest import together
+from orchestr.api.schema import render
 from orchestr.manifest.errors import ManifestError, Problem
 from orchestr.manifest.loaded import Loaded, problem
 from orchestr.manifest.yaml import Document, Path, parse
@@ -51,7 +53,10 @@ def load(
     for source in _sources(paths, found.problems):
         found.file(source, stdin)
     found.projects()
-    found.problems += together.problems(found.loaded, warn)
+    if found.documents:
+        from orchestr.manifest import together
+
+        found.problems += together.problems(found.loaded, warn)
     if found.problems:
         raise ManifestError(_ordered(found.problems))
     return found.loaded
@@ -92,6 +97,7 @@ class _Found:
         self.foreign, self.warn, self.compose = foreign, warn, compose
         self.loaded: list[Loaded] = []
         self.problems: list[Problem] = []
+        self.documents = False  # whether any was an object, and not a Compose file
         self.stacks: list[list[str]] = []  # Compose files, a list for each project
         self.named: list[str] | None = None  # the project of the files that were named themselves
         self.contents: dict[str, bytes] = {}  # of files that can be read only once
@@ -136,11 +142,14 @@ class _Found:
     def _document(self, document: Document) -> None:
         if document.tags:
             at = next(iter(document.tags))
-            self._problem(document, at, Cause(schema.render(at), f"not supported: tag {document.tags[at]}"))
+            self._problem(document, at, Cause(render(at), f"not supported: tag {document.tags[at]}"))
         for data, path in _items(document.data, ()):
             self._object(document, data, path)
 
     def _object(self, document: Document, data: Any, path: Path) -> None:
+        from orchestr.api import scheme
+
+        self.documents = True
         try:
             obj = scheme.decode(data, foreign=self.foreign)
         except Invalid as error:
@@ -170,6 +179,8 @@ class _Found:
         self.loaded += [Loaded(obj, obj.wire(), document, ()) for obj in objects]
 
     def _notes(self, loaded: Loaded) -> None:
+        from orchestr.api import scheme
+
         if isinstance(loaded.object, scheme.Foreign):
             self.warn(loaded.problem("kind", f"kind {loaded.object.kind} is checked only: nothing runs it here"))
         for cause in scheme.notes(loaded.object):

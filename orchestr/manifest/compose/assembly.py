@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from orchestr.api import stack as compose
 from orchestr.api.base import KubeObject, ObjectMeta
-from orchestr.api.core import Namespace, Secret
+from orchestr.api.config import Secret
+from orchestr.api.namespace import Namespace
 from orchestr.manifest.compose import checks, content, schema, service, shorthand
 from orchestr.manifest.compose.environment import Environment
 from orchestr.manifest.compose.merge import TAGS, merge, without_reset

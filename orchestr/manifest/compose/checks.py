@@ -4,7 +4,6 @@ import ipaddress
 from collections.abc import Mapping
 
 from orchestr.api import stack as compose
-from orchestr.graph import Edge, Graph, Node, find_cycle, path
 from orchestr.manifest.compose.reader import Reader
 
 ANY = {"", "0.0.0.0", "::"}
@@ -69,6 +68,10 @@ def _completion(at: Reader, target: str, service: compose.Service, dependency: c
 
 
 def _cycles(services: Services, read: Reader) -> None:
+    if not any(service.depends_on for service in services.values()):
+        return
+    from orchestr.graph import Edge, Graph, Node, find_cycle, path  # with the models of all workloads
+
     nodes = {name: Node("", "", name) for name in services}
     edges = [
         Edge(nodes[name], nodes[target], dependency.condition)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from orchestr.api import stack as compose
 from orchestr.api.base import ObjectMeta
-from orchestr.api.core import Secret
+from orchestr.api.config import Secret
 from orchestr.manifest.compose.environment import Environment
 from orchestr.manifest.compose.names import label, labels
 from orchestr.manifest.compose.reader import Reader
