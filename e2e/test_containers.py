@@ -183,7 +183,7 @@ def test_init_reaps_orphans_and_passes_signals_on(project: Project) -> None:
     project.logged("ready", "i")
     made = project.pod("i")
     eventually(lambda: all(process(pid, "status")["State"][0] != "Z" for pid in project.daemon.pids(made)))
-    assert len(project.daemon.pids(made)) <= 3
+    eventually(lambda: len(project.daemon.pids(made)) <= 3)
     with project.daemon.popen("logs", "-f", "--no-log-prefix", "i", "-n", project.name, stdout=-1) as following:
         assert following.stdout is not None
         project.orch("delete", "pod", made["metadata"]["name"], "-n", project.name).expect()

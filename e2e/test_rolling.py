@@ -1,6 +1,7 @@
 """Rolling updates of a Deployment under load: no request is lost, and what cannot be rolled out is held and told."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -137,6 +138,8 @@ def test_scaling_up_and_down(project: Project) -> None:
     port = free_port()
     project.objects(deployment("1", port, replicas=1))
     (first,) = project.pods()
+    born = datetime.fromisoformat(first["metadata"]["creationTimestamp"])
+    eventually(lambda: datetime.now(UTC) - born > timedelta(seconds=1))  # ages are compared in whole seconds
     project.orch("scale", "deployment/web", "--replicas", "3", "-n", project.name).expect()
     eventually(lambda: status(project).get("availableReplicas") == 3)
     with Load(port) as load:
