@@ -28,7 +28,7 @@ def pods(count: int) -> str:
     """YAML for `podman kube play`."""
     texts = []
     for name, command in idle(count).items():
-        container = {"name": "c", "image": f"docker.io/library/{IMAGE}", "command": list(command)}
+        container = {"name": "c", "image": f"localhost/{IMAGE}", "command": list(command)}
         spec = {"containers": [container], "restartPolicy": "Always", "terminationGracePeriodSeconds": 0}
         texts.append(json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}))
     return "\n---\n".join(texts) + "\n"

@@ -17,7 +17,7 @@ class Podman(Docker):
     def start(self, rootfs: bytes) -> None:
         if not self.place.has("podman", "conmon"):
             raise BenchError("not installed")
-        image = f"docker.io/library/{stacks.IMAGE}"
+        image = f"localhost/{stacks.IMAGE}"
         self.place.feed(rootfs, "podman", "import", "-q", "-c", 'CMD ["/bin/sleep","1000000"]', "-", image)
 
     def up(self, count: int) -> Done:
