@@ -6,9 +6,10 @@ from orchestr.runtime.seam import Container as Record
 
 
 def ended(work: Work, run: Run, record: Record) -> Run:
-    """The run with its end and when the next may start; the same run when this end is known already."""
-    if run.record is not None and run.record.status == "exited" and run.record.finished_at == record.finished_at:
-        return run
+    """The run with its end and when the next may start. An end that is known already, also from a status, which has
+    whole seconds only, is not told again."""
+    if run.record is not None and run.record.status == "exited" and _second(run.record) == _second(record):
+        return run.but(record=record)
     scope = work.probes.pop(run.container, None)
     if scope is not None:
         scope.cancel()
@@ -17,6 +18,10 @@ def ended(work: Work, run: Run, record: Record) -> Run:
     over = run.but(record=record, ready=False, backoff=backoff, not_before=finished + backoff.delay(work.node.random))
     _report(work, over)
     return over
+
+
+def _second(record: Record) -> int | None:
+    return None if record.finished_at is None else int(record.finished_at)
 
 
 def _report(work: Work, run: Run) -> None:
