@@ -126,6 +126,12 @@ def test_save_remove_and_load_again(project: Project) -> None:
     with piped:
         load(project, piped.communicate(timeout=30)[0], "--name", "again:1")
     assert "again:1" in names(project.daemon)
+    project.orch("image", "save", "kept:1", "-o", "layout", "--format", "oci").expect()
+    assert (project.folder / "layout" / "oci-layout").is_file()
+    project.orch("image", "remove", "kept:1").expect()
+    project.orch("image", "load", "layout").expect()
+    assert json.loads(project.orch("image", "inspect", "kept:1").expect().out)["digest"] == before["digest"]
+    assert project.orch("image", "save", "kept:1", "-o", "layout", "--format", "oci").code == 2
 
 
 def test_a_removed_image_leaves_its_containers_alone(project: Project) -> None:

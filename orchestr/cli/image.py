@@ -34,7 +34,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser("save", help="to an archive")
     verb.add_argument("names", nargs="+", metavar="NAME")
     verb.add_argument("-o", "--output", required=True, metavar="FILE", help="the file, - for standard output")
-    verb.add_argument("--format", choices=("oci-archive", "docker-archive"), default="oci-archive")
+    verb.add_argument("--format", choices=("oci-archive", "docker-archive", "oci"), default="oci-archive",
+                      help="oci: a layout directory")  # fmt: skip
     verb = verbs.add_parser("remove", aliases=["rm"], help="a name; its content goes with the last name")
     verb.add_argument("names", nargs="+", metavar="NAME")
     verb = verbs.add_parser("bootstrap", help="make one from Debian packages")
@@ -113,7 +114,13 @@ def _send(client: Client, path: str, name: str | None) -> dict[str, Any]:
 
 
 def _save(client: Client, args: argparse.Namespace) -> int:
-    response = client.stream("GET", with_query(f"{BASE}/save", {"name": args.names, "format": args.format}))
+    layout = args.format == "oci"
+    if layout and (args.output == "-" or os.path.exists(args.output)):
+        raise Bad(
+            f"orch image save: {args.output} cannot become a layout directory (give a path that is not there yet)"
+        )
+    wanted = "oci-archive" if layout else args.format
+    response = client.stream("GET", with_query(f"{BASE}/save", {"name": args.names, "format": wanted}))
     if args.output == "-":
         for chunk in response.chunks():
             sys.stdout.buffer.write(chunk)
@@ -122,7 +129,14 @@ def _save(client: Client, args: argparse.Namespace) -> int:
     with open(temporary, "wb") as file:
         for chunk in response.chunks():
             file.write(chunk)
-    os.rename(temporary, args.output)
+    if layout:
+        import tarfile
+
+        with tarfile.open(temporary) as archive:
+            archive.extractall(args.output, filter="data")
+        os.unlink(temporary)
+    else:
+        os.rename(temporary, args.output)
     return OK
 
 
