@@ -47,8 +47,9 @@ class Project:
 
     def pod(self, service: str = "") -> dict[str, Any]:
         """The only pod (of a service)."""
-        (found,) = self.pods(service)
-        return found
+        found = self.pods(service)
+        assert len(found) == 1, f"{len(found)} pods of {service or self.name}"  # AssertionError: eventually looks again
+        return found[0]
 
     def pid(self, service: str = "", container: str = "") -> int:
         """The first process of the only pod (of a service), as this machine numbers it."""
