@@ -8,11 +8,12 @@ import trio
 
 from orchestr import __version__
 from orchestr.agent.node import Node, log
-from orchestr.agent.status import moment, stamped
+from orchestr.agent.status import stamped
 from orchestr.api.base import Condition, ObjectMeta
 from orchestr.api.core import Node as NodeObject
 from orchestr.api.core import NodeAddress, NodeSpec, NodeStatus, NodeSystemInfo
 from orchestr.api.errors import AlreadyExists, ApiError
+from orchestr.arch import arch
 from orchestr.engine import Key
 
 RESERVED = 256 * 1024 * 1024  # bytes of memory kept for the machine itself
@@ -81,11 +82,6 @@ class Machine:
         )
 
 
-def arch() -> str:
-    """GOARCH of this machine, as Kubernetes and images name it."""
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-
-
 def read(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
@@ -99,6 +95,3 @@ def os_name() -> str:
         if line.startswith("PRETTY_NAME="):
             return line.partition("=")[2].strip('"')
     return "Linux"
-
-
-__all__ = ["Machine", "arch", "moment", "primary_address"]

@@ -48,10 +48,8 @@ def make_socket(netns: int, family: int) -> socket.socket:
 
 async def connect(target: Netns, host: str | None, port: int) -> trio.SocketStream:
     """A connection to host (default: the pod's own address) from inside the pod's network."""
-    address = host or target.address
+    address = "127.0.0.1" if host == "localhost" else host or target.address
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    if not host or host == "localhost":
-        address = target.address if not host else "127.0.0.1"
     raw = await trio.to_thread.run_sync(make_socket, target.netns(), family)
     raw.setblocking(False)
     wrapped = trio.socket.from_stdlib_socket(raw)

@@ -9,11 +9,11 @@
 import difflib
 import json
 import os
-import platform
 import threading
 from collections.abc import Sequence
 from typing import Any
 
+from orchestr.arch import arch
 from orchestr.images import archive, manifest
 from orchestr.images.blobs import Blobs
 from orchestr.images.host import NAME as HOST
@@ -23,7 +23,7 @@ from orchestr.images.reference import parse
 from orchestr.images.save import write
 from orchestr.images.seam import Image, ImageCorrupt, ImageError, ImageNotFound
 
-ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+ARCH = arch()
 
 
 class Images:

@@ -7,6 +7,7 @@ from typing import Any
 from orchestr import __version__
 from orchestr.api.base import KubeObject
 from orchestr.api.scheme import KINDS
+from orchestr.arch import arch
 from orchestr.server.paths import unknown
 
 KUBERNETES = (1, 36)  # the release whose wire format is spoken
@@ -19,7 +20,7 @@ Object = dict[str, Any]
 
 def version() -> Object:
     major, minor = KUBERNETES
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    machine = arch()
     return {
         "major": str(major),
         "minor": str(minor),

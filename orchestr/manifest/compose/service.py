@@ -1,7 +1,6 @@
 """One service of the merged tree as the model's Service."""
 
 import ipaddress
-import platform
 import re
 import shlex
 from dataclasses import dataclass
@@ -9,12 +8,12 @@ from typing import Any
 
 from orchestr.api import stack as compose
 from orchestr.api.composevalue import cpus, seconds, size
+from orchestr.arch import arch
 from orchestr.manifest.compose.environment import Environment
 from orchestr.manifest.compose.mounts import file_mounts, mounts
 from orchestr.manifest.compose.names import LABEL, label
 from orchestr.manifest.compose.reader import Reader
 
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
 PULLS = ("always", "never", "missing", "if_not_present")
 SIGNAL = re.compile(r"(SIG)?[A-Z0-9+-]+|\d+")
@@ -298,7 +297,7 @@ def _hostname(read: Reader) -> str | None:
 
 def _platform(read: Reader) -> None:
     wanted = read.text("platform")
-    here = MACHINES.get(platform.machine(), platform.machine())
+    here = arch()
     if wanted and wanted.lower() not in (here, f"linux/{here}", f"linux/{here}/v8" if here == "arm64" else ""):
         read.refuse("platform", f"platform {wanted}", f"this machine is linux/{here}")
 
