@@ -20,7 +20,8 @@ from orchestr.api.apps import Deployment
 from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Pod, Secret, Service
-from orchestr.api.stack import STACK, Stack, StackStatus
+from orchestr.api.labels import STACK
+from orchestr.api.stack import Stack, StackStatus
 from orchestr.engine import (
     After,
     ControllerCluster,

@@ -8,7 +8,8 @@ from orchestr.api.apps import POD_TEMPLATE_HASH, Deployment
 from orchestr.api.base import Condition
 from orchestr.api.batch import Job
 from orchestr.api.core import Pod
-from orchestr.api.stack import SERVICE, ServiceStatus, Stack, StackStatus
+from orchestr.api.labels import SERVICE
+from orchestr.api.stack import ServiceStatus, Stack, StackStatus
 from orchestr.engine.conditions import condition, with_condition
 from orchestr.graph import trouble
 from orchestr.manifest.compose.compiler import names

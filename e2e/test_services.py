@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+from contextlib import suppress
 
 import pytest
 
@@ -236,8 +237,14 @@ def test_a_deleted_namespace_takes_everything_along(project: Project) -> None:
     assert not alive(pid)
     for plural in ("pods", "services", "endpointslices", "stacks", "deployments", "replicasets", "configmaps"):
         assert all(item["metadata"]["namespace"] != project.name for item in project.daemon.items(plural)), plural
-    with socket.socket() as probe:
+    eventually(lambda: bindable(port), what=f"port {port} is free")
+
+
+def bindable(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
         probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 def test_owners_take_their_dependents_along(project: Project) -> None:

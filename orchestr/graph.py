@@ -12,9 +12,9 @@ finished), `service_healthy` (at least one pod is ready; waiting for all would l
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from graphlib import CycleError, TopologicalSorter
 from typing import Any, Protocol, TypeVar
 
+from orchestr import cycles
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.batch import Job
@@ -167,20 +167,11 @@ def _resolve(target: Node, known: set[Node]) -> Node:
 
 
 def find_cycle(graph: Graph) -> tuple[Node, ...] | None:
-    """A cycle as the nodes along it, the first one again at the end; None when there is none."""
+    """The nodes along a cycle of the edges, as cycles.find_cycle."""
     waits: dict[Node, list[Node]] = {}
     for edge in graph.edges:
         waits.setdefault(edge.source, []).append(edge.target)
-    try:
-        TopologicalSorter(waits).prepare()
-    except CycleError as error:
-        return tuple(reversed(error.args[1]))  # graphlib lists it from dependency to dependant
-    return None
-
-
-def path(nodes: Iterable[object]) -> str:
-    """`a -> b -> a`."""
-    return " -> ".join(str(item) for item in nodes)
+    return cycles.find_cycle(waits)
 
 
 def start_order(graph: Graph) -> tuple[tuple[Node, ...], ...]:
@@ -193,7 +184,7 @@ def start_order(graph: Graph) -> tuple[tuple[Node, ...], ...]:
     try:
         return tuple(tuple(sorted(level)) for level in nx.topological_generations(digraph))
     except nx.NetworkXUnfeasible as error:
-        cycle = path(find_cycle(graph) or ())
+        cycle = cycles.path(find_cycle(graph) or ())
         raise DependencyError(f"cannot order the objects: they wait for each other: {cycle} (remove one)") from error
 
 

@@ -1,13 +1,11 @@
-"""Values as Compose writes them: durations (`1m30s`), sizes (`64m`), CPUs (`0.5`).
+"""Values as Compose writes them: durations (`1m30s`), sizes (`64m`), CPUs (`0.5`), restart policies.
 
 Sources: compose-spec spec.md ("Specifying durations", "Specifying byte values"), docker/go-units RAMInBytes.
 """
 
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any
-
-from pydantic import AfterValidator, BeforeValidator
+from typing import Any
 
 UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 PART = r"(\d+(?:\.\d*)?|\.\d+)(us|µs|ms|s|m|h|d|w)"
@@ -47,11 +45,6 @@ def cpus(value: Any) -> str:
     return format(number.normalize(), "f")
 
 
-def _checked(text: str) -> str:
-    seconds(text)
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_checked)]
-Size = Annotated[int, BeforeValidator(size)]
-Cpus = Annotated[str, BeforeValidator(cpus)]
+def restarts(restart: str, *, deployed: bool) -> bool:
+    """Whether a service's pods always restart. One with `deploy.replicas` or `deploy.update_config` is a Deployment."""
+    return deployed or restart in ("always", "unless-stopped")

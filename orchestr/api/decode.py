@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from orchestr.api import schema, support
 from orchestr.api.base import KubeObject, Model
-from orchestr.api.errors import Cause, Invalid
-from orchestr.api.schema import Path, render
+from orchestr.api.errors import Cause, Invalid, render
+from orchestr.api.schema import Path
 
 K = TypeVar("K", bound=KubeObject)
 

@@ -25,6 +25,15 @@ class Cause(NamedTuple):
     reason: str = "FieldValueInvalid"
 
 
+def render(path: Sequence[str | int]) -> str:
+    """`("spec", "containers", 0, "image")` as `spec.containers[0].image`; a key with odd characters as `[key]`."""
+    text = ""
+    for part in path:
+        plain = isinstance(part, str) and part.replace("-", "a").replace("_", "a").isalnum()
+        text += (f".{part}" if text else str(part)) if plain else f"[{part}]"
+    return text
+
+
 class ApiError(Exception):
     code = 500
     reason = "InternalError"

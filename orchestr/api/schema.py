@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pydantic import AfterValidator
 
-from orchestr.api.errors import Cause
+from orchestr.api.errors import Cause, render
 from orchestr.api.quantity import QuantityError, parse
 
 Path = tuple[str | int, ...]
@@ -62,15 +62,6 @@ def tables() -> Tables:
 def groups() -> frozenset[str]:
     """The API groups that Kubernetes itself defines; "" is the core group."""
     return frozenset(key.split(" ")[0].rpartition("/")[0] for key in tables().kinds)
-
-
-def render(path: Path) -> str:
-    """`("spec", "containers", 0, "image")` as `spec.containers[0].image`; a key with odd characters as `[key]`."""
-    text = ""
-    for part in path:
-        plain = isinstance(part, str) and part.replace("-", "a").replace("_", "a").isalnum()
-        text += (f".{part}" if text else str(part)) if plain else f"[{part}]"
-    return text
 
 
 def near(name: str, known: Iterator[str] | Mapping[str, Any] | list[str]) -> str:

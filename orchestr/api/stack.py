@@ -5,14 +5,22 @@ machine is already done: variables are filled in, env files are part of `environ
 inactive profiles are gone, and a config carries its content. A secret's content never is in a Stack; it has a digest.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from orchestr.api.base import Condition, Dict, Items, KubeObject, Model
-from orchestr.api.composevalue import Cpus, Duration, Size
+from orchestr.api.composevalue import cpus, restarts, seconds, size
 
-STACK, SERVICE = "orchestr.dev/stack", "orchestr.dev/service"  # labels of workloads, pods and services
+
+def _duration(text: str) -> str:
+    seconds(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+Size = Annotated[int, BeforeValidator(size)]  # bytes
+Cpus = Annotated[str, BeforeValidator(cpus)]
 
 
 class ComposeModel(Model):
@@ -155,8 +163,7 @@ class Service(ComposeModel):
     @property
     def restarting(self) -> bool:
         """Whether it is a Deployment, whose pods always restart, and not a Job."""
-        kept = self.restart in ("always", "unless-stopped")
-        return kept or self.deploy.replicas is not None or self.deploy.update_config is not None
+        return restarts(self.restart, deployed=(self.deploy.replicas, self.deploy.update_config) != (None, None))
 
 
 class Network(ComposeModel):

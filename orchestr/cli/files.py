@@ -66,9 +66,12 @@ def wire(loaded: "list[Loaded]", namespace: str | None) -> list[dict[str, Any]]:
     """What is sent: the objects as written, each with its namespace."""
     items = []
     for one in loaded:
+        if one.decoded is None:  # what Compose files became names its namespace itself
+            items.append(one.data)
+            continue
         data = dict(one.data)
         meta = dict(data.get("metadata") or {})
-        if one.object.NAMESPACED:
+        if one.decoded.NAMESPACED:
             meta.setdefault("namespace", namespace or "default")
         items.append({**data, "metadata": meta})
     return items

@@ -2,12 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from orchestr.api.base import KubeObject
-from orchestr.api.schema import render
+from orchestr.api.errors import render
 from orchestr.manifest.errors import Problem
 from orchestr.manifest.yaml import Document, Path
+
+if TYPE_CHECKING:
+    from orchestr.api.base import KubeObject
 
 HINT = re.compile(r"(?P<message>.*\S) \((?P<hint>[^()]*(?:\([^()]*\)[^()]*)*)\)")
 
@@ -16,10 +19,22 @@ HINT = re.compile(r"(?P<message>.*\S) \((?P<hint>[^()]*(?:\([^()]*\)[^()]*)*)\)"
 class Loaded:
     """One object of a file. `data` is the wire form as written: what server-side apply is sent."""
 
-    object: KubeObject
     data: dict[str, Any]
     document: Document
-    at: Path  # of the object in the document; () unless it is an item of a List
+    at: Path = ()  # of the object in the document; () unless it is an item of a List
+    decoded: "KubeObject | None" = None  # None: made from Compose
+
+    @cached_property
+    def object(self) -> "KubeObject":
+        """The model; what was made from Compose is decoded when somebody asks, as the models cost 100 ms to import.
+
+        Raises Invalid.
+        """
+        if self.decoded is not None:
+            return self.decoded
+        from orchestr.api import scheme
+
+        return scheme.decode(self.data)
 
     @property
     def place(self) -> str:

@@ -1,6 +1,6 @@
 """Files to objects: Compose files and Kubernetes manifests, with every problem of every file told at once.
 
-    load(["shop.yaml", "k8s/", "-"]) -> [Loaded(object, data, document, at), ...]
+    load(["shop.yaml", "k8s/", "-"]) -> [Loaded(data, document, at), ...]
 
 Nothing is handed out when anything is wrong: a file with one good and one bad document gives no object.
 
@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from orchestr.api.errors import Cause, Invalid
-from orchestr.api.schema import render
+from orchestr.api.errors import Cause, Invalid, render
 from orchestr.manifest.errors import ManifestError, Problem
 from orchestr.manifest.loaded import Loaded, problem
 from orchestr.manifest.yaml import Document, Path, parse
@@ -137,7 +136,7 @@ class _Found:
             except ManifestError as error:
                 self.problems += error.problems
                 continue
-            self.loaded += [Loaded(obj, obj.wire(), Document(None, {}, {}, paths[0]), ()) for obj in objects]
+            self.loaded += [Loaded(data, Document(None, {}, {}, paths[0])) for data in objects]
 
     def _document(self, document: Document) -> None:
         if document.tags:
@@ -162,7 +161,7 @@ class _Found:
         if not isinstance(obj, scheme.Foreign):  # of those the fields are checked, the rules are not ours
             for cause in scheme.validate(scheme.default(obj)):
                 self._problem(document, path, cause)
-        loaded = Loaded(obj, data, document, path)
+        loaded = Loaded(data, document, path, obj)
         self.loaded.append(loaded)
         self._notes(loaded)
 
@@ -176,7 +175,7 @@ class _Found:
         except ManifestError as error:
             self.problems += error.problems
             return
-        self.loaded += [Loaded(obj, obj.wire(), document, ()) for obj in objects]
+        self.loaded += [Loaded(data, document) for data in objects]
 
     def _notes(self, loaded: Loaded) -> None:
         from orchestr.api import scheme

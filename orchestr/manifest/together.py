@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from orchestr import graph
+from orchestr import cycles, graph
 from orchestr.api import scheme
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.batch import Job
@@ -135,5 +135,5 @@ def cycle(loaded: Sequence[Loaded]) -> Iterator[Problem]:
     if nodes and nodes[0] in sources:
         first = sources[nodes[0]]
         yield first.problem(
-            _depends_on(first), f"dependencies go in a circle: {graph.path(nodes)}", "remove one of them"
+            _depends_on(first), f"dependencies go in a circle: {cycles.path(nodes)}", "remove one of them"
         )

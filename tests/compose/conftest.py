@@ -1,29 +1,52 @@
 """Compose files written on the spot, in a directory that is the project's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
 
+from orchestr.api import scheme
+from orchestr.api.config import Secret
+from orchestr.api.stack import Stack
 from orchestr.manifest.compose import Project, project
 from orchestr.manifest.errors import ManifestError
 
-Loads = Callable[..., Project]
+
+@dataclass(frozen=True)
+class Read:
+    """A project with its objects decoded: what the reader lets through, the models take."""
+
+    project: Project
+    secrets: tuple[Secret, ...]
+    stack: Stack
+
+    @classmethod
+    def of(cls, project: Project) -> "Read":
+        _, *secrets, stack = (scheme.decode(data) for data in project.objects)
+        return cls(project, tuple(secrets), stack)  # type: ignore[arg-type]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.project.config
+
+
+Loads = Callable[..., Read]
 
 
 @pytest.fixture
 def loads(tmp_path: Path) -> Loads:
     """`loads("services: ...", "a later file")` -> the project; the keyword arguments are those of `project`."""
 
-    def load(*texts: str, env: dict[str, str] | None = None, name: str | None = "shop", **options: Any) -> Project:
+    def load(*texts: str, env: dict[str, str] | None = None, name: str | None = "shop", **options: Any) -> Read:
         paths = []
         for number, text in enumerate(texts):
             path = tmp_path / f"file{number}.yaml"
             path.write_text(dedent(text))
             paths.append(str(path))
-        return project(paths, env=env or {}, name=name, **options)
+        return Read.of(project(paths, env=env or {}, name=name, **options))
 
     return load
 

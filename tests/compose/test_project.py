@@ -80,7 +80,7 @@ def test_a_cycle_is_printed_along_its_arrows(refused: Refused) -> None:
 
 def test_keys_not_done_are_listed_and_refused_by_load(loads: Loads, tmp_path: Path) -> None:
     project = loads("services: {web: {image: a, build: ., gpus: all}}")
-    assert [str(problem).partition(": ")[2] for problem in project.unsupported] == [
+    assert [str(problem).partition(": ")[2] for problem in project.project.unsupported] == [
         "services.web.build: not supported: build (images are not built; name an image)",
         "services.web.gpus: not supported: gpus (devices cannot be given to containers)",
     ]
@@ -92,7 +92,7 @@ def test_unset_variables_warn_or_fail(loads: Loads, refused: Refused) -> None:
     file = "services: {web: {image: 'a$TAG'}}"
     project = loads(file)
     assert project.stack.spec.services["web"].image == "a"
-    assert "variable TAG is not set, it counts as empty" in str(project.warnings[0])
+    assert "variable TAG is not set, it counts as empty" in str(project.project.warnings[0])
     assert "variable TAG is not set" in refused(file, strict_env=True)[0]
 
 
@@ -178,7 +178,7 @@ def test_paths_are_absolute_and_files_are_bound_as_they_are(loads: Loads, tmp_pa
 def test_a_config_can_be_printed_with_the_place_of_each_value(loads: Loads) -> None:
     project = loads("services:\n  web:\n    image: a\n")
     assert project.config == {"name": "shop", "services": {"web": {"image": "a"}}}
-    assert project.provenance["services.web.image"][1:] == (3, 12)
+    assert project.project.provenance["services.web.image"][1:] == (3, 12)
 
 
 def test_every_key_of_the_schema_has_its_support_stated() -> None:

@@ -11,12 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from orchestr.api import stack as compose
-from orchestr.api.base import KubeObject, ObjectMeta
-from orchestr.api.config import Secret
-from orchestr.api.namespace import Namespace
+from orchestr.api.labels import STACK
 from orchestr.manifest.compose import checks, content, schema, service, shorthand
 from orchestr.manifest.compose.environment import Environment
 from orchestr.manifest.compose.merge import TAGS, merge, without_reset
@@ -30,6 +25,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESERVED = re.compile(r"default|kube-.*")
 STDIN = "-"
 
+Wire = dict[str, Any]  # an object in wire form; no models here: they cost a command 100 ms to import
+
 
 @dataclass(frozen=True)
 class Project:
@@ -39,17 +36,11 @@ class Project:
     """
 
     name: str
-    stack: compose.Stack
-    namespace: Namespace
-    secrets: tuple[Secret, ...]
+    objects: tuple[Wire, ...]  # Namespace, Secrets, Stack
     config: Mapping[str, Any]  # merged, long forms, variables filled in; secrets by file name only
     provenance: Mapping[str, Place]  # "services.web.image" -> where it stands
     warnings: tuple[Problem, ...]
     unsupported: tuple[Problem, ...]
-
-    @property
-    def objects(self) -> list[KubeObject]:
-        return [self.namespace, *self.secrets, self.stack]
 
 
 def load(
@@ -63,7 +54,7 @@ def load(
     env_files: Sequence[str] = (),
     warn: Callable[[Problem], None] = lambda problem: None,
     read_file: Callable[[str], bytes] | None = None,
-) -> list[KubeObject]:
+) -> list[Wire]:
     """Namespace, Secrets and Stack of the files, later ones over earlier ones.
 
     Variables come from `env` (default: the process's), then from `env_files` (default: `.env` in the project's
@@ -84,7 +75,7 @@ def load(
         warn(problem)
     if found.unsupported:
         raise ManifestError(found.unsupported)
-    return found.objects
+    return list(found.objects)
 
 
 def project(
@@ -112,21 +103,24 @@ def project(
     return _assembled(without_reset(root), environment, directory, project_name, chosen, findings)
 
 
-def written(document: Document, directory: str) -> list[KubeObject]:
+def written(document: Document, directory: str) -> list[Wire]:
     """A Stack written as an object, its spec in Compose's short forms: Secrets and the Stack in long form.
 
-    Variables are not filled in: the object stands for itself. Raises ManifestError.
+    Variables are not filled in: the object stands for itself. Its metadata is as written. Raises ManifestError.
     """
-    findings, metadata = Findings(), ObjectMeta.model_validate(document.data["metadata"])
+    findings, metadata = Findings(), document.data["metadata"]
     environment = Environment({}, False, findings)
     root = _canonical(tree(_below(document, "spec")), findings)
-    found = _assembled(root, environment, directory, metadata.name, set(), findings)
+    found = _assembled(root, environment, directory, metadata["name"], set(), findings)
     if found.unsupported:
         raise ManifestError(found.unsupported)
-    namespace = metadata.namespace or "default"
-    secrets = [secret.but(metadata=secret.metadata.but(namespace=namespace)) for secret in found.secrets]
-    labels = {**found.stack.metadata.labels, **metadata.labels}
-    return [*secrets, found.stack.but(metadata=metadata.but(namespace=namespace, labels=labels))]
+    _, *secrets, stack = found.objects
+    namespace = {"namespace": metadata.get("namespace") or "default"}
+    labels = {"labels": {**stack["metadata"]["labels"], **(metadata.get("labels") or {})}}
+    return [
+        *({**secret, "metadata": secret["metadata"] | namespace} for secret in secrets),
+        {**stack, "metadata": metadata | namespace | labels},
+    ]
 
 
 def _below(document: Document, key: str) -> Document:
@@ -144,15 +138,15 @@ def _assembled(
     """From the canonical tree to the objects. Raises ManifestError for what is wrong; what is not done is listed."""
     read = Reader(root, (), findings)
     inactive = _drop_inactive(root, chosen)
-    stack, secrets = _stack(read, environment, directory, project_name, inactive)
+    spec, secrets = _spec(read, environment, directory, project_name, inactive)
     if findings.errors:
         raise ManifestError(_ordered([*findings.errors, *findings.unsupported]))
-    namespace = label(project_name)
+    own = label(project_name)
+    named: Wire = {"name": own, "labels": {STACK: own}}
+    stack: Wire = {"apiVersion": "orchestr.dev/v1", "kind": "Stack", "metadata": {**named, "namespace": own}}
     return Project(
         project_name,
-        stack,
-        Namespace(metadata=ObjectMeta(name=namespace, labels={compose.STACK: namespace})),
-        secrets,
+        ({"apiVersion": "v1", "kind": "Namespace", "metadata": named}, *secrets, {**stack, "spec": spec}),
         {"name": project_name, **root.plain()},
         _provenance(root),
         _ordered(findings.warnings),
@@ -228,69 +222,45 @@ def _drop_inactive(root: Node, profiles: set[str]) -> set[str]:
     return inactive
 
 
-def _stack(
+def _spec(
     read: Reader, environment: Environment, directory: str, name: str, inactive: set[str]
-) -> tuple[compose.Stack, tuple[Secret, ...]]:
+) -> tuple[Wire, tuple[Wire, ...]]:
+    """The Stack's spec and the Secrets that it names."""
     context = service.Context(environment, directory, environment.variables.get("HOME", "/root"))
     if not read.children("services") and not inactive and read.get("include") is None:
         read.error("services", "there is no service", "add services: with at least one")
-    services = {
-        key: built
-        for key, entry in read.children("services").items()
-        if (built := _service(entry, context)) is not None
-    }
+    services = {key: service.service(entry, context) for key, entry in read.children("services").items()}
     if read.get("include") is None:  # which is not supported, and holds what is referred to
         checks.check(services, read, inactive)
     used = {
-        kind: {use.source for one in services.values() for use in getattr(one, kind)} for kind in ("secrets", "configs")
+        kind: {use["source"] for one in services.values() for use in one.get(kind, ())}
+        for kind in ("secrets", "configs")
     }
     secrets = content.secrets(read, used["secrets"], environment, directory, name)
-    spec = compose.StackSpec(
-        services={key: _without(one, inactive) for key, one in services.items()},
-        networks={key: compose.Network(name=use.text("name")) for key, use in read.children("networks").items()},
-        volumes={key: _volume(use) for key, use in read.children("volumes").items()},
-        secrets=secrets.model,
-        configs={
-            key: compose.Config.model_validate(fields)
-            for key, fields in content.configs(read, used["configs"], environment, directory).items()
-        },
-    )
     _drivers(read)
-    metadata = ObjectMeta(name=label(name), namespace=label(name), labels={compose.STACK: label(name)})
-    return compose.Stack(metadata=metadata, spec=spec), secrets.objects
+    spec = {
+        "services": {key: _without(one, inactive) for key, one in services.items()},
+        "networks": {key: _given(name=use.text("name")) for key, use in read.children("networks").items()},
+        "volumes": {
+            key: _given(name=use.text("name"), labels=use.map("labels"))
+            for key, use in read.children("volumes").items()
+        },
+        "secrets": secrets.model,
+        "configs": content.configs(read, used["configs"], environment, directory),
+    }
+    return _given(**spec), secrets.objects
 
 
-def _service(read: Reader, context: service.Context) -> compose.Service | None:
-    fields = service.service(read, context)
-    try:
-        return service.model(fields)
-    except ValidationError as error:
-        for found in error.errors():
-            _invalid(read, found["loc"], found["msg"])
-        return None
+def _given(**fields: Any) -> Wire:
+    """Without what is not there."""
+    return {key: value for key, value in fields.items() if value not in (None, {})}
 
 
-def _invalid(read: Reader, loc: tuple[str | int, ...], message: str) -> None:
-    """Tells what the model refuses, at the nearest place of the file."""
-    node, place = read.node, read.node.key if read.node else Place("")
-    for part in loc:
-        if node is None:
-            break
-        index = part if isinstance(part, int) else -1
-        node = node.list()[index] if 0 <= index < len(node.list()) else node.get(str(part))
-        place = node.at if node else place
-    if any(known[:3] == tuple(place) for known in read.findings.errors):
-        return  # the schema has told it in better words
-    read.findings.error(place, (*read.path, *loc), message[:1].lower() + message[1:])
-
-
-def _without(one: compose.Service, inactive: set[str]) -> compose.Service:
+def _without(one: Wire, inactive: set[str]) -> Wire:
     """Optional dependencies on services of inactive profiles are dropped."""
-    return one.but(depends_on={key: use for key, use in one.depends_on.items() if key not in inactive})
-
-
-def _volume(read: Reader) -> compose.VolumeClaim:
-    return compose.VolumeClaim(name=read.text("name"), labels=read.map("labels"))
+    if not inactive or "depends_on" not in one:
+        return one
+    return {**one, "depends_on": {key: use for key, use in one["depends_on"].items() if key not in inactive}}
 
 
 def _drivers(read: Reader) -> None:

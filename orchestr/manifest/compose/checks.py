@@ -2,12 +2,14 @@
 
 import ipaddress
 from collections.abc import Mapping
+from typing import Any
 
-from orchestr.api import stack as compose
+from orchestr.api.composevalue import restarts
+from orchestr.cycles import find_cycle, path
 from orchestr.manifest.compose.reader import Reader
 
 ANY = {"", "0.0.0.0", "::"}
-Services = Mapping[str, compose.Service]
+Services = Mapping[str, Mapping[str, Any]]  # name -> api.stack.Service in wire form
 
 
 def check(services: Services, read: Reader, inactive: set[str]) -> None:
@@ -27,7 +29,7 @@ def _references(services: Services, read: Reader) -> None:
     known = {kind: set(read.children(kind)) for kind in ("volumes", "networks", "secrets", "configs")}
     for name, service in services.items():
         at = _at(read, name)
-        for network in set(service.networks) - known["networks"] - {"default"}:
+        for network in set(service.get("networks", ())) - known["networks"] - {"default"}:
             at.child("networks").error(network, f"undefined network {network!r}", _known("networks", known["networks"]))
         for entry in at.entries("volumes"):
             source = entry.text("source")
@@ -46,8 +48,8 @@ def _known(kind: str, names: set[str]) -> str:
 def _dependencies(services: Services, read: Reader, inactive: set[str]) -> None:
     for name, service in services.items():
         at = _at(read, name).child("depends_on")
-        for target, dependency in service.depends_on.items():
-            if target in inactive and dependency.required:
+        for target, dependency in service.get("depends_on", {}).items():
+            if target in inactive and dependency.get("required", True):
                 at.error(
                     target, f"service {target!r} is in no active profile", "give --profile, or set required: false"
                 )
@@ -57,8 +59,10 @@ def _dependencies(services: Services, read: Reader, inactive: set[str]) -> None:
                 _completion(at, target, services[target], dependency)
 
 
-def _completion(at: Reader, target: str, service: compose.Service, dependency: compose.Dependency) -> None:
-    if dependency.condition == "service_completed_successfully" and service.restarting:
+def _completion(at: Reader, target: str, service: Mapping[str, Any], dependency: Mapping[str, Any]) -> None:
+    deploy = service.get("deploy", {})
+    for_ever = restarts(service.get("restart", "no"), deployed=bool({"replicas", "update_config"} & deploy.keys()))
+    if dependency.get("condition") == "service_completed_successfully" and for_ever:
         at.findings.warn(
             at.at(target),
             (*at.path, target),
@@ -68,34 +72,25 @@ def _completion(at: Reader, target: str, service: compose.Service, dependency: c
 
 
 def _cycles(services: Services, read: Reader) -> None:
-    if not any(service.depends_on for service in services.values()):
-        return
-    from orchestr.graph import Edge, Graph, Node, find_cycle, path  # with the models of all workloads
-
-    nodes = {name: Node("", "", name) for name in services}
-    edges = [
-        Edge(nodes[name], nodes[target], dependency.condition)
-        for name, service in services.items()
-        for target, dependency in service.depends_on.items()
-        if target in nodes
-    ]
-    cycle = find_cycle(Graph(tuple(nodes.values()), tuple(edges)))
+    cycle = find_cycle({name: service.get("depends_on", ()) for name, service in services.items()})
     if cycle:
-        at = _at(read, cycle[0].name).child("depends_on")
-        at.error(cycle[1].name, f"services wait for each other: {path(cycle)}", "remove one of these depends_on")
+        at = _at(read, cycle[0]).child("depends_on")
+        at.error(cycle[1], f"services wait for each other: {path(cycle)}", "remove one of these depends_on")
 
 
 def _ports(services: Services, read: Reader) -> None:
-    holders: dict[tuple[int, str], list[tuple[str, compose.Port]]] = {}
+    holders: dict[tuple[int, str], list[tuple[str, Mapping[str, Any]]]] = {}
     for name, service in services.items():
-        for index, port in enumerate(service.ports):
-            same = holders.setdefault((port.published, port.protocol), [])
+        for index, port in enumerate(service.get("ports", ())):
+            same = holders.setdefault((port["published"], port["protocol"]), [])
             for holder, other in same:
-                if _overlap(port.host_ip, other.host_ip) and (holder, other) != (name, port):
+                if _overlap(port["host_ip"], other["host_ip"]) and (holder, other) != (name, port):
                     at = _at(read, name).entries("ports")[index]
-                    where = f"{port.host_ip}:{port.published}" if port.host_ip else str(port.published)
+                    where = ":".join(str(part) for part in (port["host_ip"], port["published"]) if part)
                     at.error(
-                        "", f"port {where}/{port.protocol} is already published by service {holder}", "choose another"
+                        "",
+                        f"port {where}/{port['protocol']} is already published by service {holder}",
+                        "choose another",
                     )
                     break
             same.append((name, port))
@@ -112,14 +107,14 @@ def _overlap(first: str, second: str) -> bool:
 def _container_names(services: Services, read: Reader) -> None:
     holders: dict[str, str] = {}
     for name, service in services.items():
-        if not service.container_name:
+        container, replicas = service.get("container_name"), service.get("deploy", {}).get("replicas", 1)
+        if not container:
             continue
         at = _at(read, name)
-        if service.replicas > 1:
-            at.error("container_name", f"one name for {service.replicas} replicas", "remove container_name")
-        if service.container_name in holders:
-            holder = holders[service.container_name]
+        if replicas > 1:
+            at.error("container_name", f"one name for {replicas} replicas", "remove container_name")
+        if container in holders:
             at.error(
-                "container_name", f"{service.container_name!r} is the name of service {holder} too", "choose another"
+                "container_name", f"{container!r} is the name of service {holders[container]} too", "choose another"
             )
-        holders[service.container_name] = name
+        holders[container] = name

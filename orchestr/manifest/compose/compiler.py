@@ -26,6 +26,7 @@ from orchestr.api.core import (
     ServiceSpec,
     VolumeResourceRequirements,
 )
+from orchestr.api.labels import SERVICE, STACK
 from orchestr.manifest.compose.files import FILE, files
 from orchestr.manifest.compose.names import labels as dns_labels
 from orchestr.manifest.compose.pod import LABELS, template
@@ -74,7 +75,7 @@ class _Project:
     names: Names
 
     def meta(self, name: str, service: str | None = None, annotations: Mapping[str, str] | None = None) -> ObjectMeta:
-        labels = {compose.STACK: self.stack.metadata.name} | ({compose.SERVICE: service} if service else {})
+        labels = {STACK: self.stack.metadata.name} | ({SERVICE: service} if service else {})
         return ObjectMeta(
             name=name, namespace=self.stack.metadata.namespace, labels=labels, annotations=annotations or {}
         )
@@ -108,7 +109,7 @@ class _Project:
         )
 
     def _selector(self, name: str) -> dict[str, str]:
-        return {compose.STACK: self.stack.metadata.name, compose.SERVICE: name}
+        return {STACK: self.stack.metadata.name, SERVICE: name}
 
     def workload(self, key: str) -> Deployment | Job:
         service, name = self.stack.spec.services[key], self.names.services[key]

@@ -5,10 +5,9 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from orchestr.api import stack as compose
-from orchestr.api.base import ObjectMeta
-from orchestr.api.config import Secret
+from orchestr.api.labels import STACK
 from orchestr.manifest.compose.environment import Environment
 from orchestr.manifest.compose.names import label, labels
 from orchestr.manifest.compose.reader import Reader
@@ -19,8 +18,8 @@ DIGEST = 10  # hex digits: enough to see a change, too few to be of use for gues
 
 @dataclass(frozen=True)
 class Secrets:
-    model: Mapping[str, compose.Secret]
-    objects: tuple[Secret, ...]
+    model: Mapping[str, dict[str, str]]  # of the Stack: where each secret's content is
+    objects: tuple[dict[str, Any], ...]  # Secrets in wire form
 
 
 def secrets(read: Reader, used: set[str], environment: Environment, directory: str, project: str) -> Secrets:
@@ -33,12 +32,14 @@ def secrets(read: Reader, used: set[str], environment: Environment, directory: s
         if content is None:
             continue
         digest = hashlib.sha256(b"\0".join((project.encode(), name.encode(), content))).hexdigest()[:DIGEST]
-        model[name] = compose.Secret(name=named[name], key=named[name], digest=digest)
+        model[name] = {"name": named[name], "key": named[name], "digest": digest}
         objects.append(
-            Secret(
-                metadata=ObjectMeta(name=named[name], namespace=label(project), labels={compose.STACK: label(project)}),
-                data={named[name]: base64.b64encode(content).decode()},
-            )
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": named[name], "namespace": label(project), "labels": {STACK: label(project)}},
+                "data": {named[name]: base64.b64encode(content).decode()},
+            }
         )
     return Secrets(model, tuple(objects))
 

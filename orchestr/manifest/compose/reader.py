@@ -65,6 +65,14 @@ class Reader:
     def number(self, key: str) -> int | None:
         return self.read(key, number)
 
+    def natural(self, key: str) -> int | None:
+        """A number from 0 up."""
+        found = self.number(key)
+        if found is None or found >= 0:
+            return found
+        self.error(key, f"{found} is negative", "write a number from 0 up")
+        return None
+
     def checked(self, key: str, check: Callable[[str], object]) -> str | None:
         """The text, once `check` has accepted it."""
 

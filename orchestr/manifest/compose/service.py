@@ -6,7 +6,6 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from orchestr.api import stack as compose
 from orchestr.api.composevalue import cpus, seconds, size
 from orchestr.arch import arch
 from orchestr.manifest.compose.environment import Environment
@@ -31,7 +30,7 @@ class Context:
 
 
 def service(read: Reader, context: Context) -> dict[str, Any]:
-    """The model's fields, those that are given. What is wrong is in the reader's findings."""
+    """api.stack.Service in wire form, what is given of it. What is wrong is in the reader's findings."""
     found: dict[str, Any] = {
         "image": _image(read),
         "entrypoint": _words(read, "entrypoint"),
@@ -112,7 +111,7 @@ def _healthcheck(read: Reader) -> dict[str, Any] | None:
     found: dict[str, Any] = {key: read.checked(key, seconds) for key in durations}
     for key in durations:
         _rounding(read, key, found[key])
-    found |= {"test": command, "retries": read.number("retries") or None}  # 0 retries is the default, as in Docker
+    found |= {"test": command, "retries": read.natural("retries") or None}  # 0 retries is the default, as in Docker
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -239,7 +238,7 @@ def _update_config(read: Reader) -> dict[str, Any] | None:
     if action != "pause":
         read.refuse("failure_action", f"failure_action {action}", "a failed update pauses")
     found = {
-        "parallelism": read.number("parallelism"),
+        "parallelism": read.natural("parallelism"),
         "delay": read.checked("delay", seconds),
         "monitor": read.checked("monitor", seconds),
         "order": read.text("order"),
@@ -300,8 +299,3 @@ def _platform(read: Reader) -> None:
     here = arch()
     if wanted and wanted.lower() not in (here, f"linux/{here}", f"linux/{here}/v8" if here == "arm64" else ""):
         read.refuse("platform", f"platform {wanted}", f"this machine is linux/{here}")
-
-
-def model(fields: dict[str, Any]) -> compose.Service:
-    """Raises pydantic's ValidationError."""
-    return compose.Service.model_validate(fields)
