@@ -12,6 +12,7 @@ from orchestr.runtime import (
     mounts,
     overlay,
     process,
+    rootfs,
     seccomp,
     seccomp_profile,
     targets,
@@ -41,6 +42,7 @@ class Target(NamedTuple):
     tty: bool
     readonly: bool
     gate: int = -1  # a FIFO, open for both ways: the command runs once a byte is written to it
+    pivot: bool = True  # False: chroot instead, see rootfs.enter
 
 
 def short(id: str) -> str:
@@ -132,7 +134,7 @@ def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> No
     spawn.give_stdio(target.uid_base + user.uid)
     shown = cgroups.mounts(target.cgroup) if target.cgroup else ()
     context = mounts.Context(b, target.root, target.userns, spawn.fds, shown)
-    _root(b, target.root)
+    rootfs.attach(b, target.root, pivot=target.pivot)
     entries = oci.get("mounts") or ()
     for mount in entries:
         mounts.add(context, mount)
@@ -145,7 +147,8 @@ def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> No
         mounts.read_only_path(context, str(path))
     for path in linux.get("maskedPaths") or ():
         mounts.mask(context, str(path))
-    _pivot(b, target, *mountopts.root_propagation(str(linux.get("rootfsPropagation") or "")))
+    propagation = mountopts.root_propagation(str(linux.get("rootfsPropagation") or ""))
+    rootfs.enter(b, target.root, *propagation, readonly=target.readonly, pivot=target.pivot)
     b.add("enter the working directory", cwd, "fchdir", directory)
     process.session(b, streams, tty=target.tty)
     process.close_all(b, spawn.pipe, init)
@@ -196,23 +199,3 @@ def _working_directory(b: Builder, root: int, cwd: str) -> Result:
     if path.startswith(("/proc/", "/sys/")):
         return targets.open_existing(b, root, path, what, flags=sc.O_PATH | os.O_DIRECTORY)
     return targets.open_or_make(b, root, path, what, directory=True)
-
-
-def _root(b: Builder, root: int) -> None:
-    """Covers the copy of the machine's mounts. Private first, lest an unmount below travels to the machine."""
-    private = sc.mount_attr(0, 0, sc.MS_PRIVATE)
-    b.add("set umask", "", "umask", 0)
-    b.add("make private", "/", "mount_setattr", sc.AT_FDCWD, b"/", sc.AT_RECURSIVE, private, len(private))
-    b.add("attach the root", "/", "move_mount", root, b"", sc.AT_FDCWD, b"/", 0x04)
-
-
-def _pivot(b: Builder, target: Target, propagation: int, recursive: bool) -> None:
-    b.add("enter the root", "/", "fchdir", target.root)
-    b.add("pivot to the root", "/", "pivot_root", b".", b".")
-    b.add("leave the machine's mounts", "/", "umount2", b".", sc.MNT_DETACH)
-    if propagation not in (0, sc.MS_PRIVATE):  # private is what the root is; the rest comes after the pivot, as in runc
-        attr, below = sc.mount_attr(0, 0, propagation), sc.AT_RECURSIVE if recursive else 0
-        b.add("set propagation", "/", "mount_setattr", target.root, b"", sc.AT_EMPTY_PATH | below, attr, len(attr))
-    if target.readonly:
-        attr = sc.mount_attr(sc.MOUNT_ATTR_RDONLY)
-        b.add("make read-only", "/", "mount_setattr", target.root, b"", sc.AT_EMPTY_PATH, attr, len(attr))
