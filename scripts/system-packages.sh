@@ -5,10 +5,12 @@
 #   catatonit               process 1 for `init: true`
 #   mmdebstrap, gpg, mount, debian-archive-keyring   orch image bootstrap
 #   git, ca-certificates    fetching
+#   busybox-static          the root of containers in tests and measurements
 set -euo pipefail
 
 PYTHON=${PYTHON:-python3}
-PACKAGES=(libnftables1 nftables libseccomp2 catatonit mmdebstrap gpg mount debian-archive-keyring git ca-certificates)
+PACKAGES=(libnftables1 nftables libseccomp2 catatonit mmdebstrap gpg mount debian-archive-keyring git ca-certificates
+    busybox-static)
 
 if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     echo "make install: $PYTHON is not Python 3.11 or newer (install it, or give make PYTHON=/path/to/python)" >&2
@@ -20,7 +22,7 @@ fi
 
 if ! command -v apt-get > /dev/null || ! command -v dpkg-query > /dev/null; then
     missing=()
-    for program in nft catatonit mmdebstrap git; do
+    for program in nft catatonit mmdebstrap git busybox; do
         command -v "$program" > /dev/null || missing+=("$program")
     done
     if ((${#missing[@]})); then

@@ -1,4 +1,4 @@
-"""A pod on the real kernel, launched from the test's own process, and gone without a trace at the end."""
+"""A pod on the real kernel, launched from the test's own process, and gone without a trace at the end; and bundles."""
 
 import os
 import shutil
@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from e2e.runtime import bundles
+from e2e.runtime.bundles import Oci
 from orchestr.runtime import cgroups, launch, namespaces
 from orchestr.runtime.enter import enter
 from orchestr.runtime.seam import ContainerSpec, Rootfs, SandboxSpec
@@ -19,8 +21,19 @@ UID_BASE = 1_900_000
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if os.geteuid() and "test_launch" in item.nodeid:
+        if os.geteuid() and ("test_launch" in item.nodeid or "oci" in getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.skip(reason="root is needed"))
+
+
+@pytest.fixture(scope="session")
+def busybox_rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bundles.make_rootfs(tmp_path_factory.mktemp("busybox") / "rootfs")
+
+
+@pytest.fixture
+def oci(tmp_path: Path, busybox_rootfs: Path) -> Iterator[Oci]:
+    """The command, and bundles for it; at the end no process, mount, cgroup or state may be left. See bundles.py."""
+    yield from bundles.session(tmp_path, busybox_rootfs)
 
 
 class Ended(NamedTuple):

@@ -1,0 +1,22 @@
+"""The commands of orch-oci on real containers. Sentences quoted are of the runtime specification, runtime.md."""
+
+from e2e.runtime.bundles import Oci
+
+
+def test_run_gives_output_and_exit_code_of_the_process(oci: Oci) -> None:
+    done = oci.bundle("sh", "-c", "echo out; echo err >&2; exit 3").run(code=3)
+    assert (done.out, done.err) == ("out\n", "err\n")
+
+
+def test_the_life_of_a_container(oci: Oci) -> None:
+    """ "create, start, kill, delete" go from creating to created, running, stopped, and nothing."""
+    bundle = oci.bundle("sleep", "1000")
+    bundle.create()
+    assert bundle.status == "created"
+    bundle.start()
+    assert bundle.state()["pid"] == bundle.pid
+    assert bundle.status == "running"
+    bundle.kill("KILL")
+    bundle.until("stopped")
+    bundle.delete()
+    assert "does not exist" in oci("state", bundle.id, code=1).err
