@@ -1,6 +1,5 @@
 """A bundle's config.json as a launch: namespaces made or joined by path, its root without an overlay."""
 
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from orchestr.runtime import mountopts, namespaces
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.launch import Target, joins
 from orchestr.runtime.namespaces import Namespaces
+from orchestr.runtime.oci import config as configuration
 from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
 
 _FLAGS: Final = {
@@ -33,11 +33,7 @@ class Bundle(NamedTuple):
 
 def read(bundle: str, id: str) -> Bundle:
     """RuntimeFailure with what is wrong or not supported."""
-    try:
-        with open(f"{bundle}/config.json") as file:
-            config = json.load(file)
-    except (OSError, ValueError) as error:
-        raise RuntimeFailure(f"cannot read {bundle}/config.json: {error}") from error
+    config = configuration.read(bundle)
     linux = config.get("linux") or {}
     wanted = {str(item["type"]): str(item.get("path") or "") for item in linux.get("namespaces") or ()}
     if unknown := set(wanted) - set(_FLAGS):
