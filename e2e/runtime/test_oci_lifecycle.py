@@ -158,6 +158,6 @@ def test_a_slave_root_learns_of_mounts_of_the_machine(bundle: Bundle) -> None:
 def test_an_unknown_propagation_is_refused(bundle: Bundle) -> None:
     bundle.config["linux"]["rootfsPropagation"] = "sideways"
     bundle.run("true")
-    assert "rootfsPropagation 'sideways': not supported" in bundle(
-        "run", "--bundle", str(bundle.path), bundle.id, code=1
-    )
+    told = bundle("run", "--bundle", str(bundle.path), bundle.id, code=1)
+    assert "/linux/rootfsPropagation: must be one of private, shared, slave" in told
+    assert 'is "sideways"' in told
