@@ -8,6 +8,7 @@ idmapped, so that nothing is ever chowned and root inside is not root outside.
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,15 +69,18 @@ def _group(pod: Pod) -> int:
 
 
 def _give_to_group(root: str, group: int) -> None:
-    """fsGroup: everything below belongs to the group and new files will; done once, when the root does not yet."""
+    """fsGroup: everything below belongs to the group and new files will; done once, when the root does not yet.
+
+    What lies there may be a container's, which may change it while we walk: modes are changed by descriptor, for
+    chmod(2) by name would follow a link to a directory of the machine.
+    """
     if not group or os.stat(root).st_gid == group:
         return
     for _, folders, files, here in os.fwalk(root, topdown=False, follow_symlinks=False):
         for name in (*folders, *files):
-            os.chown(name, -1, group, dir_fd=here, follow_symlinks=False)
-        for name in folders:
-            mode = stat.S_IMODE(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode)
-            os.chmod(name, mode | 0o2070, dir_fd=here, follow_symlinks=True)
+            with suppress(FileNotFoundError):
+                os.chown(name, -1, group, dir_fd=here, follow_symlinks=False)
+        os.fchmod(here, stat.S_IMODE(os.fstat(here).st_mode) | 0o2070)
     os.chown(root, -1, group)
     os.chmod(root, stat.S_IMODE(os.stat(root).st_mode) | 0o2070)
 
@@ -238,14 +242,16 @@ def _make_sub_path(root: str, sub_path: str) -> None:
                 raise VolumeFailure(f"cannot mount subPath {sub_path}: it leaves the volume (remove '..')")
             try:
                 os.mkdir(part, dir_fd=here)
-                os.chmod(part, 0o755, dir_fd=here)
+                made = True
             except FileExistsError:
-                pass
+                made = False
             try:
                 step = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
             except OSError:
                 return  # a file, or a link that the runtime follows inside the volume only
             os.close(here)
             here = step
+            if made:
+                os.fchmod(here, 0o755)  # not by its name, which a container may have made a link in the meantime
     finally:
         os.close(here)

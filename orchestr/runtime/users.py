@@ -14,6 +14,7 @@ from orchestr.runtime.seam import RuntimeFailure
 
 LIMIT: Final = 1 << 20  # bytes read of each file
 LAST_ID: Final = 2**31 - 2
+_DIGITS: Final = 20  # of a number that is looked at; leading zeros are fine
 
 
 class User(NamedTuple):
@@ -25,9 +26,14 @@ class User(NamedTuple):
 
 def number(text: str | int, what: str) -> int:
     """0 .. 2^31-2 in ASCII digits; RuntimeFailure else."""
-    value = text if isinstance(text, int) else int(text) if text.isascii() and text.isdigit() else -1
+    if isinstance(text, int):
+        value = text
+    else:  # some digits only: int() raises on very many
+        value = int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else -1
     if not 0 <= value <= LAST_ID:
-        raise RuntimeFailure(f"cannot use {what} {text!r}: not a number from 0 to {LAST_ID}", reason="StartError")
+        raise RuntimeFailure(
+            f"cannot use {what} {repr(text)[:40]}: not a number from 0 to {LAST_ID}", reason="StartError"
+        )
     return value
 
 
@@ -78,21 +84,30 @@ def _group(root: int, group: str) -> int:
 
 
 def _entries(root: int, path: str, fields: int) -> Iterator[list[str]]:
-    for line in _read(root, path).splitlines():
+    # Not splitlines(): it takes 10 other characters for the end of a line, and whoever may write one in a comment
+    # (chfn) would write entries.
+    for line in _read(root, path).split("\n"):
         parts = line.split(":")
         if len(parts) >= fields:
             yield parts
 
 
 def _read(root: int, path: str) -> str:
-    """ "" when it is missing, a link out of the root, no regular file."""
+    """ "" when it is missing, a link out of the root, no regular file. Bytes that are no UTF-8 stay what they are."""
     try:
-        fd = sc.openat2(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        # Looked at before it is opened: to open a device node that the container made may already do harm.
+        place = sc.openat2(root, path, sc.O_PATH)
     except OSError:
         return ""
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        if not stat.S_ISREG(os.fstat(place).st_mode):
             return ""
-        return os.read(fd, LIMIT).decode(errors="replace")
+        fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    finally:
+        os.close(place)
+    try:
+        return os.read(fd, LIMIT).decode(errors="surrogateescape")
+    except BlockingIOError:  # a link to something in the container's /proc
+        return ""
     finally:
         os.close(fd)
