@@ -18,7 +18,7 @@ NAMES: Final = tuple(_IN_ORDER.split())
 BITS: Final[Mapping[str, int]] = {f"CAP_{name}": bit for bit, name in enumerate(NAMES)}
 _VERSION_3: Final = 0x20080522
 _AMBIENT_RAISE: Final = 2
-SETPCAP: Final = BITS["CAP_SETPCAP"]
+SYS_ADMIN: Final = 1 << BITS["CAP_SYS_ADMIN"]
 
 
 def mask(names: Iterable[str]) -> int:
@@ -65,11 +65,12 @@ def bound(b: Builder, bounding: int) -> None:
             )
 
 
-def apply(b: Builder, sets: Mapping[str, Iterable[str]]) -> None:
-    """Effective, permitted and inheritable at once, then the ambient ones (which must be inheritable)."""
-    effective, permitted, inheritable, ambient = (
-        mask(sets.get(name) or ()) for name in ("effective", "permitted", "inheritable", "ambient")
+def apply(b: Builder, sets: Mapping[str, Iterable[str]], *, still: int = 0) -> None:
+    """Effective, permitted and inheritable at once; `still` are bits that the first two have besides."""
+    effective, permitted, inheritable = (
+        mask(sets.get(name) or ()) for name in ("effective", "permitted", "inheritable")
     )
+    effective, permitted = effective | still, permitted | still
     low, high = 0xFFFFFFFF, 32
     data = struct.pack(
         "6I",
@@ -77,6 +78,11 @@ def apply(b: Builder, sets: Mapping[str, Iterable[str]]) -> None:
         *(effective >> high, permitted >> high, inheritable >> high),
     )
     b.add("set capabilities", "the process", "capset", struct.pack("Ii", _VERSION_3, 0), data)
+
+
+def raise_ambient(b: Builder, sets: Mapping[str, Iterable[str]]) -> None:
+    """Those that execve(2) hands on to any user; they must be permitted and inheritable already."""
+    ambient = mask(sets.get("ambient") or ())
     for bit in range(len(NAMES)):
         if ambient >> bit & 1:
             b.add("raise ambient capability", NAMES[bit], "prctl", sc.PR_CAP_AMBIENT, _AMBIENT_RAISE, bit, 0, 0)

@@ -175,8 +175,14 @@ def finish(
     if config:
         filtered = seccomp.compiled(seccomp_profile.expand(config, sets), seccomp_profile.key(config, sets))
     process.limit(spawn.inside, proc)
-    process.identity(spawn.inside, proc, user, filtered)
-    process.execute(spawn.inside, spawn.keep, proc, process.environment(proc, user), init=init, gate=gate)
+    command = process.Command(spawn.inside, spawn.keep, proc, process.environment(proc, user))
+    process.identity(spawn.inside, proc, user, filtered, command.find if init or gate else lambda: None)
+    if gate:
+        command.wait()
+    if init:
+        command.run_below_init()
+    else:
+        command.run()
 
 
 def refuse(oci: Mapping[str, Any]) -> None:

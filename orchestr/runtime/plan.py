@@ -130,7 +130,7 @@ def _outcome(plan: Plan, first: int, failure: Failure | None) -> Outcome:
 def launch_error(name: str, step: Step, code: int, denied: bool) -> LaunchError:
     """Words a failed step. See HINTS for the part in parentheses."""
     call = NAMES[step.nr]
-    if call in ("execve", "execveat", "faccessat2"):
+    if step.what in ("find", "run"):
         return _not_run(name, step, errno.EACCES if denied and code in (errno.ENOENT, errno.ENOTDIR) else code)
     hint = HINTS.get(code, "{call}(2)").format(call=call)
     where = f" on {step.where}" if step.where else ""

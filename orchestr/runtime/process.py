@@ -5,7 +5,7 @@ import errno
 import os
 import resource
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from orchestr.runtime import capabilities, seccomp, targets
@@ -27,6 +27,7 @@ _RLIMITS: Final = tuple(
 _TIOCSPTLCK, _TIOCGPTPEER, _TIOCSCTTY, _TIOCSWINSZ = 0x40045431, 0x5441, 0x540E, 0x5414
 _X_OK, _AT_EACCESS = 1, 0x200
 _NOT_HERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
+Find = Callable[[], None]
 
 
 class Terminal(NamedTuple):
@@ -126,24 +127,36 @@ def session(b: Builder, stdio: Sequence[int | Result], *, tty: bool) -> None:
         b.add("take the terminal", "the process", "ioctl", 0, _TIOCSCTTY, 0)
 
 
-def identity(b: Builder, process: Mapping[str, Any], user: User, filtered: seccomp.Filter | None) -> None:
-    """From the container's root with all capabilities to the process's user with just its own; seccomp around it."""
+def identity(b: Builder, process: Mapping[str, Any], user: User, filtered: seccomp.Filter | None, find: Find) -> None:
+    """From the container's root with all capabilities to the process's user with just its own; seccomp last.
+
+    A filter is loaded after all that is not itself needed to go on, for it need not allow our calls. Without
+    no_new_privs loading it needs CAP_SYS_ADMIN: that is kept until then, and only the last of the capabilities'
+    steps come after it, as in runc. `find` looks for the command with the process's own rights.
+    """
+    sets = process.get("capabilities") or {}
     no_new_privs = bool(process.get("noNewPrivileges"))
     if no_new_privs:
         b.add("set no_new_privs", "the process", "prctl", sc.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    elif filtered:  # without no_new_privs a filter needs CAP_SYS_ADMIN, which is about to go
-        seccomp.install(b, filtered)
-    sets = process.get("capabilities") or {}
     capabilities.bound(b, capabilities.mask(sets.get("bounding") or ()))
     groups = struct.pack(f"{len(user.groups)}I", *user.groups)
     b.add("set groups", "the process", "setgroups", len(user.groups), groups)
     b.add("set gid", "the process", "setresgid", user.gid, user.gid, user.gid)
     b.add("keep capabilities", "the process", "prctl", sc.PR_SET_KEEPCAPS, 1, 0, 0, 0)
     b.add("set uid", "the process", "setresuid", user.uid, user.uid, user.uid)
-    capabilities.apply(b, sets)
     b.add("set umask", "the process", "umask", int((process.get("user") or {}).get("umask", 0o022)))
     signals(b)
-    if no_new_privs and filtered:
+    if filtered and not no_new_privs:
+        capabilities.apply(b, sets, still=capabilities.SYS_ADMIN)
+        find()
+        seccomp.install(b, filtered)
+        capabilities.apply(b, sets)
+        capabilities.raise_ambient(b, sets)
+        return
+    capabilities.apply(b, sets)
+    capabilities.raise_ambient(b, sets)
+    find()
+    if filtered:
         seccomp.install(b, filtered)
 
 
@@ -182,37 +195,44 @@ def candidates(command: str, env: Sequence[str]) -> list[str]:
     return [f"{directory or '.'}/{command}" for directory in path.split(":")]
 
 
-def execute(
-    b: Builder, keep: Keep, process: Mapping[str, Any], env: Sequence[str], *, init: bool, gate: bool = False
-) -> None:
-    """Tries each place in turn. With an init the command is only looked for: the init searches again and runs it.
+class Command:
+    """What to run, and where it may be. RuntimeFailure when there is none."""
 
-    With a gate the parent is told when the command was found; it runs once a byte can be read from INIT's descriptor.
-    """
-    args = [str(arg) for arg in process.get("args") or ()]
-    if not args or not args[0]:
-        raise RuntimeFailure("cannot start a container without a command (set command or args)", reason="StartError")
-    argv, envp = keep.strings(args), keep.strings(env)
-    places = candidates(args[0], env)
-    if init or gate:
-        _find(b, repr(args[0]), places)
-        b.add("run", repr(args[0]), "execve", os.fsencode(places[-1]), argv, envp)
-    if gate:
-        b.add("report", "the process", "close", PIPE)
-        b.add("wait for the start", "the process", "read", INIT, keep.address(bytes(8)), 1)
-    for place in () if init else places:
-        tolerate = () if place == places[-1] else _NOT_HERE
-        b.add("run", repr(args[0]), "execve", os.fsencode(place), argv, envp, tolerate=tolerate)
-    if init:
-        argv = keep.strings(["init", "--", *args])
-        b.add("run", "the init program", "execveat", INIT, b"", argv, envp, sc.AT_EMPTY_PATH)
+    def __init__(self, b: Builder, keep: Keep, process: Mapping[str, Any], env: Sequence[str]) -> None:
+        self.args = [str(arg) for arg in process.get("args") or ()]
+        if not self.args or not self.args[0]:
+            raise RuntimeFailure(
+                "cannot start a container without a command (set command or args)", reason="StartError"
+            )
+        self._b, self._keep, self._env = b, keep, keep.strings(env)
+        self._what, self._places = repr(self.args[0]), candidates(self.args[0], env)
 
+    def find(self) -> None:
+        """Fails when it is nowhere, as its execution would. Nothing is run here, whatever appears meanwhile."""
+        b, where = self._b, self._what
+        for index, place in enumerate(self._places):
+            path, rest = os.fsencode(place), 2 * (len(self._places) - 1 - index)
+            b.add("find", where, "faccessat2", sc.AT_FDCWD, path, _X_OK, _AT_EACCESS, tolerate=_NOT_HERE, missing=1)
+            # A directory passes that test; what is none cannot be opened as one.
+            flags = sc.O_PATH | os.O_DIRECTORY
+            b.add("find", where, "openat", sc.AT_FDCWD, path, flags, 0, tolerate=(errno.ENOTDIR,), missing=rest + 1)
+        # Never succeeds: a directory cannot be opened for writing (EISDIR), the rest says why it is not one.
+        flags = os.O_RDWR | os.O_DIRECTORY | os.O_CLOEXEC
+        b.add("find", where, "openat", sc.AT_FDCWD, os.fsencode(self._places[-1]), flags, 0)
 
-def _find(b: Builder, where: str, places: Sequence[str]) -> None:
-    """Goes on at the init's step when one of them can be executed; else at the one before, which says why not."""
-    for index, place in enumerate(places):
-        path, rest = os.fsencode(place), 2 * (len(places) - 1 - index)
-        b.add("find", where, "faccessat2", sc.AT_FDCWD, path, _X_OK, _AT_EACCESS, tolerate=_NOT_HERE, missing=1)
-        # A directory passes that test; what is none cannot be opened as one.
-        flags = sc.O_PATH | os.O_DIRECTORY
-        b.add("find", where, "openat", sc.AT_FDCWD, path, flags, 0, tolerate=(errno.ENOTDIR,), missing=rest + 1)
+    def wait(self) -> None:
+        """The parent is told that all went well; goes on once a byte can be read from INIT's descriptor."""
+        self._b.add("report", "the process", "close", PIPE)
+        self._b.add("wait for the start", "the process", "read", INIT, self._keep.address(bytes(8)), 1)
+
+    def run(self) -> None:
+        """Tries each place in turn."""
+        argv = self._keep.strings(self.args)
+        for place in self._places:
+            tolerate = () if place == self._places[-1] else _NOT_HERE
+            self._b.add("run", self._what, "execve", os.fsencode(place), argv, self._env, tolerate=tolerate)
+
+    def run_below_init(self) -> None:
+        """The init searches again."""
+        argv = self._keep.strings(["init", "--", *self.args])
+        self._b.add("run", "the init program", "execveat", INIT, b"", argv, self._env, sc.AT_EMPTY_PATH)

@@ -1,11 +1,12 @@
 """Launch plans are data: built, compared and walked here without root."""
 
+import ctypes
 import errno
 import os
 
 import pytest
 
-from orchestr.runtime import mountopts, mounts, plan, process, targets
+from orchestr.runtime import mountopts, mounts, plan, process, seccomp, targets
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.mountopts import Options
 from orchestr.runtime.plan import Builder, Plan, Result, Step
@@ -71,16 +72,29 @@ def test_nothing_is_left_open_before_exec_but_the_pipe() -> None:
 
 def test_the_command_is_tried_along_path_and_the_last_place_decides() -> None:
     b, keep = Builder(), process.Keep()
-    process.execute(b, keep, {"args": ["web"]}, ["PATH=/bin:/opt"], init=False)
+    process.Command(b, keep, {"args": ["web"]}, ["PATH=/bin:/opt"]).run()
     assert [(step.args[0], step.tolerate != ()) for step in b.steps] == [(b"/bin/web", True), (b"/opt/web", False)]
 
 
 def test_groups_are_set_even_when_there_are_none() -> None:
     b = Builder()
-    process.identity(b, {"noNewPrivileges": True}, User(5, 6), None)
+    process.identity(b, {"noNewPrivileges": True}, User(5, 6), None, lambda: None)
     names = [name for name, _, _ in calls(b)]
     assert names.index("setgroups") < names.index("setresgid") < names.index("setresuid") < names.index("capset")
     assert next(step for step in b.steps if step.nr == sc.NR["setgroups"]).args == (0, b"")
+
+
+@pytest.mark.parametrize("no_new_privs", [True, False])
+def test_the_command_is_looked_for_before_a_filter_that_may_not_allow_that(no_new_privs: bool) -> None:
+    """And with the process's own rights. Without no_new_privs the filter needs CAP_SYS_ADMIN, which goes afterwards."""
+    b, keep = Builder(), process.Keep()
+    command = process.Command(b, keep, {"args": ["web"]}, ["PATH=/bin"])
+    filtered = seccomp.Filter(ctypes.create_string_buffer(8), 0)
+    process.identity(b, {"noNewPrivileges": no_new_privs}, User(5, 6), filtered, command.find)
+    names = [name for name, _, _ in calls(b)]
+    assert names.index("setresuid") < names.index("capset") < names.index("faccessat2") < names.index("seccomp")
+    assert (names[-1] == "seccomp") is no_new_privs
+    assert "execve" not in names
 
 
 def test_path_and_home_are_given_when_missing() -> None:
@@ -104,16 +118,17 @@ def test_a_failed_step_is_told_with_its_object_and_hint() -> None:
 
 def test_a_missing_command_is_127_and_one_that_may_not_run_is_126() -> None:
     for args, code in ((["nowhere"], 127), (["/etc/passwd"], 126), (["/etc"], 126)):
-        b, keep = Builder(), process.Keep()
-        process.execute(b, keep, {"args": args}, ["PATH=/bin:/usr/bin"], init=False)
-        outcome = run(b)
-        assert outcome.failed is not None
-        assert plan.launch_error("x", *outcome.failed).exit_code == code
+        for step in (process.Command.run, process.Command.find):
+            b, keep = Builder(), process.Keep()
+            step(process.Command(b, keep, {"args": args}, ["PATH=/bin:/usr/bin"]))
+            outcome = run(b)
+            assert outcome.failed is not None
+            assert plan.launch_error("x", *outcome.failed).exit_code == code
 
 
 def test_a_command_that_runs_is_a_child_to_reap() -> None:
     b, keep = Builder(), process.Keep()
-    process.execute(b, keep, {"args": ["sh", "-c", "exit 7"]}, ["PATH=/bin:/usr/bin"], init=False)
+    process.Command(b, keep, {"args": ["sh", "-c", "exit 7"]}, ["PATH=/bin:/usr/bin"]).run()
     outcome = run(b)
     assert outcome.failed is None
     assert os.waitstatus_to_exitcode(os.waitpid(outcome.pid, 0)[1]) == 7
