@@ -54,6 +54,19 @@ def minus(a: Fields, b: Fields) -> Fields:
     return left
 
 
+def dropped(last: Fields, kept: Fields) -> Fields:
+    """What leaves when `last` was set before and `kept` is set now, by anybody: a field that nobody sets any more goes
+    with all below it, defaults included. Source: structured-merge-diff v4, merge/update.go prune.
+    """
+    left: Fields = {}
+    for name, sub in last.items():
+        if name not in kept and name != SELF:
+            left[name] = {SELF: {}}
+        elif sub and (rest := dropped(sub, kept[name])):
+            left[name] = rest
+    return left
+
+
 def changed(old: Any, new: Any, path: Path = ()) -> Fields:
     """The fields whose value differs between two wire values, on either side."""
     was = {name: (where, child) for name, where, child in children(old, path)}

@@ -11,10 +11,11 @@ from typing import Any
 
 from orchestr.api.base import ManagedFieldsEntry, timestamp
 from orchestr.api.errors import Cause, Conflict
-from orchestr.store.fields import Fields, changed, disputes, dotted, fields_of, merge, minus, union, without
+from orchestr.store.fields import Fields, changed, disputes, dotted, dropped, fields_of, merge, minus, union, without
 
 # Fields of metadata that belong to the store, whoever sends them.
 SYSTEM = ("creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generateName", "generation")
+METADATA = "f:metadata"
 IDENTITY = ("managedFields", "name", "namespace", "resourceVersion", "selfLink", "uid")
 
 Entry = dict[str, Any]  # a ManagedFieldsEntry in wire form
@@ -55,10 +56,14 @@ def apply(live: dict[str, Any], wanted: dict[str, Any], *, manager: str, force: 
     others = [entry for entry in before if not _is(entry, manager, "Apply")]
     others = _settle_disputes(others, mine, live, wanted, force)
     last: Fields = next((entry["fieldsV1"] for entry in before if _is(entry, manager, "Apply")), {})
-    dropped = minus(last, mine)
+    kept = mine
     for entry in others:
-        dropped = minus(dropped, entry.get("fieldsV1", {}))
-    merged: dict[str, Any] = merge(without(live, dropped) or {}, {k: v for k, v in wanted.items() if k != "metadata"})
+        kept = union(kept, entry.get("fieldsV1", {}))
+    gone = {name: sub for name, sub in dropped(last, kept).items() if name != METADATA}
+    # Controllers of this program write metadata under nobody's name: of that only what was set goes.
+    if left := minus(last.get(METADATA, {}), kept.get(METADATA, {})):
+        gone[METADATA] = left
+    merged: dict[str, Any] = merge(without(live, gone) or {}, {k: v for k, v in wanted.items() if k != "metadata"})
     merged["metadata"] = merge(
         merged.get("metadata") or {},
         {k: v for k, v in wanted["metadata"].items() if k != "resourceVersion"},

@@ -1,5 +1,6 @@
 """Compose files written on the spot, in a directory that is the project's."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from orchestr.api.config import Secret
 from orchestr.api.stack import Stack
 from orchestr.manifest.compose import Project, project
 from orchestr.manifest.errors import ManifestError
+from orchestr.store.fields import merge
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,11 @@ class Read:
 
     @classmethod
     def of(cls, project: Project) -> "Read":
-        _, *secrets, stack = (scheme.decode(data) for data in project.objects)
+        """Asserts that what is sent is in the form in which it is stored, so that the same again is seen to be so."""
+        sent = json.loads(json.dumps(project.objects))
+        _, *secrets, stack = decoded = [scheme.decode(data) for data in sent]
+        for obj, data in zip(decoded, sent, strict=True):
+            assert merge(obj.wire(), data) == obj.wire()
         return cls(project, tuple(secrets), stack)  # type: ignore[arg-type]
 
     @property

@@ -89,6 +89,27 @@ def test_merged_has_all_that_is_wanted(live: dict[str, Any], wanted: dict[str, A
     assert minus(fields_of(wanted), fields_of(merged)) == {}
 
 
+def test_what_vanishes_takes_its_defaults_along() -> None:
+    """Fields that the store filled in below it are nobody's; what another manager set there stays."""
+    live = applied({}, {"probe": {"command": "true"}, "services": {"a": {"image": "x"}, "b": {"image": "y"}}}, "me")
+    live["spec"]["probe"]["period"] = live["spec"]["services"]["b"]["restart"] = "default"
+    theirs = applied(live, {"services": {"a": {"replicas": 2}}}, "you")
+    theirs["spec"]["services"]["a"]["restart"] = "default"
+    assert applied(theirs, {}, "me")["spec"] == {"services": {"a": {"replicas": 2, "restart": "default"}}}
+    assert applied(live, {"services": {"a": {"image": "x"}}}, "me")["spec"] == {"services": {"a": {"image": "x"}}}
+
+
+def test_metadata_of_controllers_stays() -> None:
+    live = managed.apply(
+        {}, {**thing({}), "metadata": {"name": "t", "labels": {"a": "b"}}}, manager="me", force=True, now=NOW
+    )
+    live["metadata"]["labels"]["controller"] = "x"
+    live["metadata"]["uid"] = "u"
+    after = applied(live, {}, "me")["metadata"]
+    assert (after["labels"], after["uid"]) == ({"controller": "x"}, "u")
+    assert applied(after := applied(live, {}, "me"), {}, "me") == after
+
+
 def test_an_update_by_name_takes_the_field_from_who_applied_it() -> None:
     live = applied({}, {"replicas": 1, "args": ["a"]}, "m")
     new = {**live, "spec": {**live["spec"], "replicas": 2}}

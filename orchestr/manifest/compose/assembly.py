@@ -260,7 +260,8 @@ def _without(one: Wire, inactive: set[str]) -> Wire:
     """Optional dependencies on services of inactive profiles are dropped."""
     if not inactive or "depends_on" not in one:
         return one
-    return {**one, "depends_on": {key: use for key, use in one["depends_on"].items() if key not in inactive}}
+    left = {key: use for key, use in one["depends_on"].items() if key not in inactive}
+    return _given(**one | {"depends_on": left})
 
 
 def _drivers(read: Reader) -> None:

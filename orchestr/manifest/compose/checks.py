@@ -84,9 +84,9 @@ def _ports(services: Services, read: Reader) -> None:
         for index, port in enumerate(service.get("ports", ())):
             same = holders.setdefault((port["published"], port["protocol"]), [])
             for holder, other in same:
-                if _overlap(port["host_ip"], other["host_ip"]) and (holder, other) != (name, port):
+                if _overlap(port.get("host_ip", ""), other.get("host_ip", "")) and (holder, other) != (name, port):
                     at = _at(read, name).entries("ports")[index]
-                    where = ":".join(str(part) for part in (port["host_ip"], port["published"]) if part)
+                    where = ":".join(str(part) for part in (port.get("host_ip"), port["published"]) if part)
                     at.error(
                         "",
                         f"port {where}/{port['protocol']} is already published by service {holder}",

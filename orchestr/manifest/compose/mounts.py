@@ -93,9 +93,12 @@ def _file(read: Reader, directory: str) -> dict[str, Any]:
     for key in ("uid", "gid"):
         if (owner := read.text(key)) not in (None, "0"):
             read.refuse(key, f"{key} {owner}", "the file belongs to root; mode 0444 lets everybody read it")
-    found = {"source": source, "target": target if target.startswith("/") else directory + target}
     mode = read.read("mode", _mode)
-    return found if mode is None else found | {"mode": mode}
+    return {
+        "source": source,
+        "target": target if target.startswith("/") else directory + target,
+        "mode": 0o444 if mode is None else mode,
+    }
 
 
 def _mode(data: Any) -> int:

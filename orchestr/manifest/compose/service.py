@@ -36,11 +36,10 @@ def service(read: Reader, context: Context) -> dict[str, Any]:
         "entrypoint": _words(read, "entrypoint"),
         "command": _words(read, "command"),
         "environment": context.environment.of(read, context.directory),
-        "ports": [port.node.plain() for port in read.entries("ports") if port.node],
+        "ports": [_filled(port.node.plain()) for port in read.entries("ports") if port.node],
         "expose": [port.node.plain() for port in read.entries("expose") if port.node],
         "volumes": mounts(read, context.directory, context.home),
-        "networks": {name: {"aliases": use.strings("aliases")} for name, use in read.children("networks").items()}
-        or {"default": {}},
+        "networks": _networks(read),
         "secrets": file_mounts(read, "secrets", "/run/secrets/"),
         "configs": file_mounts(read, "configs", "/"),
         "depends_on": {name: _dependency(use) for name, use in read.children("depends_on").items()},
@@ -66,11 +65,20 @@ def service(read: Reader, context: Context) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value not in (None, [], {}, ())}
 
 
+def _filled(port: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in port.items() if value != ""}  # host_ip
+
+
 def _image(read: Reader) -> str:
     image = read.text("image")
     if not image and not any(read.get(key) for key in ("build", "provider", "extends")):
         read.error("image", "has neither an image nor a build", "add image: NAME")
     return image or "-"
+
+
+def _networks(read: Reader) -> dict[str, dict[str, Any]]:
+    aliases = {name: use.strings("aliases") for name, use in read.children("networks").items()} or {"default": ()}
+    return {name: {"aliases": found} if found else {} for name, found in aliases.items()}
 
 
 def _words(read: Reader, key: str) -> tuple[str, ...]:
