@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from orchestr.runtime import mountopts, targets
 from orchestr.runtime import syscalls as sc
@@ -36,14 +36,25 @@ DEVICES: Final = {  # the nodes of runtime-spec config-linux.md "Default Devices
 _host_nodes: dict[str, int] = {}
 
 
-class Context(NamedTuple):
+class Context:
     """What the mounts of one launch share."""
 
-    builder: Builder
-    root: int  # descriptor of the container's root mount
-    userns: int  # to map binds to, -1 when the host's ids are used
-    fds: list[int]  # everything opened here; the caller closes it after the launch
-    cgroup_mounts: tuple[tuple[str, str], ...] = ()  # (name below /sys/fs/cgroup, host directory); one named "" is v2
+    __slots__ = ("builder", "cgroup_mounts", "fds", "kernel", "root", "userns")
+
+    def __init__(
+        self,
+        builder: Builder,
+        root: int,
+        userns: int,
+        fds: list[int],
+        cgroup_mounts: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self.builder = builder
+        self.root = root  # descriptor of the container's root mount
+        self.userns = userns  # to map binds to, -1 when the host's ids are used
+        self.fds = fds  # everything opened here; the caller closes it after the launch
+        self.cgroup_mounts = cgroup_mounts  # (name below /sys/fs/cgroup, host directory); one named "" is v2
+        self.kernel: dict[str, int | Result] = {}  # destination: mount, of what was mounted on /proc and /sys
 
 
 def host_node(name: str, device: tuple[int, int]) -> int:
@@ -81,16 +92,19 @@ def add(context: Context, mount: Mapping[str, Any]) -> None:
     options = list(mount.get("options") or ())
     fstype = str(mount.get("type") or ("bind" if {"bind", "rbind"} & set(options) else "none"))
     parsed = mountopts.parse(options, fstype, destination)
+    made: int | Result | None = None
     if parsed.bind:
-        bind(context, str(mount["source"]), destination, parsed)
+        made = bind(context, str(mount["source"]), destination, parsed)
     elif fstype in OWN_FILESYSTEMS:
-        filesystem(context, fstype, destination, parsed)
+        made = filesystem(context, fstype, destination, parsed)
     elif fstype in ("cgroup", "cgroup2"):
         cgroup(context, destination, parsed)
     else:
         raise RuntimeFailure(
             f"cannot mount {destination}: type {fstype!r} is not supported (use bind, {', '.join(OWN_FILESYSTEMS)})"
         )
+    if made is not None and destination.rstrip("/") in ("/proc", "/sys"):
+        context.kernel[destination.rstrip("/")] = made
 
 
 def filesystem(context: Context, fstype: str, destination: str, options: Options) -> Result:
@@ -120,12 +134,13 @@ def filesystem(context: Context, fstype: str, destination: str, options: Options
     return made
 
 
-def bind(context: Context, source: str, destination: str, options: Options) -> None:
+def bind(context: Context, source: str, destination: str, options: Options) -> int:
     """A host directory or file, cloned and mapped here."""
     mount, directory = open_source(context, source, destination, options)
     set_attributes(context, mount, source, destination, options)
     target = targets.open_or_make(context.builder, context.root, destination, "mount volume", directory=directory)
     attach(context.builder, mount, target, "volume", destination)
+    return mount
 
 
 def open_source(context: Context, source: str, destination: str, options: Options) -> tuple[int, bool]:
@@ -221,6 +236,17 @@ def node(context: Context, mount: int | Result, path: str) -> None:
     attach(context.builder, mount, target, "device", path)
 
 
+def _base(context: Context, path: str) -> tuple[int | Result, str]:
+    """Where to look a path up, and as what: below the mount itself for what lies in /proc and /sys.
+
+    By way of the root it could be missed: who shares the root exchanges /proc for an empty directory and back, and
+    what is not there is not hidden.
+    """
+    top, slash, rest = path[1:].partition("/")
+    found = context.kernel.get(f"/{top}")
+    return (context.root, path) if found is None or not slash else (found, rest)
+
+
 def mask(context: Context, path: str) -> None:
     """Hides a path: the host's /dev/null, checked (CVE-2025-31133), over a file; an empty tmpfs over a directory.
 
@@ -242,7 +268,8 @@ def mask(context: Context, path: str) -> None:
             mount = sc.open_tree(host_node("null", DEVICES["null"]), "")
         _own(context, mount)
         flags = sc.O_PATH | (os.O_DIRECTORY if is_directory else 0)
-        target = targets.open_existing(b, context.root, path, "open", flags=flags, tolerate=absent, missing=1)
+        base, name = _base(context, path)
+        target = targets.open_existing(b, base, name, "open", flags=flags, tolerate=absent, missing=1, where=path)
         tolerate = (errno.ENOTDIR,) if directory is None and not is_directory else ()
         b.add("mask", path, "move_mount", mount, b"", target, b"", sc.MOVE_MOUNT_EMPTY, tolerate=tolerate)
 
@@ -256,7 +283,8 @@ def read_only_path(context: Context, path: str) -> None:
     if path.startswith(("/proc/", "/sys/")) and not os.path.exists(path):
         return
     absent = (errno.ENOENT, errno.ENOTDIR)
-    target = targets.open_existing(b, context.root, path, "open", tolerate=absent, missing=3)
+    base, name = _base(context, path)
+    target = targets.open_existing(b, base, name, "open", tolerate=absent, missing=3, where=path)
     flags = sc.OPEN_TREE_CLONE | sc.OPEN_TREE_CLOEXEC | sc.AT_RECURSIVE | sc.AT_EMPTY_PATH
     clone = b.keep("clone", path, "open_tree", target, b"", flags)
     attr = sc.mount_attr(sc.MOUNT_ATTR_RDONLY)

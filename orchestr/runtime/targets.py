@@ -36,10 +36,14 @@ def open_existing(
     tolerate: tuple[int, ...] = (),
     missing: int = 0,
     resolve: int = sc.INSIDE,
+    where: str = "",
 ) -> Result:
+    """An O_PATH descriptor of what is there. `where` is what messages call it, when that is not the path."""
     how = sc.open_how(flags | os.O_CLOEXEC, 0, resolve)
     name = path.strip("/") or "."
-    return b.keep(what, path, "openat2", root, os.fsencode(name), how, len(how), tolerate=tolerate, missing=missing)
+    return b.keep(
+        what, where or path, "openat2", root, os.fsencode(name), how, len(how), tolerate=tolerate, missing=missing
+    )
 
 
 def open_or_make(
