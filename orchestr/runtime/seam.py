@@ -136,6 +136,11 @@ class Stats(NamedTuple):
     memory_bytes: int  # working set: usage less inactive file pages
     memory_peak_bytes: int
     pids: int
+    read_bytes: int = 0  # from block devices, since the start
+    write_bytes: int = 0
+    periods: int = 0  # of the cpu quota, since the start
+    throttled_periods: int = 0  # those in which it was used up
+    throttled_ns: int = 0
 
 
 class Runtime(Protocol):

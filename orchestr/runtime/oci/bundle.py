@@ -5,7 +5,7 @@ import stat
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from orchestr.runtime import mountopts, namespaces
+from orchestr.runtime import cgroups, mountopts, namespaces
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.launch import Target, joins
 from orchestr.runtime.namespaces import Namespaces
@@ -45,7 +45,7 @@ def read(bundle: str, id: str) -> Bundle:
         id=id,
         hostname=str(config.get("hostname") or ""),
         domainname=str(config.get("domainname") or ""),
-        cgroup=str(linux.get("cgroupsPath") or f"orch-oci/{id}").strip("/"),
+        cgroup=cgroups.path_of(str(linux.get("cgroupsPath") or ""), f"orch-oci/{id}"),
         host_users="user" not in wanted,
         host_network=wanted.get("network") != "",
         host_ipc=wanted.get("ipc") != "",

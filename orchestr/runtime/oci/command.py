@@ -61,15 +61,14 @@ def _create(root: str, given: Options, id: str) -> Launched:
     path = state.make(root, id)
     gate = os.open(f"{path}/start", os.O_RDWR | os.O_CLOEXEC)
     try:
-        cgroups.create(found.sandbox.cgroup, (found.config.get("linux") or {}).get("resources") or {})
-        launched = _launch(found, gate)
-        _note(root, where, found, launched)
-        _hand_over(given, launched)
+        user = (found.config.get("process") or {}).get("user") or {}
+        base = 0 if found.sandbox.host_users else found.sandbox.uid_base
+        with cgroups.placed(found.config, found.sandbox.cgroup, base + int(user.get("uid") or 0)):
+            launched = _launch(found, gate)
+            _note(root, where, found, launched)
+            _hand_over(given, launched)
         return launched
     except BaseException:
-        with suppress(OSError):
-            cgroups.kill_all(found.sandbox.cgroup)
-            cgroups.remove(found.sandbox.cgroup)
         state.forget(root, id)
         raise
     finally:
@@ -183,9 +182,6 @@ def delete(root: str, given: Options, words: list[str]) -> int:
         raise RuntimeFailure(f"cannot delete container {found.id}: it is {now} (kill it first, or --force)")
     cgroups.kill_all(found.cgroup)
     cgroups.remove(found.cgroup)
-    for parent in list(cgroups.directories("orch-oci")):
-        with suppress(OSError):  # where others are still in it
-            os.rmdir(parent)
     state.forget(root, found.id)
     return 0
 
