@@ -5,11 +5,12 @@ import stat
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from orchestr.runtime import cgroups, mountopts, namespaces
+from orchestr.runtime import cgroups, mountopts, namespaces, seccomp
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.launch import Target, joins
 from orchestr.runtime.namespaces import Namespaces
 from orchestr.runtime.oci import config as configuration
+from orchestr.runtime.oci import filters
 from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
 
 _FLAGS: Final = {
@@ -79,6 +80,10 @@ class Opened(NamedTuple):
 
 def prepare(bundle: Bundle, gate: int) -> Opened:
     """Opens root and namespaces; the caller closes what is returned."""
+    if section := (bundle.config.get("linux") or {}).get("seccomp"):
+        if (bundle.config.get("annotations") or {}).get("run.oci.seccomp_fail_unknown_syscall") == "1":  # crun(1)
+            section[seccomp.STRICT] = True
+        filters.prepare(section)
     try:
         root = sc.open_tree(sc.AT_FDCWD, bundle.root, recursive=True)
         if not stat.S_ISDIR(os.fstat(root).st_mode):

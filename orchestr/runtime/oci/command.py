@@ -11,7 +11,7 @@ from typing import Any, Final
 from orchestr.runtime import cgroups, seccomp_profile
 from orchestr.runtime.enter import enter
 from orchestr.runtime.launch import start as launch
-from orchestr.runtime.oci import bundle, options, state
+from orchestr.runtime.oci import bundle, filters, options, state
 from orchestr.runtime.oci.options import Options
 from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
 from orchestr.runtime.spawn import Launched
@@ -196,6 +196,8 @@ def exec_(root: str, given: Options, words: list[str]) -> int:
         raise RuntimeFailure("cannot give a terminal without --console-socket: not supported")
     sandbox = SandboxSpec(found.id, "", found.cgroup, host_users=found.host_users, uid_base=found.uid_base)
     seccomp = (found.config.get("linux") or {}).get("seccomp")
+    if seccomp:
+        filters.prepare(seccomp)
     launched = enter(found.pid, found.cgroup, sandbox, process, (0, 1, 2), tty, seccomp=seccomp, name=found.id)
     _hand_over(given, launched)
     if "detach" in given:
