@@ -41,8 +41,9 @@ def picture(directory: Path) -> list[tuple[str, int, int, int, bytes]]:
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory that stands for the machine's own: hostile links lead to it, and nothing may happen in it."""
     place = tmp_path_factory.mktemp("machine")
-    for name in ("null", "console", "passwd", "shadow", "cmdline"):
+    for name in ("null", "console", "shadow", "cmdline"):
         (place / name).write_text(f"{name} of the machine\n")
+    (place / "passwd").write_text("root:x:0:0::/outside:/bin/sh\nevil:x:0:0::/outside:/bin/sh\n")
     (place / "deep/er").mkdir(parents=True)
     (place / "deep").chmod(0o700)
     before = picture(place)
