@@ -273,6 +273,14 @@ def spec(root: str, given: Options, words: list[str]) -> int:
     return 0
 
 
+def plan_(root: str, given: Options, words: list[str]) -> int:
+    from orchestr.runtime.oci import plan
+
+    found = plan.of(given.get("bundle", ["."])[-1], *words[:1])
+    print(json.dumps(plan.data(found)) if given.get("format", ["text"])[-1] == "json" else plan.text(found))
+    return 0
+
+
 def features(root: str, given: Options, words: list[str]) -> int:
     from orchestr.runtime import capabilities
 
@@ -302,5 +310,6 @@ COMMANDS: Final = {
     "update": update,
     "spec": spec,
     "features": features,
+    "plan": plan_,
     "help": help_,
 }

@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, bool]]] = {  # option: whether it take
     "resume": {},
     "update": {"resources": True},
     "spec": {"bundle": True},
+    "plan": {"bundle": True, "format": True},
     "features": {},
     "help": {},
 }  # fmt: skip
