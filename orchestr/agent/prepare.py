@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestr.agent import etc, volumes
 from orchestr.agent.env import environment, expand_all
+from orchestr.agent.failure import ConfigFailure
 from orchestr.agent.node import Node
 from orchestr.agent.resources import linux_resources, oom_score
 from orchestr.agent.runs import container_id
@@ -17,14 +18,6 @@ from orchestr.runtime.spec import default_spec
 NAME = "orchestr.dev/name"  # OCI annotation: what the runtime's messages call the container
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-class ConfigFailure(Exception):
-    """The pod asks for something that cannot be: `reason` as in a waiting state."""
-
-    def __init__(self, message: str, reason: str = "CreateContainerConfigError") -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def privileged(pod: Pod) -> bool:
@@ -114,7 +107,7 @@ def container_spec(
         env=[f"{name}={value}" for name, value in env.items()],
         cwd=container.working_dir or image.config.working_dir or "/",
         mounts=[*shown, *own, *mounted],
-        resources=linux_resources(container),
+        resources=linux_resources(container, pod.metadata.annotations),
         oom_score_adj=oom_score(pod),
         terminal=bool(container.tty),
         user=user(pod, container, image),

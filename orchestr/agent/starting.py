@@ -9,8 +9,9 @@ from orchestr.agent.backoff import Backoff
 from orchestr.agent.decide import Start
 from orchestr.agent.endings import ended
 from orchestr.agent.env import MissingConfig
+from orchestr.agent.failure import ConfigFailure
 from orchestr.agent.node import log
-from orchestr.agent.prepare import ConfigFailure, container_spec, sandbox_spec, write_etc
+from orchestr.agent.prepare import container_spec, sandbox_spec, write_etc
 from orchestr.agent.runs import Run, container_id
 from orchestr.agent.volumes import VolumeFailure, remove_tree
 from orchestr.agent.work import Work, link

@@ -13,9 +13,9 @@ from orchestr.agent import starting, watching
 from orchestr.agent.decide import Finish, MakeSandbox, Nothing, Start, Step, Terminate, deadline, decide
 from orchestr.agent.endings import ended
 from orchestr.agent.env import MissingConfig
+from orchestr.agent.failure import ConfigFailure
 from orchestr.agent.memory import remembered
 from orchestr.agent.node import Node, log
-from orchestr.agent.prepare import ConfigFailure
 from orchestr.agent.runs import Run
 from orchestr.agent.stopping import clean_up, stop_all, terminate
 from orchestr.agent.telling import write, write_last

@@ -1,5 +1,6 @@
 """Kubernetes' rules for a container, one small function a rule. Source: pkg/apis/core/validation of Kubernetes."""
 
+import re
 from collections.abc import Iterator
 
 from orchestr.api import names
@@ -28,6 +29,7 @@ FIELD_PATHS = (
     "status.podIPs",
 )
 RESOURCES = ("cpu", "memory", "ephemeral-storage")
+HUGE_PAGES = re.compile(r"hugepages-[1-9]\d*[KMG]i")
 
 
 def container_rules(container: Container, at: str, volumes: set[str]) -> Iterator[Cause]:
@@ -85,10 +87,12 @@ def resources(container: Container, at: str) -> Iterator[Cause]:
 
 
 def resource_name(where: str, name: str, kind: str) -> Iterator[Cause]:
-    if name in RESOURCES or (name == "orchestr.dev/pids" and kind == "limits"):
+    if name in RESOURCES or HUGE_PAGES.fullmatch(name) or (name == "orchestr.dev/pids" and kind == "limits"):
         return
     yield Cause(
-        where, f"not supported: resource {name!r}; there are cpu, memory, ephemeral-storage", "FieldValueNotSupported"
+        where,
+        f"not supported: resource {name!r}; there are cpu, memory, ephemeral-storage, hugepages-SIZE",
+        "FieldValueNotSupported",
     )
 
 

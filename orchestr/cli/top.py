@@ -1,8 +1,9 @@
-"""`orch top`: cpu and memory of running pods, now."""
+"""`orch top`: what running pods use, now: cpu, memory, tasks, bytes read and written."""
 
 import argparse
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from orchestr.cli import context
 from orchestr.cli.options import add_namespace, add_output
@@ -11,15 +12,50 @@ from orchestr.client.sync import Client
 
 EXAMPLES = """examples:
   orch top -A                 all pods, largest first
-  orch top --containers       each container by itself"""
+  orch top --containers       each container by itself
+  orch top -o wide            and how often the cpu limit held them back"""
 
+COLUMNS = ("CPU", "MEMORY", "PIDS", "READ", "WRITTEN")
 WINDOW = 1.0  # seconds between the two looks that a cpu figure needs
+
+
+class Use(NamedTuple):
+    cpu: float  # of one CPU
+    memory: float
+    pids: float
+    read: float  # bytes since the start
+    write: float
+    periods: float  # of the cpu quota, in the window
+    throttled: float
+
+
+class Row(NamedTuple):
+    namespace: str
+    name: str
+    use: Use
+
+
+FIGURES = {
+    "cpu": "cpu",
+    "memory": "memory",
+    "pids": "orchestr.dev/pids",
+    "read": "orchestr.dev/read-bytes",
+    "write": "orchestr.dev/write-bytes",
+    "periods": "orchestr.dev/cpu-periods",
+    "throttled": "orchestr.dev/cpu-periods-throttled",
+}
+KEYS: dict[str, Callable[[Row], Any]] = {
+    "cpu": lambda row: -row.use.cpu,
+    "memory": lambda row: -row.use.memory,
+    "io": lambda row: -(row.use.read + row.use.write),
+    "name": lambda row: (row.namespace, row.name),
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--containers", action="store_true", help="a line each container")
-    parser.add_argument("--sort-by", choices=("cpu", "memory", "name"), default="cpu")
-    add_output(parser, "json", "yaml")
+    parser.add_argument("--sort-by", choices=("cpu", "memory", "io", "name"), default="cpu")
+    add_output(parser, "wide", "json", "yaml")
     add_namespace(parser)
 
 
@@ -28,22 +64,26 @@ def run(args: argparse.Namespace) -> int:
     where = "" if args.all_namespaces else f"/namespaces/{context.namespace(args)}"
     target = f"/apis/metrics.k8s.io/v1beta1{where}/pods"
     items = read(client, target)
-    if args.output:
+    if args.output not in ("", "wide"):
         print(dump({"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "items": items}, args.output))
         return 0
     rows = [row for pod in items for row in _rows(pod, args.containers)]
-    keys = {"cpu": lambda row: -row[2], "memory": lambda row: -row[3], "name": lambda row: row[:2]}
-    rows.sort(key=keys[args.sort_by])
+    rows.sort(key=KEYS[args.sort_by])
     if not rows:
         print("no pod is running")
         return 0
-    head = [*(["NAMESPACE"] if args.all_namespaces else []), "NAME", "CPU", "MEMORY"]
-    body = [
-        [*([ns] if args.all_namespaces else []), name, f"{cpu * 1000:.0f}m", f"{memory / 2**20:.1f}Mi"]
-        for ns, name, cpu, memory in rows
-    ]
+    wide = args.output == "wide"
+    head = [*(["NAMESPACE"] if args.all_namespaces else []), "NAME", *COLUMNS, *(["THROTTLED"] if wide else [])]
+    body = [[*([row.namespace] if args.all_namespaces else []), row.name, *_cells(row.use, wide)] for row in rows]
     print(table(head, body))
     return 0
+
+
+def _cells(use: Use, wide: bool) -> list[str]:
+    cells = [f"{use.cpu * 1000:.0f}m", *(f"{each / 2**20:.1f}Mi" for each in (use.memory, use.read, use.write))]
+    cells.insert(2, f"{use.pids:.0f}")
+    throttled = f"{100 * use.throttled / use.periods:.0f}%" if use.periods else "-"  # - without a cpu limit
+    return [*cells, *([throttled] if wide else [])]
 
 
 def read(client: Client, target: str) -> list[dict[str, Any]]:
@@ -53,12 +93,14 @@ def read(client: Client, target: str) -> list[dict[str, Any]]:
     return client.items(target)
 
 
-def _rows(pod: dict[str, Any], single: bool) -> list[tuple[str, str, float, float]]:
+def _rows(pod: dict[str, Any], single: bool) -> list[Row]:
     meta = pod["metadata"]
-    each = [(c["name"], quantity(c["usage"]["cpu"]), quantity(c["usage"]["memory"])) for c in pod["containers"]]
+    each = [
+        (c["name"], Use(*(quantity(c["usage"].get(key, "0")) for key in FIGURES.values()))) for c in pod["containers"]
+    ]
     if single:
-        return [(meta["namespace"], f"{meta['name']}/{name}", cpu, memory) for name, cpu, memory in each]
-    return [(meta["namespace"], meta["name"], sum(c for _, c, _ in each), sum(m for _, _, m in each))]
+        return [Row(meta["namespace"], f"{meta['name']}/{name}", use) for name, use in each]
+    return [Row(meta["namespace"], meta["name"], Use(*map(sum, zip(*(use for _, use in each), strict=True))))]
 
 
 def quantity(text: str) -> float:

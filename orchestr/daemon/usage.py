@@ -46,8 +46,7 @@ class Meter:
         for each in running:
             parsed, then, stats = parse_id(each.id), before[1].get(each.id), now[1].get(each.id)
             if parsed is not None and then is not None and stats is not None:
-                rate = max(0, int((stats.cpu_ns - then.cpu_ns) / window))
-                found.setdefault(parsed[0], {})[parsed[1]] = Usage(rate, stats.memory_bytes, stats.pids)
+                found.setdefault(parsed[0], {})[parsed[1]] = _between(then, stats, window)
         measured = datetime.fromtimestamp(now[0], UTC)
         pods = [row.object for row in self._cluster.rows(Pod, namespace=namespace).rows]
         return [
@@ -55,3 +54,16 @@ class Meter:
             for pod in pods
             if pod.metadata.uid in found
         ]
+
+
+def _between(then: Stats, now: Stats, window: float) -> Usage:
+    """cpu and throttling of the time in between; the rest as it is."""
+    return Usage(
+        max(0, int((now.cpu_ns - then.cpu_ns) / window)),
+        now.memory_bytes,
+        now.pids,
+        now.read_bytes,
+        now.write_bytes,
+        max(0, now.periods - then.periods),
+        max(0, now.throttled_periods - then.throttled_periods),
+    )

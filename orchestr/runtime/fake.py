@@ -220,7 +220,11 @@ class FakeRuntime:
     async def stats(self, ids: Sequence[str]) -> Mapping[str, Stats]:
         await trio.lowlevel.checkpoint()
         running = {id for id, container in self._containers.items() if container.status == "running"}
-        return {id: Stats(1_000_000, 1 << 20, 2 << 20, 1) for id in ids if id in running or id in self._sandboxes}
+        return {
+            id: Stats(1_000_000, 1 << 20, 2 << 20, 1, 4096, 8192, 10, 1, 5_000_000)
+            for id in ids
+            if id in running or id in self._sandboxes
+        }
 
     async def update(self, id: str, resources: Mapping[str, Any]) -> None:
         await self._called("update", id)

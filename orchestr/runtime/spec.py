@@ -69,7 +69,7 @@ def default_spec(
     """config.json for ContainerSpec.oci. `env` is "K=V" each; a `user` in text is looked up in the image at launch.
 
     `groups` are added to the user's. `cap_add` and `cap_drop` change CAPABILITIES: with or without CAP_, "ALL" for all.
-    `mounts` come after the standard ones, in order. `resources` is LinuxResources without devices, which are added.
+    `mounts` come after the standard ones, in order. `resources` is LinuxResources, its devices after the usual ones.
     Privileged: every capability, no seccomp, nothing masked, all devices; meant for host_users pods.
     """
     process = {
@@ -83,8 +83,9 @@ def default_spec(
         **({"oomScoreAdj": oom_score_adj} if oom_score_adj is not None else {}),
         **({"rlimits": list(rlimits)} if rlimits else {}),
     }
+    own = resources or {}
     linux: dict[str, Any] = {
-        "resources": {**(resources or {}), "devices": device_rules(devices, privileged)},
+        "resources": {**own, "devices": [*device_rules(devices, privileged), *(own.get("devices") or ())]},
         **({"devices": list(devices)} if devices else {}),
         "maskedPaths": [] if privileged else list(MASKED),
         "readonlyPaths": [] if privileged else list(READ_ONLY),

@@ -13,6 +13,10 @@ def _usage(usage: Usage) -> dict[str, str]:
         "cpu": f"{usage.cpu_nanocores}n",
         "memory": f"{usage.memory_bytes // 1024}Ki",
         "orchestr.dev/pids": str(usage.pids),
+        "orchestr.dev/read-bytes": str(usage.read_bytes),
+        "orchestr.dev/write-bytes": str(usage.write_bytes),
+        "orchestr.dev/cpu-periods": str(usage.periods),
+        "orchestr.dev/cpu-periods-throttled": str(usage.throttled_periods),
     }
 
 

@@ -38,6 +38,10 @@ class Usage:
     cpu_nanocores: int
     memory_bytes: int
     pids: int
+    read_bytes: int = 0  # from block devices, since the container started
+    write_bytes: int = 0
+    periods: int = 0  # of its cpu quota, in the window
+    throttled_periods: int = 0  # those in which the quota was used up
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestr.api.composevalue import cpus, seconds, size
 from orchestr.arch import arch
+from orchestr.manifest.compose import limits
 from orchestr.manifest.compose.environment import Environment
 from orchestr.manifest.compose.mounts import file_mounts, mounts
 from orchestr.manifest.compose.names import LABEL, label
@@ -49,7 +50,7 @@ def service(read: Reader, context: Context) -> dict[str, Any]:
         "stop_grace_period": read.checked("stop_grace_period", seconds),
         "deploy": _deploy(read),
         "labels": read.map("labels"),
-        "annotations": read.map("annotations"),
+        "annotations": limits.annotations(read) | read.map("annotations"),
         "cap_add": read.strings("cap_add"),
         "cap_drop": read.strings("cap_drop"),
         "no_new_privileges": _no_new_privileges(read),

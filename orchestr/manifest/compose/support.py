@@ -25,6 +25,7 @@ DONE = """
 name: the project: namespace and Stack of that name
 services: a workload and a Service each
 services.*.annotations: annotations of the pods
+services.*.blkio_config: weight and throttles of block devices, in annotation orchestr.dev/resources
 services.*.cap_add: added to the default capabilities
 services.*.cap_drop: dropped from the default capabilities
 services.*.command: args of the container
@@ -32,7 +33,13 @@ services.*.configs: files of a ConfigMap; default target /NAME, mode 0444
 services.*.configs.uid: 0 only; the files belong to root and mode 0444 lets everybody read them
 services.*.configs.gid: 0 only; see uid
 services.*.container_name: another name of the service in DNS; not with more than one replica
+services.*.cpu_period: length of the quota's period, in annotation orchestr.dev/resources
+services.*.cpu_quota: CPU time in a period, in annotation orchestr.dev/resources; not with cpus
+services.*.cpu_rt_period: real-time period, in annotation orchestr.dev/resources; cgroup v1 only
+services.*.cpu_rt_runtime: real-time budget, in annotation orchestr.dev/resources; cgroup v1 only
+services.*.cpu_shares: weight when CPUs are short, in annotation orchestr.dev/resources
 services.*.cpus: CPU limit
+services.*.cpuset: the CPUs it may run on, in annotation orchestr.dev/resources
 services.*.depends_on: kept at every start, not only at apply
 services.*.deploy: see its keys
 services.*.deploy.labels: annotation orchestr.dev/labels of the workload
@@ -48,6 +55,7 @@ services.*.deploy.update_config.failure_action: pause, which is what a Deploymen
 services.*.deploy.update_config.monitor: minReadySeconds, with delay the larger of both
 services.*.deploy.update_config.order: maxSurge or maxUnavailable; one replica stop-first is Recreate
 services.*.deploy.update_config.parallelism: size of maxSurge or maxUnavailable; 0 is all at once
+services.*.device_cgroup_rules: devices that may be used, in annotation orchestr.dev/resources
 services.*.entrypoint: command of the container
 services.*.env_file: read at apply, part of the environment
 services.*.environment: env of the container; a name without value takes the caller's
@@ -61,8 +69,12 @@ services.*.init: a small init as process 1
 services.*.labels: annotation orchestr.dev/labels of the pods
 services.*.mem_limit: memory limit
 services.*.mem_reservation: memory request
+services.*.mem_swappiness: in annotation orchestr.dev/resources; cgroup v1 only
+services.*.memswap_limit: memory and swap together, in annotation orchestr.dev/resources; else as much as mem_limit
 services.*.networks: services that share no network cannot reach each other
 services.*.networks.*.aliases: more names of the service in DNS
+services.*.oom_kill_disable: who is over the limit waits, in annotation orchestr.dev/resources; cgroup v1 only
+services.*.oom_score_adj: annotation orchestr.dev/oom-score-adj; without it the score follows the QoS class
 services.*.pids_limit: limit orchestr.dev/pids
 services.*.platform: this machine's own
 services.*.ports: published ports of the Service, stable while its pods change
@@ -130,18 +142,11 @@ configs.*.name: configs belong to their project
 NOT_YET = """
 include: give all files with -f
 models: there is no model runner
-services.*.blkio_config: disk bandwidth cannot be limited
 services.*.build: images are not built; name an image
 services.*.cgroup: a container always has its own cgroup namespace
 services.*.cgroup_parent: the cgroup tree belongs to the daemon
 services.*.cpu_count: use cpus
 services.*.cpu_percent: use cpus
-services.*.cpu_period: use cpus
-services.*.cpu_quota: use cpus
-services.*.cpu_rt_period: real-time scheduling cannot be set
-services.*.cpu_rt_runtime: real-time scheduling cannot be set
-services.*.cpu_shares: use deploy.resources.reservations.cpus
-services.*.cpuset: CPUs cannot be pinned
 services.*.credential_spec: it is for Windows containers
 services.*.deploy.resources.reservations.devices: devices cannot be given to containers
 services.*.deploy.resources.reservations.generic_resources: generic resources are swarm's
@@ -150,7 +155,6 @@ services.*.deploy.restart_policy.window: the back-off is fixed: 0.5 s, doubling 
 services.*.deploy.rollback_config: updates are not rolled back by themselves
 services.*.deploy.update_config.max_failure_ratio: an update pauses at the first failure
 services.*.develop: there is no watch mode
-services.*.device_cgroup_rules: devices cannot be given to containers
 services.*.devices: devices cannot be given to containers
 services.*.dns: the resolver of the machine is used
 services.*.dns_opt: the resolver of the machine is used
@@ -166,8 +170,6 @@ services.*.label_file: write the labels into the file
 services.*.links: services reach each other by name; use networks.aliases for another name
 services.*.logging: logs are kept by the daemon, 10 MiB x 3 a container
 services.*.mac_address: addresses are chosen by the daemon
-services.*.mem_swappiness: swap cannot be set
-services.*.memswap_limit: swap cannot be set
 services.*.models: there is no model runner
 services.*.network_mode: every service is on the bridge
 services.*.networks.*.driver_opts: there are no network drivers
@@ -176,8 +178,6 @@ services.*.networks.*.ipv4_address: addresses are chosen by the daemon; use the 
 services.*.networks.*.ipv6_address: addresses are chosen by the daemon; use the name
 services.*.networks.*.link_local_ips: addresses are chosen by the daemon; use the name
 services.*.networks.*.mac_address: addresses are chosen by the daemon
-services.*.oom_kill_disable: a container over its limit is killed
-services.*.oom_score_adj: the score follows the QoS class
 services.*.pid: a pod always has its own PID namespace
 services.*.post_start: there are no life cycle hooks
 services.*.pre_start: use a service that the others wait for with service_completed_successfully
