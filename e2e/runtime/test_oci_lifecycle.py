@@ -25,6 +25,7 @@ class Bundle:
             (path / "rootfs" / name).symlink_to(f"usr/{name}")
         self("spec", "--bundle", str(path))
         self.config = json.loads((path / "config.json").read_text())
+        self.config["process"]["terminal"] = False
         usr = {"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro"]}
         self.config["mounts"].append(usr)
         self.run("sleep", "60")
@@ -37,7 +38,15 @@ class Bundle:
         """Runs the command with the files of a caller: nothing of ours is waited for through a pipe that it keeps."""
         with open(self.path / "out", "w+") as out:
             done = subprocess.run(
-                [COMMAND, "--root", str(self.path / "state"), "--log", str(self.path / "log"), *args],
+                [
+                    COMMAND,
+                    "--root",
+                    str(self.path / "state"),
+                    "--log",
+                    str(self.path / "log"),
+                    "--log-format=json",
+                    *args,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

@@ -3,12 +3,13 @@
 From `_signal`, the C half of `signal`: building that module's enums costs a millisecond, and each call a look-up.
 """
 
-from _signal import SIG_IGN, SIG_SETMASK, SIGCHLD, SIGKILL, getsignal, pthread_sigmask  # type: ignore[import-not-found]
+import _signal as system  # type: ignore[import-not-found]
+from _signal import SIG_IGN, SIG_SETMASK, SIGCHLD, SIGKILL, getsignal, pthread_sigmask
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-__all__ = ["SIGCHLD", "SIGKILL", "blocked", "ignored"]
+__all__ = ["SIGCHLD", "SIGKILL", "blocked", "ignored", "system"]
 _ALL: Final = frozenset(range(1, 65)) - {32, 33}  # glibc's own
 
 

@@ -1,25 +1,42 @@
-"""What orch-oci knows of a container between calls: ROOT/ID/state.json, and ROOT/ID/start, the FIFO it waits on."""
+"""What orch-oci knows of a container between calls, so that a kill of the command at any point leaves what delete ends.
 
-import json
+ROOT/ID/            made first, by mkdir: of two creates of one id one wins. Its lock (flock) is held while a command
+                    changes the container; children hold it too until they close their descriptors.
+ROOT/ID/state.json  written before the cgroup is made, with pid 0, and again when the process is there; always whole.
+ROOT/ID/start       the FIFO that the process waits on. While something reads it the container is created, not started.
+"""
+
+import errno
+import fcntl
 import os
-import shutil
+import time
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from orchestr.runtime import cgroups
+from orchestr.runtime.oci import lean
 from orchestr.runtime.seam import RuntimeFailure
+
+PATIENCE: Final = 10.0  # seconds that a command waits for another one on the same container
 
 
 class State(NamedTuple):
     id: str
-    pid: int
+    pid: int  # 0: its create is at work, or was killed
     start_time: int  # clock ticks since boot, field 22 of proc(5) stat: tells a reused pid
     bundle: str
+    rootfs: str
     cgroup: str
     created: str  # RFC 3339
     uid_base: int
     host_users: bool
     config: dict[str, Any]
+
+    @property
+    def own_pids(self) -> bool:
+        """Has it a pid namespace of its own, so that all ends with its first process?"""
+        kinds = (self.config.get("linux") or {}).get("namespaces") or ()
+        return any(kind.get("type") == "pid" and not kind.get("path") for kind in kinds)
 
 
 def directory(root: str, id: str) -> str:
@@ -29,44 +46,120 @@ def directory(root: str, id: str) -> str:
     return f"{root}/{id}"
 
 
-def make(root: str, id: str) -> str:
+def make(root: str, id: str) -> int:
+    """Makes the directory and its FIFO; the descriptor is its lock (see `lock`)."""
     path = directory(root, id)
     os.makedirs(root, mode=0o700, exist_ok=True)
     try:
         os.mkdir(path, 0o700)
     except FileExistsError as error:
-        raise RuntimeFailure(f"cannot create container {id}: it exists already (delete it first)") from error
-    os.mkfifo(f"{path}/start", 0o600)
-    return path
+        raise RuntimeFailure(
+            f"cannot create container {id}: container with given ID already exists (delete it first)"
+        ) from error
+    fd = lock(root, id)
+    try:
+        os.mkfifo(f"{path}/start", 0o600)
+    except OSError:
+        forget(root, id)
+        os.close(fd)
+        raise
+    return fd
+
+
+def lock(root: str, id: str, patience: float = PATIENCE) -> int:
+    """The descriptor of the container's directory; what is done to the container waits until it is closed.
+
+    RuntimeFailure when there is no such container, or another command has held it longer than `patience` seconds.
+    """
+    path, deadline, pause = directory(root, id), 0.0, 0.0005
+    while True:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise absent(id) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(path), os.fstat(fd)):
+                    return fd
+        except BlockingIOError:
+            deadline = deadline or time.monotonic() + patience
+            if time.monotonic() > deadline:
+                os.close(fd)
+                raise RuntimeFailure(f"cannot change container {id}: another command is at work on it") from None
+            time.sleep(pause)
+            pause = min(pause * 2, 0.02)
+        os.close(fd)  # deleted, perhaps made anew, while we waited
+
+
+def locked(root: str, id: str) -> bool:
+    fd = os.open(directory(root, id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def absent(id: str) -> RuntimeFailure:
+    return RuntimeFailure(f"cannot find container {id}: container does not exist (see orch-oci list)")
 
 
 def save(root: str, state: State) -> None:
-    path = f"{directory(root, state.id)}/state.json"
-    write(path, json.dumps(state._asdict()))
+    write(f"{directory(root, state.id)}/state.json", lean.dumps(state._asdict()))
 
 
 def write(path: str, text: str) -> None:
-    """Whole or not at all."""
-    with open(f"{path}.new", "w") as file:
-        file.write(text)
-    os.rename(f"{path}.new", path)
+    """Whole or not at all. Not fsync'd: state lies on a tmpfs, and a pid means nothing after a power cut."""
+    new = f"{path}.new"
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        data = text.encode()
+        while data:
+            data = data[os.write(fd, data) :]
+        os.rename(new, path)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(new)
+        raise
+    finally:
+        os.close(fd)
 
 
 def load(root: str, id: str) -> State:
+    path = f"{directory(root, id)}/state.json"
     try:
-        with open(f"{directory(root, id)}/state.json") as file:
-            return State(**json.load(file))
-    except FileNotFoundError as error:
-        raise RuntimeFailure(f"cannot find container {id}: container does not exist (see orch-oci list)") from error
+        with open(path) as file:
+            return State(**lean.loads(file.read()))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise absent(id) from error
+    except (ValueError, TypeError) as error:
+        raise RuntimeFailure(f"cannot read {path}: {error} (orch-oci delete --force {id})") from error
 
 
 def status(root: str, state: State) -> str:
-    """created, running, paused or stopped."""
+    """creating, created, running, paused or stopped."""
+    if not state.pid:
+        return "creating" if locked(root, state.id) else "stopped"
     if start_time(state.pid) != state.start_time:
         return "stopped"
-    if os.path.exists(f"{directory(root, state.id)}/start"):
+    if waits(root, state.id):
         return "created"
     return "paused" if cgroups.frozen(state.cgroup) else "running"
+
+
+def waits(root: str, id: str) -> bool:
+    """Does the container's process still wait to be started? It has the FIFO open until it becomes the command."""
+    try:
+        fd = os.open(f"{directory(root, id)}/start", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.ENOENT):
+            return False
+        raise
+    os.close(fd)
+    return True
 
 
 def start_time(pid: int) -> int:
@@ -79,6 +172,33 @@ def start_time(pid: int) -> int:
     return -1 if fields[0] in ("Z", "X") else int(fields[19])
 
 
+def open_process(state: State) -> int:
+    """A pidfd of the container's process, -1 when that has ended."""
+    if not state.pid:
+        return -1
+    try:
+        fd = os.pidfd_open(state.pid)
+    except ProcessLookupError:
+        return -1
+    if start_time(state.pid) == state.start_time:  # asked after the pidfd was opened: it is this one's
+        return fd
+    os.close(fd)
+    return -1
+
+
 def forget(root: str, id: str) -> None:
+    """state.json goes first: what is left without it is nobody's, and deleted as such."""
+    path = directory(root, id)
+    for name in ("state.json", "state.json.new", "start"):
+        with suppress(FileNotFoundError):
+            os.unlink(f"{path}/{name}")
     with suppress(FileNotFoundError):
-        shutil.rmtree(directory(root, id))
+        os.rmdir(path)
+
+
+def ids(root: str) -> list[str]:
+    """Those with a state."""
+    try:
+        return sorted(id for id in os.listdir(root) if os.path.exists(f"{root}/{id}/state.json"))
+    except FileNotFoundError:
+        return []

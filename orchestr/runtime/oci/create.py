@@ -1,0 +1,116 @@
+"""create: the container's process is made and waits; nothing of it is left when any step fails."""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from orchestr.runtime import cgroups
+from orchestr.runtime.launch import start as launch
+from orchestr.runtime.oci import bundle, handover, log, state
+from orchestr.runtime.oci.options import Call, Command, Option
+from orchestr.runtime.seam import RuntimeFailure
+from orchestr.runtime.spawn import Launched
+
+CREATE: Final[Mapping[str, Option]] = {
+    "bundle": Option("where config.json is (default: here)", "DIR", "b"),
+    "config": Option("another name or place than BUNDLE/config.json: not supported", "FILE", "f"),
+    "console-socket": Option("the terminal's master end is sent to this AF_UNIX socket", "PATH"),
+    "pidfd-socket": Option("a pidfd of the process is sent to this AF_UNIX socket", "PATH"),
+    "pid-file": Option("the pid is written to it, whole", "FILE"),
+    "preserve-fds": Option("descriptors 3 to 3+N-1 go to the container", "N"),
+    "no-pivot": Option("do not use pivot_root: for a root on a ramdisk"),
+    "no-new-keyring": Option("keep the caller's session keyring"),
+}
+
+
+class Created(NamedTuple):
+    launched: Launched
+    console: int  # the terminal's master end when nobody else has got it, else -1
+
+
+def create(call: Call) -> int:
+    make(call)
+    return 0
+
+
+def make(call: Call, *, attached: bool = False) -> Created:
+    """Created, its process waiting. `attached`: the caller stays, so that a terminal may be its own."""
+    if call.flag("config"):
+        raise RuntimeFailure("cannot use --config: not supported (name the file config.json)")
+    where = os.path.abspath(call.text("bundle", "."))
+    found = bundle.read(where, call.id)
+    found = found._replace(config=_given(call, found.config))
+    handover.check(call, bool((found.config.get("process") or {}).get("terminal")), attached=attached)
+    lock = state.make(call.root, call.id)
+    try:
+        return _locked(call, where, found, attached)
+    finally:
+        os.close(lock)
+
+
+def _given(call: Call, config: dict[str, Any]) -> dict[str, Any]:
+    """With what socket activation hands on: LISTEN_FDS counts for --preserve-fds (sd_listen_fds(3))."""
+    count = handover.listening()
+    if not count:
+        return config
+    process = config.get("process") or {}
+    env = [*(process.get("env") or ()), f"LISTEN_FDS={count}", "LISTEN_PID=1"]
+    return {**config, "process": {**process, "env": env}}
+
+
+def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Created:
+    sandbox = found.sandbox
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    note = state.State(
+        id=sandbox.id,
+        pid=0,
+        start_time=0,
+        bundle=where,
+        rootfs=found.root,
+        cgroup=sandbox.cgroup,
+        created=created,
+        uid_base=sandbox.uid_base,
+        host_users=sandbox.host_users,
+        config=found.config,
+    )
+    user = (found.config.get("process") or {}).get("user") or {}
+    owner = (0 if sandbox.host_users else sandbox.uid_base) + int(user.get("uid") or 0)
+    try:
+        _check_empty(sandbox.cgroup, sandbox.id)
+        state.save(call.root, note)
+        log.debug(f"make cgroup {sandbox.cgroup}")
+        with cgroups.placed(found.config, sandbox.cgroup, owner):
+            log.debug(f"launch {sandbox.id}")
+            launched = _launch(call, found)
+            log.debug(f"{sandbox.id} waits as pid {launched.pid}")
+            state.save(call.root, note._replace(pid=launched.pid, start_time=state.start_time(launched.pid)))
+            return Created(launched, handover.give(call, launched, attached=attached))
+    except BaseException:
+        state.forget(call.root, sandbox.id)
+        raise
+
+
+def _check_empty(cgroup: str, id: str) -> None:
+    """Before the state names it: deleting ends all that is in the container's cgroup."""
+    if others := cgroups.processes(cgroup) if cgroup else ():
+        raise RuntimeFailure(
+            f"cannot create container {id}: container's cgroup is not empty: {len(others)} process(es) found "
+            f"in {cgroup} (give it one of its own)"
+        )
+
+
+def _launch(call: Call, found: bundle.Bundle) -> Launched:
+    gate = os.open(f"{state.directory(call.root, call.id)}/start", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        opened = bundle.prepare(found, gate)
+        try:
+            target = handover.target(opened.target, call, found.config)
+            return launch(target, found.config, (0, 1, 2))
+        finally:
+            opened.close()
+    finally:
+        os.close(gate)
+
+
+COMMANDS: Final = {"create": Command(create, "make a container from a bundle; it waits for start", options=CREATE)}

@@ -1,0 +1,79 @@
+"""features: what this runtime can do, in the form of the runtime specification's features.md."""
+
+from typing import Any, Final
+
+from orchestr.runtime import capabilities, mountopts, seccomp
+from orchestr.runtime.oci import command
+from orchestr.runtime.oci.options import Call, Command
+
+_HOOKS: Final = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
+_KINDS: Final = ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]
+
+
+def features(call: Call) -> int:
+    import json
+
+    print(json.dumps(described(), indent=2))
+    return 0
+
+
+def described() -> dict[str, Any]:
+    return {
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": command.VERSION,
+        "hooks": _HOOKS,
+        "mountOptions": mount_options(),
+        "linux": {
+            "namespaces": _KINDS,
+            "capabilities": list(capabilities.BITS),
+            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
+            "seccomp": filters(),
+            "apparmor": {"enabled": False},
+            "selinux": {"enabled": False},
+            "intelRdt": {"enabled": False},
+            "mountExtensions": {"idmap": {"enabled": True}},
+            "netDevices": {"enabled": False},
+        },
+        "annotations": _annotations(),
+        "potentiallyUnsafeConfigAnnotations": [],
+    }
+
+
+def _annotations() -> dict[str, str]:
+    from orchestr.runtime.oci import help
+
+    found = {"dev.orchestr.version": help._own()}
+    if version := help._seccomp():
+        found["io.github.seccomp.libseccomp.version"] = version
+    return found
+
+
+def mount_options() -> list[str]:
+    """Of the tables that read them: what is here is done."""
+    attributes = mountopts._ATTRS
+    propagation = mountopts._PROPAGATION
+    plain = {"bind", "rbind", "idmap", "ridmap", *mountopts._NOTHING}
+    return sorted({*attributes, *(f"r{name}" for name in (*attributes, *propagation)), *propagation, *plain})
+
+
+def filters() -> dict[str, Any]:
+    return {
+        "enabled": True,
+        "actions": [
+            "SCMP_ACT_ALLOW",
+            "SCMP_ACT_ERRNO",
+            "SCMP_ACT_KILL",
+            "SCMP_ACT_KILL_PROCESS",
+            "SCMP_ACT_KILL_THREAD",
+            "SCMP_ACT_LOG",
+            "SCMP_ACT_TRACE",
+            "SCMP_ACT_TRAP",
+        ],
+        "operators": sorted(seccomp._OPERATORS),
+        "archs": sorted(seccomp._ARCHES),
+        "knownFlags": sorted(seccomp._FLAGS),
+        "supportedFlags": sorted(seccomp._FLAGS),
+    }
+
+
+COMMANDS: Final = {"features": Command(features, "print what this runtime can do, as JSON", "")}

@@ -1,0 +1,47 @@
+"""start: the process that waits becomes the command."""
+
+import os
+import select
+from typing import Final
+
+from orchestr.runtime.oci import state
+from orchestr.runtime.oci.options import Call, Command
+from orchestr.runtime.seam import RuntimeFailure
+
+_PATIENCE: Final = 10_000  # milliseconds for exec itself: a root on a slow disk
+
+
+def start(call: Call) -> int:
+    lock = state.lock(call.root, call.id)
+    try:
+        go(call.root, state.load(call.root, call.id))
+        return 0
+    finally:
+        os.close(lock)
+
+
+def go(root: str, found: state.State) -> None:
+    """Returns when the command runs, or has ended. RuntimeFailure when it is not the container's turn."""
+    if (now := state.status(root, found)) != "created":
+        words = "cannot start a container that has stopped" if now == "stopped" else f"it is {now}, not created"
+        raise RuntimeFailure(f"cannot start container {found.id}: {words}")
+    path = f"{state.directory(root, found.id)}/start"
+    watch = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.write(fd, b"1")
+        os.close(fd)
+        _wait(watch)
+        os.unlink(path)
+    finally:
+        os.close(watch)
+
+
+def _wait(watch: int) -> None:
+    """The FIFO hangs up when the last writer is gone: the process, which holds it for both ways until exec."""
+    poll = select.poll()
+    poll.register(watch, 0)  # POLLHUP alone
+    poll.poll(_PATIENCE)
+
+
+COMMANDS: Final = {"start": Command(start, "run the command of a created container")}
