@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr.runtime.oci import command, events, exec, kill, lean, options, ps, state, update
+from orchestr.runtime.oci import command, events, exec, features, kill, lean, options, ps, state, update
 from orchestr.runtime.oci.options import GLOBAL, Call, Option, take
 from orchestr.runtime.seam import RuntimeFailure
 
@@ -242,3 +242,10 @@ def test_options_are_known_by_one_letter_once() -> None:
         letters = [option.short for option in command.find(name).options.values() if option.short]
         assert len(letters) == len(set(letters)), name
     assert options.Call("r", {}, {}, ["x"]).id == "x"
+
+
+def test_features_name_what_is_done() -> None:
+    found = features.described()
+    assert {"bind", "rbind", "ro", "rro", "rslave"} <= set(found["mountOptions"])
+    assert "SCMP_ARCH_X86_64" in found["linux"]["seccomp"]["archs"]
+    assert set(found["linux"]["namespaces"]) >= {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"}

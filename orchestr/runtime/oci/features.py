@@ -2,11 +2,15 @@
 
 from typing import Any, Final
 
-from orchestr.runtime import capabilities, mountopts, seccomp
-from orchestr.runtime.oci import command
+from orchestr.runtime import capabilities, mountopts, seccomp, seccomp_compile
+from orchestr.runtime.oci import command, help
 from orchestr.runtime.oci.options import Call, Command
 
 _HOOKS: Final = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
+_ARCHITECTURES: Final = (
+    "AARCH64 ARM LOONGARCH64 M68K MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PARISC PARISC64 PPC PPC64 PPC64LE "
+    "RISCV64 S390 S390X SH SHEB X32 X86 X86_64"
+).split()
 _KINDS: Final = ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]
 
 
@@ -40,10 +44,8 @@ def described() -> dict[str, Any]:
 
 
 def _annotations() -> dict[str, str]:
-    from orchestr.runtime.oci import help
-
-    found = {"dev.orchestr.version": help._own()}
-    if version := help._seccomp():
+    found = {"dev.orchestr.version": help.own()}
+    if version := help.libseccomp_version():
         found["io.github.seccomp.libseccomp.version"] = version
     return found
 
@@ -57,20 +59,16 @@ def mount_options() -> list[str]:
 
 
 def filters() -> dict[str, Any]:
+    """What the installed libseccomp knows."""
+    library = help.libseccomp()
+    if library is None:
+        return {"enabled": False}
+    names = (f"SCMP_ARCH_{name}" for name in _ARCHITECTURES)
     return {
         "enabled": True,
-        "actions": [
-            "SCMP_ACT_ALLOW",
-            "SCMP_ACT_ERRNO",
-            "SCMP_ACT_KILL",
-            "SCMP_ACT_KILL_PROCESS",
-            "SCMP_ACT_KILL_THREAD",
-            "SCMP_ACT_LOG",
-            "SCMP_ACT_TRACE",
-            "SCMP_ACT_TRAP",
-        ],
-        "operators": sorted(seccomp._OPERATORS),
-        "archs": sorted(seccomp._ARCHES),
+        "actions": sorted(seccomp_compile.ACTIONS),
+        "operators": sorted(seccomp_compile.OPERATORS),
+        "archs": [name for name in names if library.seccomp_arch_resolve_name(name[10:].lower().encode())],
         "knownFlags": sorted(seccomp._FLAGS),
         "supportedFlags": sorted(seccomp._FLAGS),
     }

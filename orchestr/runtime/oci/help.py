@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from importlib import metadata
-from typing import Final
+from typing import Any, Final
 
 from orchestr.runtime.oci import command
 from orchestr.runtime.oci.options import GLOBAL, Call, Command, Option
@@ -22,25 +22,33 @@ def help_(call: Call) -> int:
 
 
 def version() -> str:
-    lines = [f"{NAME} version {_own()}", "commit: none", f"spec: {command.VERSION}"]
-    if found := _seccomp():
+    lines = [f"{NAME} version {own()}", "commit: none", f"spec: {command.VERSION}"]
+    if found := libseccomp_version():
         lines.append(f"libseccomp: {found}")
     return "\n".join(lines)
 
 
-def _own() -> str:
+def own() -> str:
     try:
         return metadata.version("orchestr")
     except metadata.PackageNotFoundError:
         return "0.0.0"
 
 
-def _seccomp() -> str:
+def libseccomp() -> Any:
+    """The library, None where it is missing."""
     import ctypes
 
     try:
-        library = ctypes.CDLL("libseccomp.so.2")
+        return ctypes.CDLL("libseccomp.so.2")
     except OSError:
+        return None
+
+
+def libseccomp_version() -> str:
+    import ctypes
+
+    if (library := libseccomp()) is None:
         return ""
     library.seccomp_version.restype = ctypes.POINTER(ctypes.c_uint * 3)
     return ".".join(str(number) for number in library.seccomp_version().contents)
