@@ -3,14 +3,10 @@
 from typing import Any, Final
 
 from orchestr.runtime import capabilities, mountopts, seccomp, seccomp_compile
-from orchestr.runtime.oci import command, help
+from orchestr.runtime.oci import command, config, help
 from orchestr.runtime.oci.options import Call, Command
 
 _HOOKS: Final = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
-_ARCHITECTURES: Final = (
-    "AARCH64 ARM LOONGARCH64 M68K MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PARISC PARISC64 PPC PPC64 PPC64LE "
-    "RISCV64 S390 S390X SH SHEB X32 X86 X86_64"
-).split()
 _KINDS: Final = ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]
 
 
@@ -63,12 +59,15 @@ def filters() -> dict[str, Any]:
     library = help.libseccomp()
     if library is None:
         return {"enabled": False}
-    names = (f"SCMP_ARCH_{name}" for name in _ARCHITECTURES)
     return {
         "enabled": True,
         "actions": sorted(seccomp_compile.ACTIONS),
         "operators": sorted(seccomp_compile.OPERATORS),
-        "archs": [name for name in names if library.seccomp_arch_resolve_name(name[10:].lower().encode())],
+        "archs": [
+            name
+            for name in sorted(config.ARCHITECTURES)
+            if library.seccomp_arch_resolve_name(name[10:].lower().encode())
+        ],
         "knownFlags": sorted(seccomp._FLAGS),
         "supportedFlags": sorted(seccomp._FLAGS),
     }
