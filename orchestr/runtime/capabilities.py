@@ -38,6 +38,21 @@ def available() -> list[str]:
     return [name for name, bit in BITS.items() if bits >> bit & 1]
 
 
+def grantable(sets: Mapping[str, Iterable[str]], held: Iterable[str] | None) -> tuple[dict[str, list[str]], list[str]]:
+    """The sets without what is unknown or not in `held` (None: all are), and what was left out.
+
+    runtime-spec config.md: what cannot be granted "MUST be logged as a warning", and "runtimes SHOULD NOT fail". An
+    ambient capability that is not permitted and inheritable, too, cannot be raised.
+    """
+    can = set(BITS) if held is None else set(held)
+    kept = {key: [name for name in names or () if name in can] for key, names in sets.items()}
+    if ambient := kept.get("ambient"):
+        both = set(kept.get("permitted", ())) & set(kept.get("inheritable", ()))
+        kept["ambient"] = [name for name in ambient if name in both]
+    lacking = {name for key, names in sets.items() for name in names or () if name not in kept[key]}
+    return kept, sorted(lacking)
+
+
 def last_capability() -> int:
     with open("/proc/sys/kernel/cap_last_cap") as file:
         return int(file.read())

@@ -7,10 +7,11 @@ its descriptors (it is undumpable), and it walks prepared calls only: the contai
 
 import os
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from orchestr.runtime import process, targets
+from orchestr.runtime import idmap, process, targets
 from orchestr.runtime import syscalls as sc
+from orchestr.runtime.idmap import Mappings
 from orchestr.runtime.launch import enter_outside, finish, identify
 from orchestr.runtime.plan import LaunchError
 from orchestr.runtime.seam import SandboxSpec
@@ -24,24 +25,28 @@ _NAMESPACES: Final = {
     "ipc": sc.CLONE_NEWIPC,
     "uts": sc.CLONE_NEWUTS,
     "cgroup": sc.CLONE_NEWCGROUP,
+    "time": sc.CLONE_NEWTIME,
 }
 
 
 def enter(
     container_pid: int,
     container_cgroup: str,
-    sandbox: SandboxSpec,
+    sandbox: SandboxSpec | None,
     process_: Mapping[str, Any],
     stdio: Stdio,
     tty: bool,
     *,
     seccomp: Mapping[str, Any] | None = None,
     name: str = "",
+    preserve: int = 0,
+    path: str = "",
 ) -> Launched:
     """Starts an OCI `process` beside pid `container_pid`; a direct child of the caller, who reaps it.
 
-    `seccomp` is the container's `linux.seccomp`. LaunchError (127, 126) when the command cannot be run, or when the
-    container has ended. A user given as `username` is looked up in the container's root.
+    `seccomp` is the container's `linux.seccomp`, `path` the program when it is not args[0]. Without `sandbox` the id
+    mappings are read from the process. LaunchError (127, 126) when the command cannot be run, or when the container has
+    ended. A user given as `username` is looked up in the container's root.
     """
     what = name or str(container_pid)
     try:
@@ -50,16 +55,28 @@ def enter(
     except OSError as error:
         raise LaunchError(f"cannot enter {what}: {error.strerror} (has it ended?)", reason="NotRunning") from error
     try:
-        with Spawn(what, stdio, tty=tty) as spawn:
+        with Spawn(what, stdio, tty=tty, preserve=preserve) as spawn:
             spawn.fds += (pidfd, root)
             spawn.cgroup(container_cgroup)
-            base = 0 if sandbox.host_users else sandbox.uid_base
-            return _run(spawn, pidfd, root, _foreign(container_pid), base, process_, seccomp)
+            return _run(spawn, Place(container_pid, pidfd, root, _ids(container_pid, sandbox)), process_, seccomp, path)
     except OSError as error:
         raise LaunchError(f"cannot enter {what}: {error.strerror} (has it ended?)", reason="NotRunning") from error
 
 
-def _foreign(pid: int) -> int:
+class Place(NamedTuple):
+    pid: int
+    pidfd: int
+    root: int
+    ids: Mappings
+
+
+def _ids(pid: int, sandbox: SandboxSpec | None) -> Mappings:
+    if sandbox is None:
+        return idmap.of(pid)
+    return idmap.HOST if sandbox.host_users else Mappings.shifted(sandbox.uid_base, sandbox.uid_count)
+
+
+def foreign(pid: int) -> int:
     """Clone flags of the namespaces in which it is not with us; joining one's own user namespace is an error."""
     return sum(
         flag
@@ -68,26 +85,22 @@ def _foreign(pid: int) -> int:
     )
 
 
-def _run(
-    spawn: Spawn,
-    pidfd: int,
-    root: int,
-    flags: int,
-    base: int,
-    proc: Mapping[str, Any],
-    seccomp: Mapping[str, Any] | None,
-) -> Launched:
-    enter_outside(spawn.outside, proc, spawn.tasks, ((pidfd, flags),) if flags else ())
+def _run(spawn: Spawn, place: Place, proc: Mapping[str, Any], seccomp: Mapping[str, Any] | None, path: str) -> Launched:
+    flags = foreign(place.pid)
+    join = ((place.pidfd, flags),) if flags else ()
+    enter_outside(spawn.outside, proc, spawn.tasks, join, place.ids.owner())
     b = spawn.inside
     b.slots = spawn.outside.slots
-    user = identify(proc, root)
-    spawn.give_stdio(base + user.uid)
+    user = identify(proc, place.root)
+    spawn.give_stdio(user.uid, place.ids)
     cwd = str(proc.get("cwd") or "/")
     names = "/" + "/".join(targets.parts(cwd, "the working directory"))
-    directory = targets.open_existing(b, root, names, "enter the working directory", flags=sc.O_PATH | os.O_DIRECTORY)
-    streams = spawn.terminal(root, proc, user, console=False)
-    b.add("enter the working directory", cwd, "fchdir", directory)
+    what = "enter the working directory"
+    directory = targets.open_existing(b, place.root, names, what, flags=sc.O_PATH | os.O_DIRECTORY)
+    streams = spawn.terminal(place.root, proc, user, console=False)
+    b.add(what, cwd, "fchdir", directory)
     process.session(b, streams, tty=spawn.tty)
-    process.close_all(b, spawn.pipe, -1)
-    finish(spawn, proc, seccomp, user, init=False)
-    return spawn.run(0)
+    process.close_all(b, spawn.pipe, -1, spawn.preserve)
+    finish(spawn, proc, seccomp, user, init=False, path=path)
+    # A time namespace can be entered by nobody who shares his memory.
+    return spawn.run(0, alone=bool(flags & sc.CLONE_NEWTIME))

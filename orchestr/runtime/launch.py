@@ -1,12 +1,13 @@
 """A container from its specification: everything is resolved and checked here, then run as a plan (see plan.py)."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from orchestr.runtime import (
     cgroups,
+    idmap,
     initprogram,
     mountopts,
     mounts,
@@ -19,6 +20,7 @@ from orchestr.runtime import (
     users,
 )
 from orchestr.runtime import syscalls as sc
+from orchestr.runtime.idmap import Mappings
 from orchestr.runtime.namespaces import Namespaces
 from orchestr.runtime.plan import Builder, LaunchError, Result
 from orchestr.runtime.seam import ContainerSpec, RuntimeFailure, SandboxSpec
@@ -34,7 +36,7 @@ class Target(NamedTuple):
     name: str
     root: int  # detached mount of the root
     userns: int
-    uid_base: int
+    ids: Mappings  # of that user namespace
     join: tuple[tuple[int, int], ...]  # (namespace descriptor, clone flag), in the order to join
     make: int  # clone flags of the container's own namespaces
     cgroup: str  # relative; "" for none
@@ -43,6 +45,18 @@ class Target(NamedTuple):
     readonly: bool
     gate: int = -1  # a FIFO, open for both ways: the command runs once a byte is written to it
     pivot: bool = True  # False: chroot instead, see rootfs.enter
+    preserve: int = 0  # descriptors 3, 4, ... that the command gets as they are here
+    keyring: bool = True  # a session keyring of its own
+    # Called with "createRuntime", then with "createContainer", and the pid of the container's process, which waits:
+    # its namespaces and mounts are made, its root is not entered yet. When it raises, the launch is undone.
+    hooks: Callable[[str, int], None] | None = None
+    place: str = "/"  # where the root is attached before it is entered: its own path, if hooks are to find it there
+    private: bool = (
+        True  # False: no mount namespace of its own. The root stays detached, nothing is attached for others
+    )
+    time_offsets: bytes | None = None  # of a new time namespace, as /proc/PID/timens_offsets takes them; None for none
+    configure: Callable[[Builder], None] | None = None  # first steps inside the namespaces
+    sysctls: Callable[[Builder], None] | None = None  # steps after the hooks
 
 
 def short(id: str) -> str:
@@ -70,7 +84,7 @@ def launch(spec: ContainerSpec, sandbox: SandboxSpec, ns: Namespaces, stdio: Std
             name=str((spec.oci.get("annotations") or {}).get(NAME) or spec.id),
             root=root,
             userns=ns.user,
-            uid_base=base,
+            ids=Mappings.shifted(base, sandbox.uid_count) if base else idmap.HOST,
             join=joins(ns),
             make=sc.CLONE_NEWNS | sc.CLONE_NEWCGROUP | (0 if sandbox.host_pid or ns.pid >= 0 else sc.CLONE_NEWPID),
             cgroup=cgroup,
@@ -98,18 +112,32 @@ def joins(ns: Namespaces) -> tuple[tuple[int, int], ...]:
 def start(target: Target, oci: Mapping[str, Any], stdio: Stdio) -> Launched:
     """Builds the plan and runs it."""
     refuse(oci)
-    with Spawn(target.name, stdio, tty=target.tty) as spawn:
+    with Spawn(target.name, stdio, tty=target.tty, preserve=target.preserve) as spawn:
         spawn.cgroup(target.cgroup)
-        enter_outside(spawn.outside, oci.get("process") or {}, spawn.tasks, target.join)
+        proc = oci.get("process") or {}
+        enter_outside(spawn.outside, proc, spawn.tasks, target.join, target.ids.owner(), target.time_offsets)
         init = spawn.raised(spawn.own(initprogram.open_init())) if target.init else -1
         init = spawn.raised(target.gate) if target.gate >= 0 else init
         spawn.inside.slots = spawn.outside.slots
         build(spawn, target, oci, init)
-        return spawn.run(target.make, waits=target.gate >= 0)
+        return spawn.run(target.make, waits=target.gate >= 0, paused=_paused(target.hooks))
+
+
+def _paused(hooks: Callable[[str, int], None] | None) -> Callable[[int], None] | None:
+    def paused(pid: int) -> None:
+        for point in ("createRuntime", "createContainer"):
+            hooks(point, pid)  # type: ignore[misc]
+
+    return paused if hooks else None
 
 
 def enter_outside(
-    b: Builder, proc: Mapping[str, Any], cgroup_files: tuple[int, ...], join: tuple[tuple[int, int], ...]
+    b: Builder,
+    proc: Mapping[str, Any],
+    cgroup_files: tuple[int, ...],
+    join: tuple[tuple[int, int], ...],
+    owner: tuple[int, int] = (0, 0),
+    time_offsets: bytes | None = None,
 ) -> None:
     """What the first child does while it is still root of the machine, then the way into the pod's namespaces."""
     # Not to be traced by a neighbour in the pod's user namespace while this is still our program (CVE-2016-9962).
@@ -119,22 +147,39 @@ def enter_outside(
         b.add("join cgroup", "", "write", file, b"0", 1)
     process.raise_limits(b, proc)
     process.oom_score(b, proc)
+    if time_offsets:  # opened here, for the right to write is looked up when it is opened
+        path = b"/proc/self/timens_offsets"
+        clocks = b.keep("open the clocks", "", "openat", sc.AT_FDCWD, path, os.O_WRONLY | os.O_CLOEXEC, 0)
     for fd, flag in join:
         b.add("join namespace", hex(flag), "setns", fd, flag)
     if any(flag & sc.CLONE_NEWUSER for _, flag in join):
         b.add("clear groups", "", "setgroups", 0, None)
-        b.add("become root", "", "setresgid", 0, 0, 0)
-        b.add("become root", "", "setresuid", 0, 0, 0)
+        become(b, *owner)
+    if time_offsets is not None:  # for the children of who asks; once the first is in it, the clocks are set for good
+        b.add("make time namespace", "", "unshare", sc.CLONE_NEWTIME)
+    if time_offsets:
+        b.add("set the clocks", "/linux/timeOffsets", "write", clocks, time_offsets, len(time_offsets))
+
+
+def become(b: Builder, uid: int, gid: int) -> None:
+    """Root of a user namespace just joined, or whom else it has: with ids that it does not map nothing can be made."""
+    b.add("become root", "", "setresgid", gid, gid, gid)
+    b.add("become root", "", "setresuid", uid, uid, uid)
 
 
 def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> None:
     """The steps of the container's process, from a copy of the machine's mounts to exec."""
     b, proc, linux = spawn.inside, oci.get("process") or {}, oci.get("linux") or {}
     user = identify(proc, target.root)
-    spawn.give_stdio(target.uid_base + user.uid)
+    spawn.give_stdio(user.uid, target.ids)
     shown = cgroups.mounts(target.cgroup) if target.cgroup else ()
     context = mounts.Context(b, target.root, target.userns, spawn.fds, shown)
-    rootfs.attach(b, target.root, pivot=target.pivot)
+    if target.configure:
+        target.configure(b)
+    if target.private:
+        rootfs.attach(b, target.root, pivot=target.pivot, place=target.place)
+    else:
+        b.add("set umask", "", "umask", 0)
     entries = oci.get("mounts") or ()
     for mount in entries:
         mounts.add(context, mount)
@@ -148,10 +193,14 @@ def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> No
     for path in linux.get("maskedPaths") or ():
         mounts.mask(context, str(path))
     propagation = mountopts.root_propagation(str(linux.get("rootfsPropagation") or ""))
-    rootfs.enter(b, target.root, *propagation, readonly=target.readonly, pivot=target.pivot)
+    if target.hooks:
+        spawn.pause()
+    if target.sysctls:
+        target.sysctls(b)
+    rootfs.enter(b, target.root, *propagation, readonly=target.readonly, pivot=target.pivot and target.private)
     b.add("enter the working directory", cwd, "fchdir", directory)
-    process.session(b, streams, tty=target.tty)
-    process.close_all(b, spawn.pipe, init)
+    process.session(b, streams, tty=target.tty, keyring=target.keyring)
+    process.close_all(b, spawn.pipe, init, target.preserve)
     finish(spawn, proc, linux.get("seccomp"), user, init=target.init, gate=target.gate >= 0)
 
 
@@ -168,6 +217,7 @@ def finish(
     *,
     init: bool,
     gate: bool = False,
+    path: str = "",
 ) -> None:
     """Identity, filter and the command: the last steps, the same for a container and for an exec into it."""
     sets = proc.get("capabilities") or {}
@@ -175,7 +225,8 @@ def finish(
     if config:
         filtered = seccomp.compiled(seccomp_profile.expand(config, sets), seccomp_profile.key(config, sets))
     process.limit(spawn.inside, proc)
-    command = process.Command(spawn.inside, spawn.keep, proc, process.environment(proc, user))
+    env = process.environment(proc, user)
+    command = process.Command(spawn.inside, spawn.keep, proc, env, path=path, preserve=spawn.preserve)
     process.identity(spawn.inside, proc, user, filtered, command.find if init or gate else lambda: None)
     if gate:
         command.wait()
@@ -190,8 +241,7 @@ def refuse(oci: Mapping[str, Any]) -> None:
     proc, linux = oci.get("process") or {}, oci.get("linux") or {}
     for where, source, keys in (
         ("process", proc, ("apparmorProfile", "selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity")),
-        ("linux", linux, ("intelRdt", "timeOffsets", "personality", "mountLabel")),
-        ("config", oci, ("hooks",)),
+        ("linux", linux, ("intelRdt", "personality", "mountLabel")),
     ):
         for key in keys:
             if source.get(key):

@@ -7,13 +7,16 @@ pid 1 of the pod's pid namespace it pauses and reaps, in an empty root, without 
 import os
 import re
 import struct
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
-from orchestr.runtime import capabilities, initprogram, process
+from orchestr.runtime import capabilities, idmap, initprogram, process
 from orchestr.runtime import syscalls as sc
+from orchestr.runtime.idmap import Mappings
 from orchestr.runtime.plan import Builder, LaunchError, Plan, launch_error, run
 from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
-from orchestr.runtime.signals import blocked
+from orchestr.runtime.signals import SIGKILL, blocked
 
 # Sysctls that belong to a namespace of the pod; all else would change the machine. See Kubernetes' "Using sysctls in a
 # Kubernetes cluster". The value goes to one file in one write (CVE-2022-0811: no joined strings).
@@ -65,7 +68,7 @@ def make(spec: SandboxSpec) -> Namespaces:
 
     def meanwhile(pid: int) -> None:
         if not spec.host_users:
-            _map(pid, spec)
+            idmap.write(pid, Mappings.shifted(spec.uid_base, spec.uid_count))
         for name, _ in wanted:
             opened[name] = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
         os.write(go, b"1")
@@ -137,22 +140,8 @@ def check(spec: SandboxSpec) -> None:
         raise RuntimeFailure(f"cannot use host name {spec.hostname!r}: longer than 64 characters")
 
 
-def _map(pid: int, spec: SandboxSpec) -> None:
-    line = f"0 {spec.uid_base} {spec.uid_count}".encode()
-    for name in ("uid_map", "gid_map"):
-        fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, line)
-        finally:
-            os.close(fd)
-
-
 def _inside(b: Builder, spec: SandboxSpec, ready: int, go: int) -> None:
-    # When the supervisor is killed while we wait, read(2) gives 0, and prctl(0) fails where prctl(1),
-    # PR_SET_PDEATHSIG, does nothing: the child ends, and does not wait for ever with the supervisor's socket open.
-    b.add("leave the other end", "", "close", go)
-    got = b.keep("wait for the id maps", "", "read", ready, bytes(8), 1)
-    b.add("have the id maps", "", "prctl", got, 0, 0, 0, 0)
+    _wait(b, ready, go)
     if not spec.host_users:
         b.add("become root", "", "setresgid", 0, 0, 0)
         b.add("become root", "", "setresuid", 0, 0, 0)
@@ -161,13 +150,89 @@ def _inside(b: Builder, spec: SandboxSpec, ready: int, go: int) -> None:
         b.add("set host name", "", "sethostname", name, len(name))
         b.add("set domain name", "", "setdomainname", domain, len(domain))
     if not spec.host_network:
-        socket = b.keep("open a socket", "", "socket", 2, 1 | os.O_CLOEXEC, 0)  # AF_INET, SOCK_STREAM
-        request = struct.pack("16sH22x", b"lo", 0x41)  # struct ifreq: IFF_UP | IFF_RUNNING
-        b.add("bring up", "lo", "ioctl", socket, 0x8914, request)  # SIOCSIFFLAGS
+        bring_up_loopback(b)
     for key, value in spec.sysctls.items():
-        path = f"/proc/sys/{key.replace('.', '/')}".encode()
-        file = b.keep("open sysctl", key, "openat", sc.AT_FDCWD, path, os.O_WRONLY | os.O_CLOEXEC, 0)
-        b.add("set sysctl", key, "write", file, value.encode(), len(value))
+        set_sysctl(b, key, key.replace(".", "/"), value)
+
+
+def bring_up_loopback(b: Builder) -> None:
+    socket = b.keep("open a socket", "", "socket", 2, 1 | os.O_CLOEXEC, 0)  # AF_INET, SOCK_STREAM
+    request = struct.pack("16sH22x", b"lo", 0x41)  # struct ifreq: IFF_UP | IFF_RUNNING
+    b.add("bring up", "lo", "ioctl", socket, 0x8914, request)  # SIOCSIFFLAGS
+
+
+def set_sysctl(b: Builder, key: str, path: str, value: str) -> None:
+    where = f"/proc/sys/{path}".encode()
+    file = b.keep("open sysctl", key, "openat", sc.AT_FDCWD, where, os.O_WRONLY | os.O_CLOEXEC, 0)
+    data = value.encode()
+    b.add("set sysctl", key, "write", file, data, len(data))
+
+
+def _wait(b: Builder, ready: int, go: int) -> None:
+    # When the supervisor is killed while we wait, read(2) gives 0, and prctl(0) fails where prctl(1),
+    # PR_SET_PDEATHSIG, does nothing: the child ends, and does not wait for ever with the supervisor's socket open.
+    b.add("leave the other end", "", "close", go)
+    got = b.keep("wait for the id maps", "", "read", ready, bytes(8), 1)
+    b.add("have the id maps", "", "prctl", got, 0, 0, 0, 0)
+
+
+def make_user(ids: Mappings) -> int:
+    """A descriptor of a new user namespace. RuntimeFailure."""
+    opened: list[int] = []
+
+    def meanwhile(pid: int) -> None:
+        idmap.write(pid, ids)
+        opened.append(os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC))
+
+    try:
+        _visit(Builder(), sc.CLONE_NEWUSER, meanwhile)
+    except OSError as error:
+        raise LaunchError(
+            f"cannot make a user namespace: {error.strerror} (are the mappings allowed here? see user_namespaces(7))"
+        ) from error
+    return opened[0]
+
+
+def ids_of(user: int) -> Mappings:
+    """The mappings of a user namespace of which only a descriptor is at hand: /proc shows those of a process in it."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            sc.call("setns", user, sc.CLONE_NEWUSER)
+            os.kill(os.getpid(), 19)  # SIGSTOP
+        finally:
+            os._exit(1)
+    try:
+        _, status = os.waitpid(pid, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            raise LaunchError("cannot join a user namespace: it was refused (is it ours already?)")
+        return idmap.of(pid)
+    finally:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _visit(b: Builder, flags: int, meanwhile: Callable[[int], None]) -> None:
+    """A child that carries out `b`, waits while `meanwhile` runs with its pid, and ends."""
+    ready, go = os.pipe2(os.O_CLOEXEC)
+    try:
+        _wait(b, ready, go)
+        b.add("exit", "", "exit_group", 0)
+        plan = Plan("a user namespace", (), -1, tuple(b.steps), b.slots, first=flags)
+
+        def then(pid: int) -> None:
+            meanwhile(pid)
+            os.write(go, b"1")
+
+        with blocked():
+            outcome = run(plan, os.pipe2(os.O_CLOEXEC), meanwhile=then)
+        if outcome.failed:
+            raise launch_error(plan.name, *outcome.failed)
+        os.waitpid(outcome.pid, 0)
+    finally:
+        os.close(ready)
+        os.close(go)
 
 
 def _hold(b: Builder, keep: process.Keep, init: int, pipe: int) -> None:

@@ -25,7 +25,7 @@ from orchestr.runtime.forked import Forked
 from orchestr.runtime.native import Walker
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.signals import SIGCHLD, SIGKILL
-from orchestr.runtime.steps import Builder, Failure, Result, Step
+from orchestr.runtime.steps import Builder, Result, Step
 from orchestr.runtime.syscalls import NAMES, NR
 
 __all__ = ["Builder", "LaunchError", "Outcome", "Plan", "Result", "Step", "launch_error", "run"]
@@ -54,9 +54,16 @@ class LaunchError(RuntimeFailure):
     """A step failed; nothing is left behind. exit_code is 127 or 126 when the command was not found or cannot run."""
 
 
-_PAGE: Final = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
-_PID: Final = ctypes.c_int.from_buffer(_PAGE)  # of the sibling; the kernel writes it for the first child
-_walker: Walker | Forked | None = None
+class Seat:
+    """What one launch at a time works with; a hook is launched while its container's launch waits, in another."""
+
+    def __init__(self) -> None:
+        self.walker: Walker | Forked = Walker.make() or Forked()
+        page = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
+        self.pid = ctypes.c_int.from_buffer(page)  # of the sibling; the kernel writes it for the first child
+
+
+_free: list[Seat] = []
 
 
 class Outcome(NamedTuple):
@@ -65,47 +72,57 @@ class Outcome(NamedTuple):
 
 
 def run(
-    plan: Plan, pipe: tuple[int, int], *, cgroup: int = -1, meanwhile: Callable[[int], None] | None = None
+    plan: Plan,
+    pipe: tuple[int, int],
+    *,
+    cgroup: int = -1,
+    meanwhile: Callable[[int], None] | None = None,
+    paused: Callable[[int], None] | None = None,
 ) -> Outcome:
     """Carries the plan out; returns when the command runs or a step has failed. Reaps all but the command.
 
     `pipe` is closed on exec; its write end is the one that the children hold. `cgroup` is a v2 directory to be born
-    in, or -1. `meanwhile` is called with the first child's pid while that runs; when it raises, the child is killed.
+    in, or -1. `meanwhile` is called with the first child's pid while that runs, `paused` with the sibling's for each
+    byte that it has written to the pipe; when one of them raises, the children are killed.
     Call with all signals blocked, in a process of one thread.
     """
-    global _walker
-    walker = _walker = _walker or Walker.make() or Forked()
-    share = 0 if plan.waits or not walker.shares else syscalls.CLONE_VM
+    seat = _free.pop() if _free else Seat()
+    share = 0 if plan.waits or not seat.walker.shares else syscalls.CLONE_VM
     if share and meanwhile is None:
         share |= syscalls.CLONE_VFORK  # with it the kernel never takes this process for the child's want of memory
-    pid = _start(plan, walker, cgroup, share)
+    pid = _start(plan, seat, cgroup, share)
     os.close(pipe[1])
     try:
         if meanwhile is not None:
             meanwhile(pid)
         while os.read(pipe[0], 1):
-            pass
+            if paused is not None:
+                paused(seat.pid.value)
     except BaseException:
-        os.kill(pid, SIGKILL)
-        os.waitpid(pid, 0)
+        for child in (pid, seat.pid.value):
+            if child:
+                os.kill(child, SIGKILL)
+                os.waitpid(child, 0)
         raise
     finally:
         os.close(pipe[0])
         if share:
             # A child that changes its identity makes the memory it runs in undumpable: this process's.
             syscalls.call("prctl", syscalls.PR_SET_DUMPABLE, 1, 0, 0, 0)
-    return _outcome(plan, pid, walker.failure())
+    outcome = _outcome(plan, pid, seat)
+    _free.append(seat)
+    return outcome
 
 
-def _start(plan: Plan, walker: Walker | Forked, cgroup: int, share: int) -> int:
+def _start(plan: Plan, seat: Seat, cgroup: int, share: int) -> int:
     into = syscalls.CLONE_INTO_CGROUP if cgroup >= 0 else 0
     flags = plan.first | share | syscalls.CLONE_CLEAR_SIGHAND | into
     first, second = syscalls.clone_args(flags, SIGCHLD, 0, max(cgroup, 0)), None
-    _PID.value = 0
+    seat.pid.value = 0
     if plan.flags != -1:
         flags = plan.flags | share | syscalls.CLONE_PARENT | syscalls.CLONE_PARENT_SETTID
-        second = syscalls.clone_args(flags, 0, ctypes.addressof(_PID))
-    return walker.start(first, second, *_lists(plan), plan.slots)
+        second = syscalls.clone_args(flags, 0, ctypes.addressof(seat.pid))
+    return seat.walker.start(first, second, *_lists(plan), plan.slots)
 
 
 def _lists(plan: Plan) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
@@ -113,11 +130,11 @@ def _lists(plan: Plan) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
     return ((*plan.outside, *plan.inside), ()) if plan.flags == -1 else (plan.outside, plan.inside)
 
 
-def _outcome(plan: Plan, first: int, failure: Failure | None) -> Outcome:
-    pid = first
+def _outcome(plan: Plan, first: int, seat: Seat) -> Outcome:
+    pid, failure = first, seat.walker.failure()
     if plan.flags != -1:
         os.waitpid(first, 0)
-        pid = _PID.value
+        pid = seat.pid.value
     if failure is None:
         return Outcome(pid, None)
     if pid:
@@ -143,5 +160,6 @@ def _not_run(name: str, step: Step, code: int) -> LaunchError:
             "executable file not found: No such file or directory (check the command, PATH and the script's first line)"
         )
         return LaunchError(f"cannot run {step.where} of {name}: {text}", reason="ExecutableNotFound", exit_code=127)
-    text = f"{os.strerror(code)} (is the file executable, and built for this machine?)".lower()
+    cause = "permission denied: is a directory" if code == errno.EISDIR else os.strerror(code)
+    text = f"{cause} (is the file executable, and built for this machine?)".lower()
     return LaunchError(f"cannot run {step.where} of {name}: {text}", reason="NotExecutable", exit_code=126)

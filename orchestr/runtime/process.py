@@ -16,9 +16,9 @@ from orchestr.runtime.signals import ignored
 from orchestr.runtime.users import User
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PIPE: Final = 3  # where the parent's pipe is moved to before everything above it is closed
+PIPE: Final = 3  # where the parent's pipe is moved to before everything above it is closed; preserved ones come first
 INIT: Final = 4
-HIGH: Final = 20  # descriptors that the child moves to 0-4 are kept above this
+HIGH: Final = 20  # descriptors that the child moves to 0-4 are kept above this, and above preserved ones
 _ALL: Final = 2**64 - 1
 
 _RLIMITS: Final = tuple(
@@ -118,8 +118,17 @@ def _message(keep: Keep, fd: int) -> bytes:
     return struct.pack("QIxxxxQQQQi4x", 0, 0, iovec, 1, keep.address(control), len(control), 0)
 
 
-def session(b: Builder, stdio: Sequence[int | Result], *, tty: bool) -> None:
-    b.add("join a session keyring", "the process", "keyctl", 1, None, tolerate=(errno.ENOSYS, errno.EDQUOT))
+def pause(b: Builder, pipe: int, go: tuple[int, int]) -> None:
+    """Tells the parent (plan.run's `paused`), and goes on when it has written a byte to `go`; ends when it has died."""
+    b.add("leave the other end", "", "close", go[1])
+    b.add("report", "", "write", pipe, b"p", 1)
+    got = b.keep("wait for the hooks", "", "read", go[0], bytes(8), 1)
+    b.add("have the hooks", "", "prctl", got, 0, 0, 0, 0)  # prctl(0) fails, prctl(1) is PR_SET_PDEATHSIG to none
+
+
+def session(b: Builder, stdio: Sequence[int | Result], *, tty: bool, keyring: bool = True) -> None:
+    if keyring:
+        b.add("join a session keyring", "the process", "keyctl", 1, None, tolerate=(errno.ENOSYS, errno.EDQUOT))
     b.add("start a session", "the process", "setsid", tolerate=(errno.EPERM,))
     for number, fd in enumerate(stdio):
         b.add("set stdio", "the process", "dup3", fd, number, 0)
@@ -167,13 +176,13 @@ def signals(b: Builder) -> None:
     b.add("unblock signals", "the process", "rt_sigprocmask", 2, bytes(8), None, 8)
 
 
-def close_all(b: Builder, pipe: int, init: int) -> None:
-    """Leaves 0-2, the pipe and the init program, the last two closed by exec (CVE-2024-21626)."""
-    b.add("keep the pipe", "the process", "dup3", pipe, PIPE, os.O_CLOEXEC)
+def close_all(b: Builder, pipe: int, init: int, preserve: int = 0) -> None:
+    """Leaves 0-2, then `preserve` more, the pipe and the init program, the last two closed by exec (CVE-2024-21626)."""
+    b.add("keep the pipe", "the process", "dup3", pipe, PIPE + preserve, os.O_CLOEXEC)
     if init >= 0:
-        b.add("keep the init program", "the process", "dup3", init, INIT, os.O_CLOEXEC)
+        b.add("keep the init program", "the process", "dup3", init, INIT + preserve, os.O_CLOEXEC)
     first = INIT + 1 if init >= 0 else PIPE + 1
-    b.add("close descriptors", "the process", "close_range", first, 2**32 - 1, 0)
+    b.add("close descriptors", "the process", "close_range", first + preserve, 2**32 - 1, 0)
 
 
 def environment(process: Mapping[str, Any], user: User) -> list[str]:
@@ -198,14 +207,25 @@ def candidates(command: str, env: Sequence[str]) -> list[str]:
 class Command:
     """What to run, and where it may be. RuntimeFailure when there is none."""
 
-    def __init__(self, b: Builder, keep: Keep, process: Mapping[str, Any], env: Sequence[str]) -> None:
+    def __init__(
+        self,
+        b: Builder,
+        keep: Keep,
+        process: Mapping[str, Any],
+        env: Sequence[str],
+        *,
+        path: str = "",
+        preserve: int = 0,
+    ) -> None:
         self.args = [str(arg) for arg in process.get("args") or ()]
         if not self.args or not self.args[0]:
             raise RuntimeFailure(
                 "cannot start a container without a command (set command or args)", reason="StartError"
             )
         self._b, self._keep, self._env = b, keep, keep.strings(env)
-        self._what, self._places = repr(self.args[0]), candidates(self.args[0], env)
+        self._preserve = preserve
+        command = path or self.args[0]
+        self._what, self._places = repr(command), candidates(command, env)
 
     def find(self) -> None:
         """Fails when it is nowhere, as its execution would. Nothing is run here, whatever appears meanwhile."""
@@ -222,8 +242,9 @@ class Command:
 
     def wait(self) -> None:
         """The parent is told that all went well; goes on once a byte can be read from INIT's descriptor."""
-        self._b.add("report", "the process", "close", PIPE)
-        self._b.add("wait for the start", "the process", "read", INIT, self._keep.address(bytes(8)), 1)
+        self._b.add("report", "the process", "close", PIPE + self._preserve)
+        gate = INIT + self._preserve
+        self._b.add("wait for the start", "the process", "read", gate, self._keep.address(bytes(8)), 1)
 
     def run(self) -> None:
         """Tries each place in turn."""
@@ -235,4 +256,5 @@ class Command:
     def run_below_init(self) -> None:
         """The init searches again."""
         argv = self._keep.strings(["init", "--", *self.args])
-        self._b.add("run", "the init program", "execveat", INIT, b"", argv, self._env, sc.AT_EMPTY_PATH)
+        init = INIT + self._preserve
+        self._b.add("run", "the init program", "execveat", init, b"", argv, self._env, sc.AT_EMPTY_PATH)

@@ -14,14 +14,17 @@ _GONE: Final = (
 )  # unmounted with another, covered by one, or not ours to unmount
 
 
-def attach(b: Builder, root: int, *, pivot: bool) -> None:
-    """Covers the copy of the machine's mounts. Private first, lest an unmount below travels to the machine."""
+def attach(b: Builder, root: int, *, pivot: bool, place: str = "/") -> None:
+    """Covers `place` in the copy of the machine's mounts. Private first, lest an unmount below travels to the machine.
+
+    `place` is a path of the machine, looked up in the copy: should it lead elsewhere, it is that copy that suffers.
+    """
     private = sc.mount_attr(0, 0, sc.MS_PRIVATE)
     b.add("set umask", "", "umask", 0)
     b.add("make private", "/", "mount_setattr", sc.AT_FDCWD, b"/", sc.AT_RECURSIVE, private, len(private))
     if not pivot:
         _forget(b)
-    b.add("attach the root", "/", "move_mount", root, b"", sc.AT_FDCWD, b"/", 0x04)
+    b.add("attach the root", place, "move_mount", root, b"", sc.AT_FDCWD, os.fsencode(place), 0x04)
 
 
 def enter(b: Builder, root: int, propagation: int, recursive: bool, *, readonly: bool, pivot: bool) -> None:

@@ -9,13 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-__all__ = ["SIGCHLD", "SIGKILL", "blocked", "ignored", "system"]
+__all__ = ["SIGCHLD", "SIGKILL", "blocked", "ignored", "system", "unblocked"]
 _ALL: Final = frozenset(range(1, 65)) - {32, 33}  # glibc's own
 
 
 @contextmanager
 def blocked() -> Iterator[None]:
     before = pthread_sigmask(SIG_SETMASK, _ALL)
+    try:
+        yield
+    finally:
+        pthread_sigmask(SIG_SETMASK, before)
+
+
+@contextmanager
+def unblocked() -> Iterator[None]:
+    """Within `blocked`, while something of unknown length is waited for."""
+    before = pthread_sigmask(SIG_SETMASK, ())
     try:
         yield
     finally:

@@ -5,12 +5,13 @@ import fcntl
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from orchestr.runtime import cgroups, process
+from orchestr.runtime import cgroups, idmap, process
+from orchestr.runtime.idmap import Mappings
 from orchestr.runtime.plan import Builder, LaunchError, Plan, Result, launch_error, run
 from orchestr.runtime.process import Keep, Terminal
 from orchestr.runtime.signals import blocked
@@ -28,16 +29,18 @@ class Launched(NamedTuple):
 class Spawn:
     """A context manager; `run` carries the steps out."""
 
-    def __init__(self, name: str, stdio: Stdio, *, tty: bool) -> None:
-        self.name, self.tty = name, tty
+    def __init__(self, name: str, stdio: Stdio, *, tty: bool, preserve: int = 0) -> None:
+        self.name, self.tty, self.preserve = name, tty, preserve
         self.keep, self.fds = Keep(), list[int]()
         self.outside, self.inside = Builder(), Builder()
         self.tasks: tuple[int, ...] = ()  # of v1 cgroups
         self.born_in = -1  # v2 cgroup
         self._read, write = os.pipe2(os.O_CLOEXEC)
         # The child moves these to 0-4, so they must not be there already.
-        self.pipe = fcntl.fcntl(write, fcntl.F_DUPFD_CLOEXEC, process.HIGH)
+        self._high = process.HIGH + preserve
+        self.pipe = fcntl.fcntl(write, fcntl.F_DUPFD_CLOEXEC, self._high)
         os.close(write)
+        self._go = -1
         self._ends = socket.socketpair() if tty else None
         self.stdio = tuple(self.raised(fd) for fd in stdio)
 
@@ -56,7 +59,13 @@ class Spawn:
         return fd
 
     def raised(self, fd: int) -> int:
-        return self.own(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, process.HIGH))
+        return self.own(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, self._high))
+
+    def pause(self) -> None:
+        """The process waits here until `run`'s `paused` has returned; then with memory of its own only."""
+        read, self._go = os.pipe2(os.O_CLOEXEC)
+        self.fds += (read, self._go)
+        process.pause(self.inside, self.pipe, (read, self._go))
 
     def cgroup(self, path: str) -> None:
         """The child will be born in, or move itself to, this cgroup; "" for none."""
@@ -64,12 +73,16 @@ class Spawn:
             self.tasks, self.born_in = cgroups.entrance(path)
             self.fds += [fd for fd in (*self.tasks, self.born_in) if fd >= 0]
 
-    def give_stdio(self, uid: int) -> None:
-        """A FIFO or pipe is given to the user, so that /dev/stdout can be opened again, as nginx's images do."""
+    def give_stdio(self, uid: int, ids: Mappings | int) -> None:
+        """A FIFO or pipe is given to the user, so that /dev/stdout can be opened again, as nginx's images do.
+
+        `uid` is the container's; `ids` are its mappings, or a process that has them.
+        """
         for fd in self.stdio:
             if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                ids = idmap.of(ids) if isinstance(ids, int) else ids
                 with suppress(OSError):
-                    os.fchown(fd, uid, -1)
+                    os.fchown(fd, ids.host_uid(uid), -1)
 
     def terminal(self, root: int, proc: Mapping[str, Any], user: User, *, console: bool) -> tuple[int | Result, ...]:
         """The three streams: a pty's slave when there is a terminal, else stdio as given."""
@@ -82,14 +95,25 @@ class Spawn:
         slave = process.terminal(self.inside, root, self.keep, tty, user, (rows, columns))
         return (slave, slave, slave)
 
-    def run(self, flags: int, *, waits: bool = False) -> Launched:
-        """Returns when the command runs, or with a gate waits to; LaunchError with the step that failed."""
+    def run(
+        self, flags: int, *, waits: bool = False, paused: Callable[[int], None] | None = None, alone: bool = False
+    ) -> Launched:
+        """Returns when the command runs, or with a gate waits to; LaunchError with the step that failed.
+
+        `alone`: the child must not share this process's memory, as it need not when it `waits` or pauses.
+        """
+
+        def go_on(pid: int) -> None:
+            if paused:
+                paused(pid)
+            os.write(self._go, b"g")
+
         outside, inside = tuple(self.outside.steps), tuple(self.inside.steps)
-        plan = Plan(self.name, outside, flags, inside, self.inside.slots, waits=waits)
+        plan = Plan(self.name, outside, flags, inside, self.inside.slots, waits=waits or alone or paused is not None)
         with blocked():
             pipe = self._read, self.pipe
             self._read = self.pipe = -1
-            outcome = run(plan, pipe, cgroup=self.born_in)
+            outcome = run(plan, pipe, cgroup=self.born_in, paused=go_on)
         if outcome.failed:
             raise launch_error(plan.name, *outcome.failed)
         pidfd = os.pidfd_open(outcome.pid)

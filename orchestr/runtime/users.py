@@ -1,7 +1,8 @@
 """Who a process runs as: "redis", "redis:redis", "0:5" looked up in the container's own /etc/passwd and /etc/group.
 
 The files belong to whoever made the image: they are opened by descriptor below the root, without blocking, must be
-regular, and one MiB of them is read (CVE-2024-9676). Numbers beyond 2^31-2 are refused (CVE-2024-40635).
+regular, and one MiB of them is read (CVE-2024-9676). Numbers beyond 2^31-2 are refused there
+(CVE-2024-40635); the caller's own go to 2^32-2, for 2^32-1 is "unchanged" to setresuid(2).
 """
 
 import os
@@ -37,15 +38,21 @@ def number(text: str | int, what: str) -> int:
     return value
 
 
+def _given(user: Mapping[str, Any], key: str) -> int:
+    value = user.get(key) or 0
+    if type(value) is not int or not 0 <= value <= 2**32 - 2:
+        raise RuntimeFailure(f"cannot use /process/user/{key} {value!r}: not a number from 0 to {2**32 - 2}")
+    return value
+
+
 def of_process(user: Mapping[str, Any], root: int, *, home: bool) -> User:
     """OCI `process.user`; with `username` ("redis:redis", "1000") that is looked up and decides."""
     name = str(user.get("username") or "")
-    groups = tuple(number(group, "additional gid") for group in user.get("additionalGids") or ())
+    groups = tuple(_given({"additionalGids": group}, "additionalGids") for group in user.get("additionalGids") or ())
     if name:
         found = resolve(root, name)
         return found._replace(groups=(*found.groups, *groups))
-    uid = number(user.get("uid", 0), "uid")
-    gid = number(user.get("gid", 0), "gid")
+    uid, gid = _given(user, "uid"), _given(user, "gid")
     entries = _entries(root, "etc/passwd", 6) if home else ()
     return User(uid, gid, groups, next((fields[5] for fields in entries if fields[2] == str(uid)), ""))
 

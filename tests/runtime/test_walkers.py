@@ -25,7 +25,9 @@ def walker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     made = request.param()
     if made is None:
         pytest.skip("no machine code here")
-    monkeypatch.setattr(plan, "_walker", made)
+    seat = plan.Seat()
+    seat.walker = made
+    monkeypatch.setattr(plan, "_free", [seat])
 
 
 def run(outside: Builder, flags: int, inside: Builder, *, waits: bool = False) -> Outcome:

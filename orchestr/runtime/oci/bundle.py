@@ -2,115 +2,182 @@
 
 import os
 import stat
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from orchestr.runtime import cgroups, mountopts, namespaces, seccomp
+from orchestr.runtime import capabilities, cgroups, idmap, mountopts, seccomp
+from orchestr.runtime import namespaces as runtime_namespaces
 from orchestr.runtime import syscalls as sc
-from orchestr.runtime.launch import Target, joins
-from orchestr.runtime.namespaces import Namespaces
+from orchestr.runtime.idmap import Mappings
+from orchestr.runtime.launch import Target
 from orchestr.runtime.oci import config as configuration
-from orchestr.runtime.oci import filters
+from orchestr.runtime.oci import filters, hooks, namespaces
+from orchestr.runtime.oci.namespaces import Wanted
 from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
-
-_FLAGS: Final = {
-    "network": sc.CLONE_NEWNET,
-    "ipc": sc.CLONE_NEWIPC,
-    "uts": sc.CLONE_NEWUTS,
-    "pid": sc.CLONE_NEWPID,
-    "cgroup": sc.CLONE_NEWCGROUP,
-    "user": sc.CLONE_NEWUSER,
-    "mount": sc.CLONE_NEWNS,
-}
 
 
 class Bundle(NamedTuple):
     config: dict[str, Any]
     sandbox: SandboxSpec
     root: str
-    paths: tuple[tuple[str, str], ...]  # (type, path) of namespaces to join
-    make: int  # clone flags of those that only the container has
+    path: str  # of the bundle, absolute
+    namespaces: Wanted
+    ids: Mappings
+    warnings: tuple[str, ...] = ()  # for the log: what the specification lets us go on without
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What hooks are told while the container is being created."""
+        return {
+            "ociVersion": str(self.config["ociVersion"]),
+            "id": self.sandbox.id,
+            "status": "creating",
+            "bundle": self.path,
+            "annotations": self.config.get("annotations") or {},
+        }
 
 
 def read(bundle: str, id: str) -> Bundle:
     """RuntimeFailure with what is wrong or not supported."""
+    bundle = os.path.abspath(bundle)
     config = configuration.read(bundle)
     linux = config.get("linux") or {}
-    wanted = {str(item["type"]): str(item.get("path") or "") for item in linux.get("namespaces") or ()}
-    if unknown := set(wanted) - set(_FLAGS):
-        raise RuntimeFailure(f"cannot make namespace {sorted(unknown)[0]}: not supported")
-    if wanted.get("mount") != "" or wanted.get("user"):
-        raise RuntimeFailure("cannot run without a new mount namespace, or in a given user namespace: not supported")
-    base, count = _ids(linux) if "user" in wanted else (0, 65536)
+    wanted = namespaces.wanted(config)
+    ids = _ids(linux, wanted)
+    base, _, count = (ids.uids or idmap.HOST.uids)[0][1], 0, sum(size for _, _, size in ids.uids)
     sandbox = SandboxSpec(
         id=id,
         hostname=str(config.get("hostname") or ""),
         domainname=str(config.get("domainname") or ""),
         cgroup=cgroups.path_of(str(linux.get("cgroupsPath") or ""), f"orch-oci/{id}"),
-        host_users="user" not in wanted,
-        host_network=wanted.get("network") != "",
-        host_ipc=wanted.get("ipc") != "",
+        host_users="user" not in wanted.kinds,
+        host_network="network" not in wanted.new,
+        host_ipc="ipc" not in wanted.new,
         uid_base=base,
         uid_count=count,
-        sysctls=linux.get("sysctl") or {},
     )
-    own = [name for name in ("mount", "pid", "cgroup") if wanted.get(name) == ""]
-    paths = tuple((name, path) for name, path in wanted.items() if path)
-    root = str((config.get("root") or {}).get("path") or "rootfs")
-    return Bundle(config, sandbox, os.path.join(bundle, root), paths, sum(_FLAGS[name] for name in own))
+    root = os.path.join(bundle, str((config.get("root") or {}).get("path") or "rootfs"))
+    warnings = _grant(config, sandbox.host_users)
+    return Bundle(config, sandbox, root, bundle, wanted, ids, warnings)
 
 
-def _ids(linux: Mapping[str, Any]) -> tuple[int, int]:
-    maps = [linux.get("uidMappings") or [], linux.get("gidMappings") or []]
-    if maps[0] != maps[1] or len(maps[0]) != 1 or maps[0][0]["containerID"] != 0:
-        raise RuntimeFailure("cannot map ids: not supported but for one range from 0, the same for users and groups")
-    return int(maps[0][0]["hostID"]), int(maps[0][0]["size"])
+def _grant(config: dict[str, Any], host_users: bool) -> tuple[str, ...]:
+    """Takes out what this runtime must not or cannot give. In a user namespace there is every capability."""
+    process = dict(config.get("process") or {})
+    if not process:
+        return ()
+    process["user"] = {key: value for key, value in (process.get("user") or {}).items() if key != "username"}
+    held = set(capabilities.available()) if host_users else None
+    process["capabilities"], lacking = capabilities.grantable(process.get("capabilities") or {}, held)
+    config["process"] = process
+    if not lacking:
+        return ()
+    return (f"cannot give capabilities {', '.join(lacking)}: unknown, or not ours to give (left out)",)
+
+
+def _ids(linux: dict[str, Any], wanted: Wanted) -> Mappings:
+    mapped = bool(linux.get("uidMappings") or linux.get("gidMappings"))
+    if "user" in wanted.new:
+        return idmap.parse(linux)
+    path, pointer = next(((path, where) for kind, path, where in wanted.given if kind == "user"), ("", ""))
+    if not path:
+        if mapped:
+            raise RuntimeFailure(
+                'cannot use /linux/uidMappings: there is no user namespace (add {"type": "user"} to linux.namespaces)',
+                reason="StartError",
+            )
+        return idmap.HOST
+    found = _mapped_by(path, pointer)
+    if mapped and idmap.parse(linux) != found:
+        raise RuntimeFailure(
+            f"cannot use /linux/uidMappings: {path} has other mappings (leave them out)", reason="StartError"
+        )
+    return found
+
+
+def _mapped_by(path: str, pointer: str) -> Mappings:
+    found = Wanted(frozenset(), (("user", path, pointer),), None)
+    ((fd, _),) = namespaces.open_given(found)
+    try:
+        return runtime_namespaces.ids_of(fd)
+    finally:
+        os.close(fd)
 
 
 class Opened(NamedTuple):
     target: Target
-    ns: Namespaces
     fds: tuple[int, ...]
 
     def close(self) -> None:
-        self.ns.close()
         for fd in self.fds:
             os.close(fd)
 
 
-def prepare(bundle: Bundle, gate: int) -> Opened:
+def prepare(bundle: Bundle, gate: int, *, pivot: bool = True, keyring: bool = True, preserve: int = 0) -> Opened:
     """Opens root and namespaces; the caller closes what is returned."""
     if section := (bundle.config.get("linux") or {}).get("seccomp"):
         if (bundle.config.get("annotations") or {}).get("run.oci.seccomp_fail_unknown_syscall") == "1":  # crun(1)
             section[seccomp.STRICT] = True
         filters.prepare(section)
+    fds: list[int] = []
     try:
-        root = sc.open_tree(sc.AT_FDCWD, bundle.root, recursive=True)
-        if not stat.S_ISDIR(os.fstat(root).st_mode):
-            raise RuntimeFailure(f"cannot use root {bundle.root}: not a directory")
-        propagation, _ = mountopts.root_propagation(
-            str((bundle.config.get("linux") or {}).get("rootfsPropagation") or "")
-        )
-        # A slave still learns of the machine's mounts below its root; otherwise nothing passes, either way.
-        kept = propagation if propagation == sc.MS_SLAVE else sc.MS_PRIVATE
-        sc.mount_setattr(root, sc.mount_attr(0, 0, kept), recursive=True)
-        given = [(os.open(path, os.O_RDONLY | os.O_CLOEXEC), _FLAGS[name]) for name, path in bundle.paths]
-    except OSError as error:
-        raise RuntimeFailure(f"cannot open the root or a namespace of {bundle.root}: {error.strerror}") from error
-    ns = namespaces.make(bundle.sandbox)
-    config = bundle.config
-    target = Target(
+        return Opened(_target(bundle, gate, fds, pivot, keyring, preserve), tuple(fds))
+    except BaseException:
+        for fd in fds:
+            os.close(fd)
+        raise
+
+
+def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: bool, preserve: int) -> Target:
+    config, wanted = bundle.config, bundle.namespaces
+    root = _open_root(bundle, fds)
+    given = namespaces.open_given(wanted)
+    fds += [fd for fd, _ in given]
+    userns = next((fd for fd, flag in given if flag == sc.CLONE_NEWUSER), -1)
+    if "user" in wanted.new:
+        userns = runtime_namespaces.make_user(bundle.ids)
+        fds.append(userns)
+        given.append((userns, sc.CLONE_NEWUSER))
+    called = _hooks(bundle)
+    return Target(
         name=bundle.sandbox.id,
         root=root,
-        userns=ns.user,
-        uid_base=bundle.sandbox.uid_base,
-        # Given ones first, while still root of the machine: they need not belong to the container's user namespace.
-        join=(*given, *joins(ns)),
-        make=bundle.make,
+        userns=userns,
+        ids=bundle.ids,
+        join=tuple(given),
+        make=wanted.make,
         cgroup=bundle.sandbox.cgroup,
         init=False,
         tty=bool((config.get("process") or {}).get("terminal")),
         readonly=bool((config.get("root") or {}).get("readonly")),
         gate=gate,
+        pivot=pivot,
+        preserve=preserve,
+        keyring=keyring,
+        hooks=called,
+        place=bundle.root if called else "/",
+        private="mount" in wanted.new,
+        time_offsets=wanted.time_offsets,
+        configure=namespaces.configure(config, wanted),
+        sysctls=namespaces.sysctls(config),
     )
-    return Opened(target, ns, (root, *(fd for fd, _ in given)))
+
+
+def _hooks(bundle: Bundle) -> Callable[[str, int], None] | None:
+    return hooks.launching(bundle.config, bundle.state)
+
+
+def _open_root(bundle: Bundle, fds: list[int]) -> int:
+    try:
+        root = sc.open_tree(sc.AT_FDCWD, bundle.root, recursive=True)
+        fds.append(root)
+        if not stat.S_ISDIR(os.fstat(root).st_mode):
+            raise RuntimeFailure(f"cannot use root {bundle.root}: not a directory")
+        linux = bundle.config.get("linux") or {}
+        propagation, _ = mountopts.root_propagation(str(linux.get("rootfsPropagation") or ""))
+        # A slave still learns of the machine's mounts below its root; otherwise nothing passes, either way.
+        kept = propagation if propagation == sc.MS_SLAVE else sc.MS_PRIVATE
+        sc.mount_setattr(root, sc.mount_attr(0, 0, kept), recursive=True)
+    except OSError as error:
+        raise RuntimeFailure(f"cannot open the root {bundle.root}: {error.strerror} (see /root/path)") from error
+    return root

@@ -75,7 +75,7 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
         config=found.config,
     )
     user = (found.config.get("process") or {}).get("user") or {}
-    owner = (0 if sandbox.host_users else sandbox.uid_base) + int(user.get("uid") or 0)
+    owner = found.ids.host_uid(int(user.get("uid") or 0))
     try:
         _check_empty(sandbox.cgroup, sandbox.id)
         state.save(call.root, note)
