@@ -30,15 +30,6 @@ from orchestr.runtime.syscalls import NAMES, NR
 
 __all__ = ["Builder", "LaunchError", "Outcome", "Plan", "Result", "Step", "launch_error", "run"]
 
-HINTS: Final = {
-    errno.ENOSYS: "the kernel or a seccomp filter lacks {call}(2); Linux 6.1 or newer is needed",
-    errno.EPERM: "{call}(2) was refused; root with CAP_SYS_ADMIN is needed",
-    errno.ENOSPC: "{call}(2); a limit on namespaces, mounts or disk space is reached",
-    errno.ELOOP: "{call}(2); the path leads through a magic link or out of the container",
-    errno.EROFS: "{call}(2); make the directory in the image, or the root writable",
-    errno.ENOMEM: "{call}(2); the memory limit is too small to start anything",
-}
-
 
 class Plan(NamedTuple):
     name: str  # of the container, for messages
@@ -145,11 +136,11 @@ def _outcome(plan: Plan, first: int, seat: Seat) -> Outcome:
 
 
 def launch_error(name: str, step: Step, code: int, denied: bool) -> LaunchError:
-    """Words a failed step. See HINTS for the part in parentheses."""
+    """Words a failed step. See errnos.py for the part in parentheses."""
     call = NAMES[step.nr]
     if step.what in ("find", "run"):
         return _not_run(name, step, errno.EACCES if denied and code in (errno.ENOENT, errno.ENOTDIR) else code)
-    hint = HINTS.get(code, "{call}(2)").format(call=call)
+    hint = syscalls.hint(call, code)
     where = f" on {step.where}" if step.where else ""
     return LaunchError(f"cannot {step.what}{where} of {name}: {os.strerror(code)} ({hint})", reason="StartError")
 

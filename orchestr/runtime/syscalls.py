@@ -104,47 +104,81 @@ get_errno = ctypes.get_errno
 Arg = int | bytes | None
 
 
+class CallError(OSError):
+    """A call that failed: strerror has its name and what the errno means for it, str() its arguments as well."""
+
+    def __init__(self, name: str, args: tuple[Arg, ...], code: int) -> None:
+        super().__init__(code, f"{os.strerror(code)} ({hint(name, code)})")
+        self.call, self.given = name, args
+
+    def __str__(self) -> str:
+        from orchestr.runtime.decode import shown
+
+        return f"{shown(self.call, self.given)}: {self.strerror}"
+
+
+def hint(name: str, code: int) -> str:
+    """What to think of when call `name` fails with errno `code`."""
+    from orchestr.runtime.errnos import meaning
+
+    told = meaning(name, code)
+    return f"{name}(2): {told}" if told else f"{name}(2)"
+
+
 def call(name: str, *args: Arg) -> int:
-    """Makes the call, in this process. Raises OSError with the call's name; EINTR is the caller's."""
+    """Makes the call, in this process. Raises CallError; EINTR is the caller's."""
     result: int = _syscall(NR[name], *args, *(0,) * (6 - len(args)))
     if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{os.strerror(code)} ({name}(2))")
+        raise CallError(name, args, ctypes.get_errno())
     return result
 
 
 def open_how(flags: int, mode: int = 0, resolve: int = INSIDE) -> bytes:
-    """struct open_how of openat2(2)."""
+    """struct open_how of openat2(2), Linux 5.6."""
     return struct.pack("QQQ", flags, mode, resolve)
 
 
 def mount_attr(on: int, off: int = 0, propagation: int = 0, userns: int = 0) -> bytes:
-    """struct mount_attr of mount_setattr(2)."""
+    """struct mount_attr of mount_setattr(2), Linux 5.12. `on` and `off` are MOUNT_ATTR_*, `propagation` one of MS_*."""
     return struct.pack("QQQQ", on, off, propagation, userns)
 
 
 def clone_args(flags: int, exit_signal: int = 0, parent_tid: int = 0, cgroup: int = 0) -> bytes:
-    """struct clone_args of clone3(2), 88 bytes (Linux 5.7)."""
+    """struct clone_args of clone3(2), 88 bytes (Linux 5.7, for CLONE_INTO_CGROUP; 5.3 without). `flags` are CLONE_*."""
     return struct.pack("11Q", flags, 0, 0, parent_tid, exit_signal, 0, 0, 0, 0, 0, cgroup)
 
 
 def openat2(directory: int, path: str | bytes, flags: int, resolve: int = INSIDE, mode: int = 0) -> int:
+    """openat2(2), Linux 5.6: a descriptor of `path` below `directory`, which it cannot leave. `flags` are os.O_*.
+
+    ELOOP for a magic link or, with RESOLVE_NO_SYMLINKS, any; EXDEV for a way out; EAGAIN when a rename came in between.
+    """
     how = open_how(flags | os.O_CLOEXEC, mode, resolve)
     return call("openat2", directory, os.fsencode(path), how, len(how))
 
 
 def open_tree(directory: int, path: str | bytes, *, recursive: bool = False) -> int:
-    """A detached clone of the mount at `path`; with an empty path, of what `directory` is open on."""
+    """open_tree(2), Linux 5.2: a detached clone of the mount at `path`; with an empty path, of what `directory` is.
+
+    Needs CAP_SYS_ADMIN in the mount namespace's user namespace. EINVAL for an unbindable mount.
+    """
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0) | (0 if path else AT_EMPTY_PATH)
     return call("open_tree", directory, os.fsencode(path), flags)
 
 
 def mount_setattr(mount: int, attr: bytes, *, recursive: bool = False) -> None:
+    """mount_setattr(2), Linux 5.12: `attr` (see mount_attr) for the mount that the descriptor is of, or all below too.
+
+    EINVAL: its file system has no idmapped mounts, or it is in use already; EPERM: a flag is locked.
+    """
     call("mount_setattr", mount, b"", AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0), attr, len(attr))
 
 
 def new_mount(fstype: bytes, options: tuple[tuple[bytes, bytes | None], ...] = (), attrs: int = 0) -> int:
-    """A detached mount of a new superblock, made by this process."""
+    """A detached mount of a new superblock, made by this process: fsopen(2), fsconfig(2), fsmount(2), Linux 5.2.
+
+    An option without a value is a flag. ENODEV: no such file system; EINVAL: no such option, or not this value.
+    """
     fs = call("fsopen", fstype, FSOPEN_CLOEXEC)
     try:
         for key, value in options:

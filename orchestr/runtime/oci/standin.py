@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple
 
-from orchestr.runtime import cgroups, mounts, namespaces, spawn
+from orchestr.runtime import cgroups, decode, mounts, namespaces, spawn
 from orchestr.runtime import syscalls as sc
-from orchestr.runtime.oci import decode, filters
+from orchestr.runtime.oci import filters
 from orchestr.runtime.plan import Outcome, Plan
 from orchestr.runtime.steps import Step
 

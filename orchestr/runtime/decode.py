@@ -129,6 +129,12 @@ def call(step: Step, names: Names) -> tuple[str, list[str]]:
     return name, shown
 
 
+def shown(name: str, args: Sequence[Arg]) -> str:
+    """A call as strace would show it; descriptors by number."""
+    _, given = call(Step("", "", sc.NR[name], tuple(args)), str)
+    return f"{name}({', '.join(given)})"
+
+
 def notes(step: Step, index: int) -> list[str]:
     """What may go otherwise. Steps are numbered from 1, `index` is from 0."""
     found = []
