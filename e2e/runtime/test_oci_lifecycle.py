@@ -117,7 +117,6 @@ def test_create_says_why_in_the_words_that_docker_looks_for(bundle: Bundle, args
 def test_what_is_not_done_is_said(bundle: Bundle) -> None:
     bundle.run("true")
     assert "not supported" in bundle("checkpoint", bundle.id, code=1)
-    assert "not supported" in bundle("create", "--no-pivot", bundle.id, code=1)
     features = json.loads(bundle("features"))
     assert features["ociVersionMax"]
 

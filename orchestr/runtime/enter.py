@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from orchestr.runtime import idmap, process, targets
+from orchestr.runtime import idmap, labels, memorypolicy, process, scheduler, targets
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.idmap import Mappings
 from orchestr.runtime.launch import enter_outside, finish, identify
@@ -41,10 +41,12 @@ def enter(
     name: str = "",
     preserve: int = 0,
     path: str = "",
+    linux: Mapping[str, Any] | None = None,
 ) -> Launched:
     """Starts an OCI `process` beside pid `container_pid`; a direct child of the caller, who reaps it.
 
-    `seccomp` is the container's `linux.seccomp`, `path` the program when it is not args[0]. Without `sandbox` the id
+    `seccomp` is the container's `linux.seccomp`; `linux` gives its personality and memory policy; `path` is the program
+    when it is not args[0]. Without `sandbox` the id
     mappings are read from the process. LaunchError (127, 126) when the command cannot be run, or when the container has
     ended. A user given as `username` is looked up in the container's root.
     """
@@ -58,7 +60,14 @@ def enter(
         with Spawn(what, stdio, tty=tty, preserve=preserve) as spawn:
             spawn.fds += (pidfd, root)
             spawn.cgroup(container_cgroup)
-            return _run(spawn, Place(container_pid, pidfd, root, _ids(container_pid, sandbox)), process_, seccomp, path)
+            return _run(
+                spawn,
+                Place(container_pid, pidfd, root, _ids(container_pid, sandbox)),
+                process_,
+                linux or {},
+                seccomp,
+                path,
+            )
     except OSError as error:
         raise LaunchError(f"cannot enter {what}: {error.strerror} (has it ended?)", reason="NotRunning") from error
 
@@ -85,14 +94,25 @@ def foreign(pid: int) -> int:
     )
 
 
-def _run(spawn: Spawn, place: Place, proc: Mapping[str, Any], seccomp: Mapping[str, Any] | None, path: str) -> Launched:
+def _run(
+    spawn: Spawn,
+    place: Place,
+    proc: Mapping[str, Any],
+    linux: Mapping[str, Any],
+    seccomp: Mapping[str, Any] | None,
+    path: str,
+) -> Launched:
     flags = foreign(place.pid)
     join = ((place.pidfd, flags),) if flags else ()
+    scheduler.affinity(spawn.outside, proc, "initial")
     enter_outside(spawn.outside, proc, spawn.tasks, join, place.ids.owner())
     b = spawn.inside
     b.slots = spawn.outside.slots
     user = identify(proc, place.root)
     spawn.give_stdio(user.uid, place.ids)
+    scheduler.affinity(b, proc, "final")
+    memorypolicy.apply(b, linux)
+    labels.apply(b, proc, spawn.fds)
     cwd = str(proc.get("cwd") or "/")
     names = "/" + "/".join(targets.parts(cwd, "the working directory"))
     what = "enter the working directory"

@@ -16,17 +16,27 @@ _SELINUX: Final = "/sys/fs/selinux/enforce"
 _UNCONFINED: Final = ("", "unconfined")
 
 
-def apply(b: Builder, process: Mapping[str, Any]) -> None:
-    """While the machine's /proc is at hand. RuntimeFailure where there is no such module."""
+def apply(b: Builder, process: Mapping[str, Any], fds: list[int]) -> None:
+    """By way of the machine's /proc, whose descriptor goes to `fds`. RuntimeFailure where there is no such module."""
     profile, label = str(process.get("apparmorProfile") or ""), str(process.get("selinuxLabel") or "")
     if profile and (apparmor() or profile not in _UNCONFINED):
         _need(apparmor(), "/process/apparmorProfile", "AppArmor")
-        path = "/proc/self/attr/apparmor/exec"
-        path = path if os.path.exists(path) else "/proc/self/attr/exec"  # the latter until Linux 5.8
-        _write(b, "apparmorProfile", path, f"exec {profile}")
+        path = "self/attr/apparmor/exec"
+        path = path if os.path.exists(f"/proc/{path}") else "self/attr/exec"  # the latter until Linux 5.8
+        _write(b, "apparmorProfile", path, f"exec {profile}", fds)
     if label:
-        _need(os.path.exists(_SELINUX), "/process/selinuxLabel", "SELinux")
-        _write(b, "selinuxLabel", "/proc/self/attr/exec", label)
+        _need(selinux(), "/process/selinuxLabel", "SELinux")
+        _write(b, "selinuxLabel", "self/attr/exec", label, fds)
+
+
+def check_mounts(linux: Mapping[str, Any]) -> None:
+    """`linux.mountLabel`: RuntimeFailure without SELinux."""
+    if linux.get("mountLabel"):
+        _need(selinux(), "/linux/mountLabel", "SELinux")
+
+
+def selinux() -> bool:
+    return os.path.exists(_SELINUX)
 
 
 def apparmor() -> bool:
@@ -44,7 +54,8 @@ def _need(there: bool, pointer: str, name: str) -> None:
         )
 
 
-def _write(b: Builder, key: str, path: str, text: str) -> None:
+def _write(b: Builder, key: str, path: str, text: str, fds: list[int]) -> None:
+    fds.append(os.open("/proc", sc.O_PATH | os.O_DIRECTORY))
     what, data = f"set /process/{key}", text.encode()
-    fd = b.keep(what, "", "openat", sc.AT_FDCWD, path.encode(), os.O_WRONLY | os.O_CLOEXEC, 0)
+    fd = b.keep(what, "", "openat", fds[-1], path.encode(), os.O_WRONLY | os.O_CLOEXEC, 0)
     b.add(f"{what} to {text}", "", "write", fd, data, len(data))

@@ -9,11 +9,14 @@ from orchestr.runtime import (
     cgroups,
     idmap,
     initprogram,
+    labels,
+    memorypolicy,
     mountopts,
     mounts,
     overlay,
     process,
     rootfs,
+    scheduler,
     seccomp,
     seccomp_profile,
     targets,
@@ -23,7 +26,7 @@ from orchestr.runtime import syscalls as sc
 from orchestr.runtime.idmap import Mappings
 from orchestr.runtime.namespaces import Namespaces
 from orchestr.runtime.plan import Builder, LaunchError, Result
-from orchestr.runtime.seam import ContainerSpec, RuntimeFailure, SandboxSpec
+from orchestr.runtime.seam import ContainerSpec, SandboxSpec
 from orchestr.runtime.spawn import Launched, Spawn, Stdio
 from orchestr.runtime.users import User
 
@@ -111,7 +114,6 @@ def joins(ns: Namespaces) -> tuple[tuple[int, int], ...]:
 
 def start(target: Target, oci: Mapping[str, Any], stdio: Stdio) -> Launched:
     """Builds the plan and runs it."""
-    refuse(oci)
     with Spawn(target.name, stdio, tty=target.tty, preserve=target.preserve) as spawn:
         spawn.cgroup(target.cgroup)
         proc = oci.get("process") or {}
@@ -147,6 +149,7 @@ def enter_outside(
         b.add("join cgroup", "", "write", file, b"0", 1)
     process.raise_limits(b, proc)
     process.oom_score(b, proc)
+    scheduler.outside(b, proc)
     if time_offsets:  # opened here, for the right to write is looked up when it is opened
         path = b"/proc/self/timens_offsets"
         clocks = b.keep("open the clocks", "", "openat", sc.AT_FDCWD, path, os.O_WRONLY | os.O_CLOEXEC, 0)
@@ -172,6 +175,9 @@ def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> No
     b, proc, linux = spawn.inside, oci.get("process") or {}, oci.get("linux") or {}
     user = identify(proc, target.root)
     spawn.give_stdio(user.uid, target.ids)
+    memorypolicy.apply(b, linux)
+    labels.apply(b, proc, spawn.fds)
+    labels.check_mounts(linux)
     shown = cgroups.mounts(target.cgroup) if target.cgroup else ()
     context = mounts.Context(b, target.root, target.userns, spawn.fds, shown)
     if target.configure:
@@ -224,6 +230,7 @@ def finish(
     filtered = None
     if config:
         filtered = seccomp.compiled(seccomp_profile.expand(config, sets), seccomp_profile.key(config, sets))
+    scheduler.inside(spawn.inside, proc)
     process.limit(spawn.inside, proc)
     env = process.environment(proc, user)
     command = process.Command(spawn.inside, spawn.keep, proc, env, path=path, preserve=spawn.preserve)
@@ -234,18 +241,6 @@ def finish(
         command.run_below_init()
     else:
         command.run()
-
-
-def refuse(oci: Mapping[str, Any]) -> None:
-    """What this runtime does not do is said, not skipped."""
-    proc, linux = oci.get("process") or {}, oci.get("linux") or {}
-    for where, source, keys in (
-        ("process", proc, ("apparmorProfile", "selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity")),
-        ("linux", linux, ("intelRdt", "personality", "mountLabel")),
-    ):
-        for key in keys:
-            if source.get(key):
-                raise RuntimeFailure(f"cannot use {where}.{key}: not supported (leave it out)", reason="StartError")
 
 
 def _working_directory(b: Builder, root: int, cwd: str) -> Result:

@@ -18,7 +18,7 @@ import errno
 import mmap
 import os
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from orchestr.runtime import syscalls
 from orchestr.runtime.forked import Forked

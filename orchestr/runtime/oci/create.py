@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from orchestr.runtime import cgroups
 from orchestr.runtime.launch import start as launch
-from orchestr.runtime.oci import bundle, handover, log, state
+from orchestr.runtime.oci import bundle, handover, hooks, log, state
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.spawn import Launched
@@ -77,6 +77,8 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
     user = (found.config.get("process") or {}).get("user") or {}
     owner = found.ids.host_uid(int(user.get("uid") or 0))
     try:
+        for text in found.warnings:
+            log.warning(text)
         _check_empty(sandbox.cgroup, sandbox.id)
         state.save(call.root, note)
         log.debug(f"make cgroup {sandbox.cgroup}")
@@ -86,8 +88,10 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
             log.debug(f"{sandbox.id} waits as pid {launched.pid}")
             state.save(call.root, note._replace(pid=launched.pid, start_time=state.start_time(launched.pid)))
             return Created(launched, handover.give(call, launched, attached=attached))
-    except BaseException:
+    except BaseException as error:
         state.forget(call.root, sandbox.id)
+        if isinstance(error, RuntimeFailure) and error.reason == hooks.FAILED:
+            hooks.poststop(found.config, found.state)
         raise
 
 

@@ -48,9 +48,18 @@ def _away(root: str, id: str, force: bool) -> None:
         raise RuntimeFailure(
             f"cannot delete container {id}: cannot delete container that is not stopped: {now} (kill it, or --force)"
         )
+    destroy(root, found)
+
+
+def destroy(root: str, found: state.State) -> None:
+    """Its lock is the caller's."""
     _end(found)
     cgroups.remove(found.cgroup)
-    state.forget(root, id)
+    state.forget(root, found.id)
+    if (found.config.get("hooks") or {}).get("poststop"):
+        from orchestr.runtime.oci import hooks, listing
+
+        hooks.poststop(found.config, listing.view(root, found))
 
 
 def _end(found: state.State) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from orchestr.runtime.oci import config, filters, handover, lean, run, state
 from orchestr.runtime.oci.options import Call, Command, Option
-from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
+from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.spawn import Launched
 
 OPTIONS: Final[Mapping[str, Option]] = {
@@ -58,14 +58,18 @@ def _running(call: Call) -> state.State:
 def _enter(call: Call, found: state.State, process: dict[str, Any], tty: bool) -> Launched:
     from orchestr.runtime.enter import enter
 
-    if handover.preserved(call):
-        raise RuntimeFailure("cannot use --preserve-fds with exec: not supported")
-    sandbox = SandboxSpec(found.id, "", found.cgroup, host_users=found.host_users, uid_base=found.uid_base)
-    seccomp = (found.config.get("linux") or {}).get("seccomp")
+    linux = found.config.get("linux") or {}
+    seccomp = linux.get("seccomp")
     if seccomp:
         filters.prepare(seccomp)
     cgroup = _cgroup(call, found)
-    return enter(found.pid, cgroup, sandbox, process, (0, 1, 2), tty, seccomp=seccomp, name=found.id)
+    return enter(
+        *(found.pid, cgroup, None, process, (0, 1, 2), tty),
+        seccomp=seccomp,
+        name=found.id,
+        preserve=handover.preserved(call),
+        linux=linux,
+    )
 
 
 def _cgroup(call: Call, found: state.State) -> str:
@@ -108,9 +112,6 @@ def described(call: Call, found: state.State) -> dict[str, Any]:
     for option, key in (("apparmor", "apparmorProfile"), ("process-label", "selinuxLabel")):
         if call.flag(option):
             changed[key] = call.text(option)
-    for key, option in (("apparmorProfile", "apparmor"), ("selinuxLabel", "process-label")):
-        if changed.get(key, process.get(key)):
-            raise RuntimeFailure(f"cannot use --{option}: not supported (leave process.{key} out)")
     return {**process, **changed}
 
 

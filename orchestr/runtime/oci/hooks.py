@@ -21,6 +21,7 @@ from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.signals import SIGKILL, blocked, unblocked
 
 Hook = Mapping[str, Any]
+FAILED: Final = "HookFailed"  # reason of the RuntimeFailure
 _QUOTED: Final = 200  # characters of what a failed hook wrote
 
 
@@ -57,9 +58,17 @@ def run(
             _run(point, pointer, hook, config, state, pid, cgroup)
         except RuntimeFailure as error:
             if point != "poststop":
-                raise RuntimeFailure(str(error), reason="HookFailed") from error  # its exit code is not the command's
+                raise RuntimeFailure(str(error), reason=FAILED) from error  # its exit code is not the command's
             warnings.append(str(error))
     return warnings
+
+
+def poststop(config: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """After the container is gone. What goes wrong is logged: nothing can be undone any more."""
+    from orchestr.runtime.oci import log
+
+    for text in run("poststop", config, {**state, "status": "stopped"}):
+        log.warning(text)
 
 
 def _run(

@@ -28,13 +28,29 @@ def go(root: str, found: state.State) -> None:
     path = f"{state.directory(root, found.id)}/start"
     watch = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
+        _hooks(root, found, "startContainer", "created")
         fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         os.write(fd, b"1")
         os.close(fd)
         _wait(watch)
         os.unlink(path)
+        _hooks(root, found, "poststart", "running")
     finally:
         os.close(watch)
+
+
+def _hooks(root: str, found: state.State, point: str, status: str) -> None:
+    """When one fails, the container is destroyed (runtime-spec runtime.md "Lifecycle", 7 and 9)."""
+    if not (found.config.get("hooks") or {}).get(point):
+        return
+    from orchestr.runtime.oci import delete, hooks, listing
+
+    try:
+        view = {**listing.view(root, found), "status": status}
+        hooks.run(point, found.config, view, pid=found.pid, cgroup=found.cgroup)
+    except BaseException:
+        delete.destroy(root, found)
+        raise
 
 
 def _wait(watch: int) -> None:
