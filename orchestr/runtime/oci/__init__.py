@@ -1,7 +1,15 @@
 """orch-oci: the OCI runtime command over the same launch code. See `orch-oci help`."""
 
+import sys
+
+_LAUNCHING = {"create", "run", "exec"}  # words of the command line; where one is no command, to seal is needless only
+
 
 def main() -> None:
+    if not _LAUNCHING.isdisjoint(sys.argv):
+        from orchestr.runtime.sealed import seal
+
+        seal()  # before the other imports: it starts this program a second time
     from orchestr.runtime.oci.command import main as run
 
     run()
