@@ -105,7 +105,7 @@ def _check_empty(cgroup: str, id: str) -> None:
 
 
 def _launch(call: Call, found: bundle.Bundle) -> Launched:
-    gate = os.open(f"{state.directory(call.root, call.id)}/start", os.O_RDWR | os.O_CLOEXEC)
+    gate = os.open(f"{state.directory(call.root, call.id)}/exec.fifo", os.O_RDWR | os.O_CLOEXEC)
     try:
         opened = bundle.prepare(found, gate)
         try:

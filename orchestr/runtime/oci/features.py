@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from orchestr import __version__
 from orchestr.runtime import capabilities, mountopts, seccomp, seccomp_compile
 from orchestr.runtime.oci import command, config, help
 from orchestr.runtime.oci.options import Call, Command
@@ -40,7 +41,7 @@ def described() -> dict[str, Any]:
 
 
 def _annotations() -> dict[str, str]:
-    found = {"dev.orchestr.version": help.own()}
+    found = {"dev.orchestr.version": __version__}
     if version := help.libseccomp_version():
         found["io.github.seccomp.libseccomp.version"] = version
     return found

@@ -1,9 +1,9 @@
 """help, --help of each command, and --version."""
 
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Any, Final
 
+from orchestr import __version__
 from orchestr.runtime.oci import command
 from orchestr.runtime.oci.options import GLOBAL, Call, Command, Option
 
@@ -22,17 +22,10 @@ def help_(call: Call) -> int:
 
 
 def version() -> str:
-    lines = [f"{NAME} version {own()}", "commit: none", f"spec: {command.VERSION}"]
+    lines = [f"{NAME} version {__version__}", "commit: none", f"spec: {command.VERSION}"]
     if found := libseccomp_version():
         lines.append(f"libseccomp: {found}")
     return "\n".join(lines)
-
-
-def own() -> str:
-    try:
-        return metadata.version("orchestr")
-    except metadata.PackageNotFoundError:
-        return "0.0.0"
 
 
 def libseccomp() -> Any:

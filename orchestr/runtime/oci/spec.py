@@ -3,12 +3,12 @@
 import os
 from typing import Any, Final
 
-from orchestr.runtime import seccomp_profile
+from orchestr.runtime import cgroups, seccomp_profile
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.spec import default_spec
 
-_KINDS: Final = ("pid", "network", "ipc", "uts", "mount", "cgroup")
+_KINDS: Final = ("pid", "network", "ipc", "uts", "mount")
 
 
 def spec(call: Call) -> int:
@@ -30,7 +30,9 @@ def default(uid: int, gid: int, *, rootless: bool) -> dict[str, Any]:
     config["root"] = {"path": "rootfs", "readonly": True}
     config["hostname"] = "orch"
     linux = config["linux"]
-    linux["namespaces"] = [{"type": kind} for kind in _KINDS]
+    # As runc: with cgroup v1 hierarchies a tool inside may look for the paths that /proc/PID/cgroup names.
+    kinds = (*_KINDS, "cgroup") if cgroups.layout().v2_controllers else _KINDS
+    linux["namespaces"] = [{"type": kind} for kind in kinds]
     linux["seccomp"] = seccomp_profile.default(config["process"]["capabilities"]["bounding"])
     return _rootless(config, uid, gid) if rootless else config
 
@@ -38,7 +40,7 @@ def default(uid: int, gid: int, *, rootless: bool) -> dict[str, Any]:
 def _rootless(config: dict[str, Any], uid: int, gid: int) -> dict[str, Any]:
     """An ordinary user maps himself alone, has no network namespace that could be wired, and no cgroups to write."""
     linux = config["linux"]
-    linux["namespaces"] = [{"type": kind} for kind in (*_KINDS, "user") if kind != "network"]
+    linux["namespaces"] = [{"type": kind} for kind in (*_KINDS, "cgroup", "user") if kind != "network"]
     linux["uidMappings"] = [{"containerID": 0, "hostID": uid, "size": 1}]
     linux["gidMappings"] = [{"containerID": 0, "hostID": gid, "size": 1}]
     linux.pop("resources", None)

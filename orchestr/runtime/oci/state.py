@@ -3,7 +3,7 @@
 ROOT/ID/            made first, by mkdir: of two creates of one id one wins. Its lock (flock) is held while a command
                     changes the container; children hold it too until they close their descriptors.
 ROOT/ID/state.json  written before the cgroup is made, with pid 0, and again when the process is there; always whole.
-ROOT/ID/start       the FIFO that the process waits on. While something reads it the container is created, not started.
+ROOT/ID/exec.fifo   the FIFO that the process waits on. While something reads it the container is created, not started.
 """
 
 import errno
@@ -58,7 +58,7 @@ def make(root: str, id: str) -> int:
         ) from error
     fd = lock(root, id)
     try:
-        os.mkfifo(f"{path}/start", 0o600)
+        os.mkfifo(f"{path}/exec.fifo", 0o600)
     except OSError:
         forget(root, id)
         os.close(fd)
@@ -153,7 +153,7 @@ def status(root: str, state: State) -> str:
 def waits(root: str, id: str) -> bool:
     """Does the container's process still wait to be started? It has the FIFO open until it becomes the command."""
     try:
-        fd = os.open(f"{directory(root, id)}/start", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(f"{directory(root, id)}/exec.fifo", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.ENOENT):
             return False
@@ -189,7 +189,7 @@ def open_process(state: State) -> int:
 def forget(root: str, id: str) -> None:
     """state.json goes first: what is left without it is nobody's, and deleted as such."""
     path = directory(root, id)
-    for name in ("state.json", "state.json.new", "start"):
+    for name in ("state.json", "state.json.new", "exec.fifo"):
         with suppress(FileNotFoundError):
             os.unlink(f"{path}/{name}")
     with suppress(FileNotFoundError):
