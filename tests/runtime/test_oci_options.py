@@ -121,7 +121,7 @@ def test_an_id_is_made_once(tmp_path: Path) -> None:
 
 def test_a_reused_pid_is_another_process(tmp_path: Path) -> None:
     assert state.start_time(os.getpid()) > 0
-    gone = state.State("x", os.getpid(), 1, "/b", "/b/rootfs", "c", "", 0, True, {})
+    gone = state.State("x", os.getpid(), 1, "/b", "/b/rootfs", "c", "", {})
     assert state.status(str(tmp_path), gone) == "stopped"
     assert state.open_process(gone) == -1
 

@@ -70,8 +70,6 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
         rootfs=found.root,
         cgroup=sandbox.cgroup,
         created=created,
-        uid_base=sandbox.uid_base,
-        host_users=sandbox.host_users,
         config=found.config,
     )
     user = (found.config.get("process") or {}).get("user") or {}
@@ -107,10 +105,15 @@ def _check_empty(cgroup: str, id: str) -> None:
 def _launch(call: Call, found: bundle.Bundle) -> Launched:
     gate = os.open(f"{state.directory(call.root, call.id)}/exec.fifo", os.O_RDWR | os.O_CLOEXEC)
     try:
-        opened = bundle.prepare(found, gate)
+        opened = bundle.prepare(
+            found,
+            gate,
+            pivot=not call.flag("no-pivot"),
+            keyring=not call.flag("no-new-keyring"),
+            preserve=handover.preserved(call),
+        )
         try:
-            target = handover.target(opened.target, call, found.config)
-            return launch(target, found.config, (0, 1, 2))
+            return launch(opened.target, found.config, (0, 1, 2))
         finally:
             opened.close()
     finally:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orchestr.runtime.oci import config, filters, handover, lean, run, state
+from orchestr.runtime.oci import config, filters, handover, lean, log, run, state
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.spawn import Launched
@@ -36,6 +36,7 @@ def exec_(call: Call) -> int:
     detach, tty = call.flag("detach"), bool(process.get("terminal"))
     handover.check(call, tty, attached=not detach)
     launched = _enter(call, found, process, tty)
+    log.debug(f"exec in {found.id}: pid {launched.pid}")
     try:
         console = handover.give(call, launched, attached=not detach)
     except BaseException:

@@ -1,9 +1,7 @@
 """What a caller hands in and gets back: descriptors to keep, the terminal's master end, a pidfd, a pid file."""
 
 import os
-from typing import Any
 
-from orchestr.runtime.launch import Target
 from orchestr.runtime.oci import state
 from orchestr.runtime.oci.options import Call
 from orchestr.runtime.seam import RuntimeFailure
@@ -27,20 +25,6 @@ def preserved(call: Call) -> int:
         except OSError as error:
             raise RuntimeFailure(f"cannot preserve descriptor {fd}: it is not open (see --preserve-fds)") from error
     return count
-
-
-def target(target: Target, call: Call, config: dict[str, Any]) -> Target:
-    """With what the options say of the launch."""
-    wanted: dict[str, Any] = {}
-    if count := preserved(call):
-        wanted["preserve"] = count
-    if call.flag("no-pivot"):
-        wanted["pivot"] = False
-    if call.flag("no-new-keyring"):
-        wanted["keyring"] = False
-    if unknown := set(wanted) - set(Target._fields):
-        raise RuntimeFailure(f"cannot launch with another {sorted(unknown)[0]}: not supported")
-    return target._replace(**wanted)
 
 
 def check(call: Call, tty: bool, *, attached: bool) -> None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
-from orchestr.runtime.oci import create, delete, start, state
+from orchestr.runtime.oci import create, delete, start
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.spawn import Launched
 
@@ -23,7 +23,7 @@ def run(call: Call) -> int:
     detach = call.flag("detach")
     created = create.make(call, attached=not detach)
     try:
-        start.go(call.root, state.load(call.root, call.id))
+        start.go(call.root, call.id)
     except BaseException:
         delete.away(call.root, call.id, force=True)
         raise

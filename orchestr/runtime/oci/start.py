@@ -12,16 +12,20 @@ _PATIENCE: Final = 10_000  # milliseconds for exec itself: a root on a slow disk
 
 
 def start(call: Call) -> int:
-    lock = state.lock(call.root, call.id)
+    go(call.root, call.id)
+    return 0
+
+
+def go(root: str, id: str) -> None:
+    """Returns when the command runs, or has ended. RuntimeFailure when it is not the container's turn."""
+    lock = state.lock(root, id)
     try:
-        go(call.root, state.load(call.root, call.id))
-        return 0
+        _go(root, state.load(root, id))
     finally:
         os.close(lock)
 
 
-def go(root: str, found: state.State) -> None:
-    """Returns when the command runs, or has ended. RuntimeFailure when it is not the container's turn."""
+def _go(root: str, found: state.State) -> None:
     if (now := state.status(root, found)) != "created":
         words = "cannot start a container that has stopped" if now == "stopped" else f"it is {now}, not created"
         raise RuntimeFailure(f"cannot start container {found.id}: {words}")

@@ -28,8 +28,6 @@ class State(NamedTuple):
     rootfs: str
     cgroup: str
     created: str  # RFC 3339
-    uid_base: int
-    host_users: bool
     config: dict[str, Any]
 
     @property
