@@ -178,11 +178,12 @@ def test_graph_of_a_file_needs_no_daemon(host: Host, tmp_path: Path) -> None:
 
 
 def test_top_shows_memory_of_every_running_pod(full: Project) -> None:
-    """top lists cpu and memory; --containers and -o json too."""
+    """top lists cpu, memory, tasks and io; --containers, -o wide and -o json too."""
     lines = full.orch("top").expect().lines
-    assert lines[0].split() == ["NAME", "CPU", "MEMORY"]
+    assert lines[0].split() == ["NAME", "CPU", "MEMORY", "PIDS", "READ", "WRITTEN"]
     assert len(lines) == 4
-    assert all(re.search(r"\d+m +\d+\.\dMi$", line) for line in lines[1:])
+    assert all(re.search(r"\d+m +\d+\.\dMi +[1-9]\d* +\d+\.\dMi +\d+\.\dMi$", line) for line in lines[1:])
+    assert full.orch("top", "-o", "wide").expect().lines[0].endswith("THROTTLED")
     items = full.orch("top", "--containers", "-o", "json").json()["items"]
     assert all(container["usage"]["memory"] for item in items for container in item["containers"])
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from orchestr.runtime.cgroups.freezer import freeze, frozen, kill_all, thaw
 from orchestr.runtime.cgroups.layout import Layout, layout, use
-from orchestr.runtime.cgroups.limits import update
 from orchestr.runtime.cgroups.making import create
 from orchestr.runtime.cgroups.memory import Oom
-from orchestr.runtime.cgroups.placing import placed
+from orchestr.runtime.cgroups.placing import place_of, placed, remove, update
 from orchestr.runtime.cgroups.tree import (
     Entrance,
     add,
@@ -22,7 +21,6 @@ from orchestr.runtime.cgroups.tree import (
     path_of,
     places,
     processes,
-    remove,
 )
 from orchestr.runtime.cgroups.usage import oom, oom_fd, stats
 
@@ -43,6 +41,7 @@ __all__ = [
     "oom",
     "oom_fd",
     "path_of",
+    "place_of",
     "placed",
     "places",
     "processes",

@@ -14,19 +14,14 @@ _V2: Final = ("cpu", "cpuset", "io", "memory", "pids")
 _V2_MORE: Final = ("hugetlb", "rdma", "misc")
 
 
-def create(
-    path: str, resources: Mapping[str, Any], *, every: bool = False, fresh: bool = False, owner: int = -1
-) -> None:
+def create(path: str, resources: Mapping[str, Any], *, every: bool = False, owner: int = -1) -> None:
     """Makes the cgroup with its parents and sets its limits; removes it again when one is refused.
 
     `every`: in every v1 hierarchy, with parents that go when they are empty; otherwise only where it has limits or
-    figures, which is what makes a launch fast. `fresh`: refuses one that has processes, or is frozen. `owner`: the host
-    id that may make cgroups of its own below it (v2).
+    figures, which is what makes a launch fast. `owner`: the host id that may make cgroups of its own below it (v2).
     """
     tree.checked(path)
     found = layout()
-    if fresh:
-        _refuse_used(path)
     try:
         for base in _bases(found, resources, every):
             tree.make(base, path, is_cpuset=base == found.v1.get("cpuset"), mark=every)
@@ -47,7 +42,8 @@ def create(
         raise
 
 
-def _refuse_used(path: str) -> None:
+def refuse_used(path: str) -> None:
+    """RuntimeFailure when the cgroup has processes, or is frozen; an empty one is nobody's."""
     there = next(tree.directories(path), None)
     if there is None:
         return

@@ -1,29 +1,66 @@
 """The cgroup of a bundle's container, while it is launched: made as config.json says, gone again when that fails."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, Final
 
-from orchestr.runtime.cgroups import freezer, tree
-from orchestr.runtime.cgroups.making import create
+from orchestr.runtime.cgroups import freezer, limits, tree
+from orchestr.runtime.cgroups.making import create, refuse_used
+from orchestr.runtime.seam import RuntimeFailure
+
+SUFFIXES: Final = (".scope", ".slice")  # cgroups that may be units of systemd
+
+
+def place_of(cgroups_path: str, id: str, *, systemd: bool = False) -> str:
+    """`/linux/cgroupsPath` as a path below each hierarchy's root; `systemd`: it is slice:prefix:name."""
+    if systemd:
+        from orchestr.runtime.cgroups.systemd import unit_of
+
+        return unit_of(cgroups_path, id).path
+    return tree.path_of(cgroups_path, f"orch-oci/{id}")
 
 
 @contextmanager
-def placed(config: Mapping[str, Any], path: str, owner: int = -1) -> Iterator[None]:
+def placed(config: Mapping[str, Any], path: str, owner: int = -1, *, systemd: bool = False) -> Iterator[None]:
     """The body launches the container into `path`. `owner`: host id of its user, who may get the cgroup (v2).
+    `systemd`: as a scope of systemd.
 
     RuntimeFailure when somebody is in that cgroup already: then it is left alone.
     """
     linux = config.get("linux") or {}
     owner = owner if delegates(config) else -1
-    create(path, linux.get("resources") or {}, every=True, fresh=True, owner=owner)
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):
-            freezer.kill_all(path)
-            tree.remove(path)
-        raise
+    refuse_used(path)
+    with ExitStack() as stack:
+        if systemd:
+            from orchestr.runtime.cgroups.systemd import scope, unit_at
+
+            stack.enter_context(scope(unit_at(path), config))
+        try:
+            create(path, linux.get("resources") or {}, every=True, owner=owner)
+            yield
+        except BaseException:
+            with suppress(OSError, RuntimeFailure):
+                freezer.kill_all(path)
+                remove(path)
+            raise
+
+
+def update(path: str, resources: Mapping[str, Any]) -> None:
+    """Sets what `resources` names; the rest stays. RuntimeFailure names the JSON pointer, the file and the cause."""
+    if path.endswith(SUFFIXES):
+        from orchestr.runtime.cgroups import systemd
+
+        systemd.update(path, resources)
+    limits.update(path, resources)
+
+
+def remove(path: str, patience: float = 2.0) -> None:
+    """With those below. Waits up to `patience` seconds for killed processes to be gone; OSError EBUSY after that."""
+    if path.endswith(SUFFIXES):
+        from orchestr.runtime.cgroups import systemd
+
+        systemd.stop(path)
+    tree.remove(path, patience)
 
 
 def delegates(config: Mapping[str, Any]) -> bool:
