@@ -59,7 +59,7 @@ def enter(
     try:
         with Spawn(what, stdio, tty=tty, preserve=preserve) as spawn:
             spawn.fds += (pidfd, root)
-            spawn.cgroup(container_cgroup)
+            spawn.cgroup(container_cgroup, init=container_pid)
             return _run(
                 spawn,
                 Place(container_pid, pidfd, root, _ids(container_pid, sandbox)),

@@ -67,10 +67,10 @@ class Spawn:
         self.fds += (read, self._go)
         process.pause(self.inside, self.pipe, (read, self._go))
 
-    def cgroup(self, path: str) -> None:
+    def cgroup(self, path: str, init: int = 0) -> None:
         """The child will be born in, or move itself to, this cgroup; "" for none."""
         if path:
-            self.tasks, self.born_in = cgroups.entrance(path)
+            self.tasks, self.born_in = cgroups.entrance(path, init)
             self.fds += [fd for fd in (*self.tasks, self.born_in) if fd >= 0]
 
     def give_stdio(self, uid: int, ids: Mappings | int) -> None:

@@ -28,7 +28,7 @@ from tests.runtime.fakebus import FakeBus
 )
 def test_the_path_of_a_unit(text: str, unit: Unit, path: str) -> None:
     assert (unit_of(text, "c1"), unit.path) == (unit, path)
-    assert cgroups.place_of(text, "c1", systemd=True) == path
+    assert cgroups.place_of(text, "c1", manager="systemd") == path
 
 
 @pytest.mark.parametrize("text", ["/a/b", "a:b", "a.slice:b:", "a.scope:b:c", "a--b.slice:p:x", "a/b.slice:p:x"])
@@ -145,7 +145,7 @@ def test_a_scope_is_held_until_the_container_is_in_it(
         return "done"
 
     fake = bus(act)
-    with cgroups.placed(CONFIG, PATH, systemd=True):
+    with cgroups.placed(CONFIG, PATH, manager="systemd"):
         assert Path(f"/proc/{held[0]}").exists()
     assert not Path(f"/proc/{held[0]}").exists()
     assert (tmp_path / "cgroup" / PATH / "pids.max").read_text() == "7"
@@ -161,7 +161,7 @@ def test_a_scope_is_held_until_the_container_is_in_it(
 
 def test_a_job_that_fails_is_an_error_with_nothing_left(bus: Callable[..., FakeBus]) -> None:
     bus(lambda method, body: "failed")
-    with pytest.raises(RuntimeFailure, match="job ended as failed"), cgroups.placed(CONFIG, PATH, systemd=True):
+    with pytest.raises(RuntimeFailure, match="job ended as failed"), cgroups.placed(CONFIG, PATH, manager="systemd"):
         raise AssertionError
 
 
@@ -176,6 +176,6 @@ def test_without_systemd_the_error_says_so(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")
     with (
         pytest.raises(RuntimeFailure, match="cannot use systemd: no system bus"),
-        cgroups.placed({}, PATH, systemd=True),
+        cgroups.placed({}, PATH, manager="systemd"),
     ):
         raise AssertionError

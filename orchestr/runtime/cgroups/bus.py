@@ -1,4 +1,4 @@
-"""systemd's manager over the system bus: starts, stops, changes a unit, waits for the job. See org.freedesktop.systemd1(5).
+"""systemd's manager over the system bus: starts, stops, changes a unit. See org.freedesktop.systemd1(5).
 
 Imported only when --systemd-cgroup asks for it: jeepney costs 20 ms.
 """

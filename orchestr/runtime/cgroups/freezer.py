@@ -31,6 +31,8 @@ def freeze(path: str, patience: float = PATIENCE) -> None:
 
 def _files(path: str) -> tuple[str, str]:
     """Directories of the v2 and of the v1 freezer, "" where there is none."""
+    if not path:
+        return "", ""
     found = layout()
     unified = f"{found.v2}/{path}" if found.v2 else ""
     legacy = f"{found.v1['freezer']}/{path}" if "freezer" in found.v1 else ""
@@ -86,6 +88,8 @@ def frozen(path: str) -> bool:
 
 def kill_all(path: str) -> None:
     """SIGKILL to everything in it and below, forks on the run included."""
+    if not path:
+        return
     found = layout()
     try:
         if not found.v2:

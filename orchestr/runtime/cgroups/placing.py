@@ -8,12 +8,20 @@ from orchestr.runtime.cgroups import freezer, limits, tree
 from orchestr.runtime.cgroups.making import create, refuse_used
 from orchestr.runtime.seam import RuntimeFailure
 
+MANAGERS: Final = ("cgroupfs", "systemd", "disabled")
 SUFFIXES: Final = (".scope", ".slice")  # cgroups that may be units of systemd
 
 
-def place_of(cgroups_path: str, id: str, *, systemd: bool = False) -> str:
-    """`/linux/cgroupsPath` as a path below each hierarchy's root; `systemd`: it is slice:prefix:name."""
-    if systemd:
+def place_of(cgroups_path: str, id: str, manager: str = "cgroupfs") -> str:
+    """`/linux/cgroupsPath` as a path below each hierarchy's root, "" for none.
+
+    `manager`: cgroupfs, systemd (then it is slice:prefix:name), or disabled.
+    """
+    if manager not in MANAGERS:
+        raise RuntimeFailure(f"cannot use cgroup manager {manager!r}: not one of {', '.join(MANAGERS)}")
+    if manager == "disabled":
+        return ""
+    if manager == "systemd":
         from orchestr.runtime.cgroups.systemd import unit_of
 
         return unit_of(cgroups_path, id).path
@@ -21,17 +29,20 @@ def place_of(cgroups_path: str, id: str, *, systemd: bool = False) -> str:
 
 
 @contextmanager
-def placed(config: Mapping[str, Any], path: str, owner: int = -1, *, systemd: bool = False) -> Iterator[None]:
+def placed(config: Mapping[str, Any], path: str, owner: int = -1, manager: str = "cgroupfs") -> Iterator[None]:
     """The body launches the container into `path`. `owner`: host id of its user, who may get the cgroup (v2).
-    `systemd`: as a scope of systemd.
+    `manager`: as for `place_of`.
 
     RuntimeFailure when somebody is in that cgroup already: then it is left alone.
     """
+    if not path:
+        yield
+        return
     linux = config.get("linux") or {}
     owner = owner if delegates(config) else -1
     refuse_used(path)
     with ExitStack() as stack:
-        if systemd:
+        if manager == "systemd":
             from orchestr.runtime.cgroups.systemd import scope, unit_at
 
             stack.enter_context(scope(unit_at(path), config))
@@ -47,6 +58,8 @@ def placed(config: Mapping[str, Any], path: str, owner: int = -1, *, systemd: bo
 
 def update(path: str, resources: Mapping[str, Any]) -> None:
     """Sets what `resources` names; the rest stays. RuntimeFailure names the JSON pointer, the file and the cause."""
+    if not path:
+        raise RuntimeFailure("cannot change limits: the container has no cgroup (it was made with cgroups disabled)")
     if path.endswith(SUFFIXES):
         from orchestr.runtime.cgroups import systemd
 

@@ -40,7 +40,9 @@ def path_of(cgroups_path: str, default: str) -> str:
 
 
 def places(path: str) -> list[str]:
-    """Where the cgroup may have a directory; the unified tree first."""
+    """Where the cgroup may have a directory; the unified tree first. None for "": a container without a cgroup."""
+    if not path:
+        return []
     found = layout()
     return [f"{base}/{path}" for base in dict.fromkeys((*([found.v2] if found.v2 else ()), *found.v1.values()))]
 

@@ -37,8 +37,8 @@ class Bundle(NamedTuple):
         }
 
 
-def read(bundle: str, id: str) -> Bundle:
-    """RuntimeFailure with what is wrong or not supported."""
+def read(bundle: str, id: str, manager: str = "cgroupfs") -> Bundle:
+    """RuntimeFailure with what is wrong or not supported. `manager`: who makes cgroups, see cgroups.place_of."""
     bundle = os.path.abspath(bundle)
     config = configuration.read(bundle)
     linux = config.get("linux") or {}
@@ -49,7 +49,7 @@ def read(bundle: str, id: str) -> Bundle:
         id=id,
         hostname=str(config.get("hostname") or ""),
         domainname=str(config.get("domainname") or ""),
-        cgroup=cgroups.path_of(str(linux.get("cgroupsPath") or ""), f"orch-oci/{id}"),
+        cgroup=cgroups.place_of(str(linux.get("cgroupsPath") or ""), id, manager),
         host_users="user" not in wanted.kinds,
         host_network="network" not in wanted.new,
         host_ipc="ipc" not in wanted.new,

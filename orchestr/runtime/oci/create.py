@@ -39,7 +39,7 @@ def make(call: Call, *, attached: bool = False) -> Created:
     if call.flag("config"):
         raise RuntimeFailure("cannot use --config: not supported (name the file config.json)")
     where = os.path.abspath(call.text("bundle", "."))
-    found = bundle.read(where, call.id)
+    found = bundle.read(where, call.id, manager(call))
     found = found._replace(config=_given(call, found.config))
     handover.check(call, bool((found.config.get("process") or {}).get("terminal")), attached=attached)
     lock = state.make(call.root, call.id)
@@ -47,6 +47,11 @@ def make(call: Call, *, attached: bool = False) -> Created:
         return _locked(call, where, found, attached)
     finally:
         os.close(lock)
+
+
+def manager(call: Call) -> str:
+    """Who makes cgroups: --cgroup-manager is crun's word, --systemd-cgroup everybody's."""
+    return "systemd" if "systemd-cgroup" in call.common else call.common.get("cgroup-manager", ["cgroupfs"])[-1]
 
 
 def _given(call: Call, config: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +85,7 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
         _check_empty(sandbox.cgroup, sandbox.id)
         state.save(call.root, note)
         log.debug(f"make cgroup {sandbox.cgroup}")
-        with cgroups.placed(found.config, sandbox.cgroup, owner):
+        with cgroups.placed(found.config, sandbox.cgroup, owner, manager(call)):
             log.debug(f"launch {sandbox.id}")
             launched = _launch(call, found)
             log.debug(f"{sandbox.id} waits as pid {launched.pid}")

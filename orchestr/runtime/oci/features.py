@@ -27,7 +27,7 @@ def described() -> dict[str, Any]:
         "linux": {
             "namespaces": _KINDS,
             "capabilities": list(capabilities.BITS),
-            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": True},
             "seccomp": filters(),
             "apparmor": {"enabled": False},
             "selinux": {"enabled": False},
