@@ -227,7 +227,7 @@ def _mount(container: Container, mount: VolumeMount, ready: Mapping[str, Ready])
         "source": volume.source,
         "options": [
             *("rbind", "ro" if mount.read_only else "rw", "nosuid", "nodev", "rprivate"),
-            *(["idmap"] if volume.idmap else []),
+            *(["ridmap"] if volume.idmap else []),
             *([f"x-orch.subpath={mount.sub_path}"] if mount.sub_path else []),  # opened below the source by the runtime
         ],
     }

@@ -29,12 +29,6 @@ def apply(b: Builder, process: Mapping[str, Any], fds: list[int]) -> None:
         _write(b, "selinuxLabel", "self/attr/exec", label, fds)
 
 
-def check_mounts(linux: Mapping[str, Any]) -> None:
-    """`linux.mountLabel`: RuntimeFailure without SELinux."""
-    if linux.get("mountLabel"):
-        _need(selinux(), "/linux/mountLabel", "SELinux")
-
-
 def selinux() -> bool:
     return os.path.exists(_SELINUX)
 

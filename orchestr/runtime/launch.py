@@ -7,9 +7,11 @@ from typing import Any, Final, NamedTuple
 
 from orchestr.runtime import (
     cgroups,
+    devices,
     idmap,
     initprogram,
     labels,
+    maskedpaths,
     memorypolicy,
     mountopts,
     mounts,
@@ -60,6 +62,8 @@ class Target(NamedTuple):
     time_offsets: bytes | None = None  # of a new time namespace, as /proc/PID/timens_offsets takes them; None for none
     configure: Callable[[Builder], None] | None = None  # first steps inside the namespaces
     sysctls: Callable[[Builder], None] | None = None  # steps after the hooks
+    bundle: str = ""  # OCI bundle directory that sources of mounts are relative to; "" for the agent
+    root_path: str = ""  # the root's path on the host; with bundle
 
 
 def short(id: str) -> str:
@@ -177,9 +181,7 @@ def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> No
     spawn.give_stdio(user.uid, target.ids)
     memorypolicy.apply(b, linux)
     labels.apply(b, proc, spawn.fds)
-    labels.check_mounts(linux)
-    shown = cgroups.mounts(target.cgroup) if target.cgroup else ()
-    context = mounts.Context(b, target.root, target.userns, spawn.fds, shown)
+    context = _mount_context(spawn, target, linux)
     if target.configure:
         target.configure(b)
     if target.private:
@@ -189,25 +191,41 @@ def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> No
     entries = oci.get("mounts") or ()
     for mount in entries:
         mounts.add(context, mount)
-    tmpfs_dev = any(str(m["destination"]).rstrip("/") == "/dev" and m.get("type") == "tmpfs" for m in entries)
-    mounts.devices(context, tuple(linux.get("devices") or ()), tmpfs_dev)
-    streams = spawn.terminal(target.root, proc, user, console=True)
+    devices.add(context, linux.get("devices") or (), entries)
+    streams = spawn.terminal(context.root, proc, user, console=True)
     cwd = str(proc.get("cwd") or "/")
-    directory = _working_directory(b, target.root, cwd)
-    for path in linux.get("readonlyPaths") or ():
-        mounts.read_only_path(context, str(path))
-    for path in linux.get("maskedPaths") or ():
-        mounts.mask(context, str(path))
+    directory = _working_directory(b, context.root, cwd)
+    maskedpaths.read_only(context, linux.get("readonlyPaths") or ())
+    maskedpaths.mask(context, linux.get("maskedPaths") or ())
+    mounts.finish(context)
     propagation = mountopts.root_propagation(str(linux.get("rootfsPropagation") or ""))
     if target.hooks:
         spawn.pause()
     if target.sysctls:
         target.sysctls(b)
-    rootfs.enter(b, target.root, *propagation, readonly=target.readonly, pivot=target.pivot and target.private)
+    rootfs.enter(b, context.root, *propagation, readonly=target.readonly, pivot=target.pivot and target.private)
     b.add("enter the working directory", cwd, "fchdir", directory)
     process.session(b, streams, tty=target.tty, keyring=target.keyring)
     process.close_all(b, spawn.pipe, init, target.preserve)
     finish(spawn, proc, linux.get("seccomp"), user, init=target.init, gate=target.gate >= 0)
+
+
+def _mount_context(spawn: Spawn, target: Target, linux: Mapping[str, Any]) -> mounts.Context:
+    label = str(linux.get("mountLabel") or "")
+    return mounts.Context(
+        spawn.inside,
+        target.root,
+        target.userns,
+        spawn.fds,
+        cgroups.mounts(target.cgroup) if target.cgroup else (),
+        cgroup_v2=cgroups.directory_v2(target.cgroup) if target.cgroup and target.bundle else "",
+        bundle=target.bundle,
+        root_path=target.root_path,
+        ids=target.ids,
+        private=target.private,
+        # Without SELinux there is nothing that a label could mean; callers give it all the same (as crun).
+        label=label if label and labels.selinux() else "",
+    )
 
 
 def identify(proc: Mapping[str, Any], root: int) -> User:
@@ -243,7 +261,7 @@ def finish(
         command.run()
 
 
-def _working_directory(b: Builder, root: int, cwd: str) -> Result:
+def _working_directory(b: Builder, root: int | Result, cwd: str) -> Result:
     """Made when it is missing, but in the kernel's own filesystems, where nothing can be made."""
     what = "enter the working directory"
     path = "/" + "/".join(targets.parts(cwd, what))

@@ -1,6 +1,7 @@
-"""OCI mount options (runtime-spec config.md, "mounts") as mount attributes, propagation and filesystem parameters.
+"""OCI mount options (runtime-spec config.md, "Linux mount options") as mount attributes, propagation and parameters.
 
-The set of options is closed: what is not in these tables is refused, never handed to the kernel as it came.
+For the filesystems that a container always has the set of options is closed: what is not in these tables is refused,
+before anything is made. For others (ext4, overlay, ...) an unknown word is the filesystem's, and its to refuse.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,9 +20,13 @@ _ATTRS: Final[Mapping[str, tuple[int, int]]] = {
     "dev": (0, sc.MOUNT_ATTR_NODEV),
     "noexec": (sc.MOUNT_ATTR_NOEXEC, 0),
     "exec": (0, sc.MOUNT_ATTR_NOEXEC),
+    # Four words for a field of three values; what is negated falls back to the kernel's default, relatime.
     "noatime": (sc.MOUNT_ATTR_NOATIME, sc.MOUNT_ATTR_ATIME),
+    "atime": (0, sc.MOUNT_ATTR_ATIME),
     "relatime": (0, sc.MOUNT_ATTR_ATIME),
+    "norelatime": (0, sc.MOUNT_ATTR_ATIME),
     "strictatime": (sc.MOUNT_ATTR_STRICTATIME, sc.MOUNT_ATTR_ATIME),
+    "nostrictatime": (0, sc.MOUNT_ATTR_ATIME),
     "nodiratime": (sc.MOUNT_ATTR_NODIRATIME, 0),
     "diratime": (0, sc.MOUNT_ATTR_NODIRATIME),
     "nosymfollow": (sc.MOUNT_ATTR_NOSYMFOLLOW, 0),
@@ -33,12 +38,35 @@ _PROPAGATION: Final = {
     "shared": sc.MS_SHARED,
     "unbindable": sc.MS_UNBINDABLE,
 }
+# Of a whole filesystem, not of a mount: a bind has them from its source, as with mount(8).
+_SUPERBLOCK: Final = frozenset({"sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"})
+_LABELS: Final = frozenset({"context", "fscontext", "defcontext", "rootcontext"})
+_TMPFS: Final = (
+    "size mode uid gid nr_inodes nr_blocks huge mpol inode64 inode32 noswap quota usrquota grpquota "
+    "usrquota_block_hardlimit usrquota_inode_hardlimit grpquota_block_hardlimit grpquota_inode_hardlimit casefold "
+    "strict_encoding"
+)
 _PARAMETERS: Final[Mapping[str, frozenset[str]]] = {
-    "tmpfs": frozenset({"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "huge", "inode64", "inode32"}),
-    "devpts": frozenset({"newinstance", "ptmxmode", "mode", "uid", "gid", "max"}),
-    "proc": frozenset({"hidepid", "subset"}),
+    "tmpfs": _LABELS.union(_TMPFS.split()),
+    "devpts": _LABELS.union(("newinstance", "ptmxmode", "mode", "uid", "gid", "max")),
+    "proc": frozenset({"hidepid", "subset", "gid", "pidns"}),
+    "sysfs": frozenset(),
+    "mqueue": _LABELS,
+    "cgroup": frozenset({"nsdelegate", "memory_recursiveprot", "memory_localevents", "favordynmods"}),
+    "cgroup2": frozenset({"nsdelegate", "memory_recursiveprot", "memory_localevents", "favordynmods"}),
 }
-_NOTHING: Final = frozenset({"defaults", "silent", "loud", "async", "acl"})  # said, and already so
+# A bind is no new filesystem, and the kernel ignores what is said for one. Callers who give each of their mounts the
+# same options count on that; a word that no filesystem here knows is still refused.
+_IGNORED_BY_BIND: Final = frozenset().union(*_PARAMETERS.values())
+# Said, and already so: iversion has been on wherever there is one since Linux 5.18; silent is about the kernel's log.
+_NOTHING: Final = frozenset({"defaults", "silent", "loud", "acl", "iversion", "noiversion"})
+_SWITCHES: Final[Mapping[str, str]] = {
+    "remount": "remount",
+    "tmpcopyup": "copy_up",
+    "copy-symlink": "copy_symlink",
+    "src-nofollow": "source_itself",
+    "dest-nofollow": "target_itself",
+}
 _SUBPATH: Final = "x-orch.subpath="
 
 
@@ -55,38 +83,49 @@ class Options(NamedTuple):
     deep_idmap: bool = False
     subpath: str = ""  # "x-orch.subpath=a/b": below the source, resolved without leaving it
     parameters: tuple[tuple[bytes, bytes | None], ...] = ()
+    remount: bool = False
+    copy_up: bool = False  # tmpfs: with what the root has at that place
+    copy_symlink: bool = False  # a source that is a symbolic link is made again, not followed
+    source_itself: bool = False  # a symbolic link as source or target is mounted, or mounted on, itself
+    target_itself: bool = False
 
 
 def parse(options: Iterable[str], fstype: str, where: str) -> Options:
     """Raises RuntimeFailure naming the first option that is not known for this type of mount."""
+    options = list(options)
+    bind = fstype == "bind" or "bind" in options or "rbind" in options
+    known = _IGNORED_BY_BIND if bind else _PARAMETERS.get(fstype)
     found: dict[str, int] = {}
-    result = Options(bind=fstype == "bind")
+    changed: dict[str, bool | int | str] = {"bind": bind}
     parameters: list[tuple[bytes, bytes | None]] = []
     for option in options:
-        deep, base = (True, option[1:]) if option[:1] == "r" and option[1:] in _ATTRS else (False, option)
-        if option in ("bind", "rbind"):
-            result = result._replace(bind=True, recursive=result.recursive or option == "rbind")
-        elif option in ("idmap", "ridmap"):
-            result = result._replace(idmap=True, deep_idmap=option == "ridmap")
-        elif option.startswith(_SUBPATH):
-            result = result._replace(subpath=option[len(_SUBPATH) :])
-        elif option in _ATTRS or deep:
-            on, off = _ATTRS[option] if option in _ATTRS else _ATTRS[base]
-            deep = option not in _ATTRS
-            _merge(found, "deep_" if deep else "", on, off)
+        if option in _ATTRS:
+            _merge(found, "", *_ATTRS[option])
+        elif option[:1] == "r" and option[1:] in _ATTRS:
+            _merge(found, "deep_", *_ATTRS[option[1:]])
         elif option.removeprefix("r") in _PROPAGATION:
             name = option.removeprefix("r")
-            result = result._replace(propagation=_PROPAGATION[name], deep_propagation=name != option)
-        elif option.partition("=")[0] in _PARAMETERS.get(fstype, ()):
-            key, _, value = option.partition("=")
-            parameters.append((key.encode(), value.encode() if value else None))
-        elif option not in _NOTHING:
+            changed.update(propagation=_PROPAGATION[name], deep_propagation=name != option)
+        elif option in ("bind", "rbind"):
+            changed["recursive"] = changed.get("recursive", False) or option == "rbind"
+        elif option in ("idmap", "ridmap"):
+            changed.update(idmap=True, deep_idmap=option == "ridmap")
+        elif option.startswith(_SUBPATH):
+            changed["subpath"] = option[len(_SUBPATH) :]
+        elif option in _SWITCHES:
+            changed[_SWITCHES[option]] = True
+        elif option in _NOTHING:
+            continue
+        elif option in _SUPERBLOCK or known is None or option.partition("=")[0] in known:
+            key, equals, value = option.partition("=")
+            if not bind:
+                parameters.append((key.encode(), value.encode() if equals else None))
+        else:
             raise RuntimeFailure(
-                f"cannot mount {where}: option {option!r} is not supported for {fstype}", reason="StartError"
+                f"cannot mount {where}: option {option!r} is not supported for {'bind' if bind else fstype}",
+                reason="StartError",
             )
-    on, off = found.get("on", 0), found.get("off", 0)
-    deep_on, deep_off = found.get("deep_on", 0), found.get("deep_off", 0)
-    return result._replace(parameters=tuple(parameters), on=on, off=off, deep_on=deep_on, deep_off=deep_off)
+    return Options()._replace(parameters=tuple(parameters), **changed, **found)  # type: ignore[arg-type]
 
 
 def root_propagation(name: str) -> tuple[int, bool]:

@@ -5,7 +5,7 @@ import os
 from typing import Final
 
 from orchestr.runtime import syscalls as sc
-from orchestr.runtime.plan import Builder
+from orchestr.runtime.plan import Builder, Result
 
 _GONE: Final = (
     errno.EINVAL,
@@ -27,7 +27,7 @@ def attach(b: Builder, root: int, *, pivot: bool, place: str = "/") -> None:
     b.add("attach the root", place, "move_mount", root, b"", sc.AT_FDCWD, os.fsencode(place), 0x04)
 
 
-def enter(b: Builder, root: int, propagation: int, recursive: bool, *, readonly: bool, pivot: bool) -> None:
+def enter(b: Builder, root: int | Result, propagation: int, recursive: bool, *, readonly: bool, pivot: bool) -> None:
     """Leaves the machine's mounts, then gives the root its propagation and makes it read-only.
 
     A root on the kernel's first filesystem (ramfs, of an initramfs) cannot be pivoted from: pivot_root(2) says EINVAL.

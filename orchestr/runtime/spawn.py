@@ -84,7 +84,9 @@ class Spawn:
                 with suppress(OSError):
                     os.fchown(fd, ids.host_uid(uid), -1)
 
-    def terminal(self, root: int, proc: Mapping[str, Any], user: User, *, console: bool) -> tuple[int | Result, ...]:
+    def terminal(
+        self, root: int | Result, proc: Mapping[str, Any], user: User, *, console: bool
+    ) -> tuple[int | Result, ...]:
         """The three streams: a pty's slave when there is a terminal, else stdio as given."""
         if self._ends is None:
             return self.stdio

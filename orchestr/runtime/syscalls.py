@@ -23,7 +23,7 @@ _NUMBERS: Final = {
     "unshare": (272, 97), "dup3": (292, 24), "prlimit64": (302, 261), "setns": (308, 268), "seccomp": (317, 277),
     "bpf": (321, 280), "execve": (59, 221), "execveat": (322, 281), "exit_group": (231, 94), "ioprio_set": (251, 30),
     "sched_setscheduler": (144, 119), "pidfd_send_signal": (424, 424), "open_tree": (428, 428),
-    "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432),
+    "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433),
     "pidfd_open": (434, 434), "clone3": (435, 435), "close_range": (436, 436), "openat2": (437, 437),
     "pidfd_getfd": (438, 438), "faccessat2": (439, 439), "mount_setattr": (442, 442),
 }  # fmt: skip
@@ -61,6 +61,7 @@ FSCONFIG_SET_FLAG: Final = 0
 FSCONFIG_SET_STRING: Final = 1
 FSCONFIG_SET_FD: Final = 5
 FSCONFIG_CMD_CREATE: Final = 6
+FSCONFIG_CMD_RECONFIGURE: Final = 7
 
 MOUNT_ATTR_RDONLY: Final = 0x1
 MOUNT_ATTR_NOSUID: Final = 0x2
@@ -157,12 +158,13 @@ def openat2(directory: int, path: str | bytes, flags: int, resolve: int = INSIDE
     return call("openat2", directory, os.fsencode(path), how, len(how))
 
 
-def open_tree(directory: int, path: str | bytes, *, recursive: bool = False) -> int:
+def open_tree(directory: int, path: str | bytes, *, recursive: bool = False, follow: bool = True) -> int:
     """open_tree(2), Linux 5.2: a detached clone of the mount at `path`; with an empty path, of what `directory` is.
 
     Needs CAP_SYS_ADMIN in the mount namespace's user namespace. EINVAL for an unbindable mount.
     """
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0) | (0 if path else AT_EMPTY_PATH)
+    flags |= 0 if follow else AT_SYMLINK_NOFOLLOW
     return call("open_tree", directory, os.fsencode(path), flags)
 
 

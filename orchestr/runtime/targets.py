@@ -13,6 +13,7 @@ from orchestr.runtime.plan import Builder, Result
 from orchestr.runtime.seam import RuntimeFailure
 
 _HERE: Final = sc.INSIDE | sc.RESOLVE_NO_SYMLINKS
+_NO_MAGIC: Final = sc.INSIDE
 
 
 def parts(path: str, where: str) -> list[str]:
@@ -75,6 +76,14 @@ def open_or_make(
     return Result(slot)
 
 
+def open_parent(b: Builder, root: int | Result, path: str, what: str) -> tuple[int | Result, str]:
+    """The directory around `path`, made when it is not there, and the last name, which is not looked at."""
+    *around, name = parts(path, what)
+    if not around:
+        return root, name
+    return open_or_make(b, root, "/" + "/".join(around), what, directory=True), name
+
+
 def make_directory(b: Builder, parent: Result, name: str, path: str, what: str) -> Result:
     """As open_or_make, straight in a directory that we have just made, with no link in it."""
     encoded, how = os.fsencode(name), sc.open_how(sc.O_PATH | os.O_DIRECTORY, 0, _HERE)
@@ -82,10 +91,10 @@ def make_directory(b: Builder, parent: Result, name: str, path: str, what: str) 
     return b.keep(what, path, "openat2", parent, encoded, how, len(how))
 
 
-def make_file(b: Builder, parent: Result, name: str, path: str, what: str) -> Result:
-    """A file like that. What is there already, by an entry of OCI `mounts`, is opened as it is."""
-    encoded, how = os.fsencode(name), sc.open_how(sc.O_PATH, 0, _HERE)
-    flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
+def make_file(b: Builder, parent: int | Result, name: str, path: str, what: str) -> Result:
+    """A file like that. What is there already, by an entry of OCI `mounts`, is opened as it is, a link as a link."""
+    encoded, how = os.fsencode(name), sc.open_how(sc.O_PATH | os.O_NOFOLLOW, 0, _NO_MAGIC)
+    flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_RDONLY  # see open_or_make
     made = b.keep(
         f"make the file to {what}", path, "openat", parent, encoded, flags, 0o644, tolerate=(errno.EEXIST,), done=1
     )

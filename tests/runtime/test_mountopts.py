@@ -34,7 +34,7 @@ def test_what_is_not_known_is_refused_and_never_passed_on(word: str) -> None:
         assert {key.decode() for key, _ in options.parameters} <= {word.partition("=")[0]}
 
 
-@pytest.mark.parametrize("word", ["size=1m", "lowerdir=/", "loop"])
+@pytest.mark.parametrize("word", ["lowerdir=/", "loop", "sizes=1m"])
 def test_a_parameter_of_another_filesystem_is_refused(word: str) -> None:
     with pytest.raises(RuntimeFailure, match="not supported for bind"):
         mountopts.parse([word], "bind", "/data")

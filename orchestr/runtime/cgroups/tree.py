@@ -183,6 +183,12 @@ def mounts(path: str) -> tuple[tuple[str, str], ...]:
     return tuple((base.rsplit("/", 1)[1], f"{base}/{path}") for base in v1 if os.path.isdir(f"{base}/{path}"))
 
 
+def directory_v2(path: str) -> str:
+    """The cgroup's directory in the unified tree, "" when that is not mounted or does not have it."""
+    base = layout().v2
+    return f"{base}/{path}" if base and os.path.isdir(f"{base}/{path}") else ""
+
+
 def processes(path: str) -> list[int]:
     """Pids of the cgroup and those below it."""
     found = set[int]()

@@ -160,6 +160,8 @@ def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: boo
         time_offsets=wanted.time_offsets,
         configure=namespaces.configure(config, wanted),
         sysctls=namespaces.sysctls(config),
+        bundle=bundle.path,
+        root_path=os.path.realpath(bundle.root),
     )
 
 

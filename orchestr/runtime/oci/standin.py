@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple
 
-from orchestr.runtime import cgroups, decode, mounts, namespaces, spawn
+from orchestr.runtime import cgroups, copyup, decode, devices, idmapped, namespaces, spawn
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.oci import filters
 from orchestr.runtime.plan import Outcome, Plan
@@ -76,8 +76,18 @@ class StandIn:
             (filters, "prepare", lambda config: None),
             (namespaces, "run", self._run_namespaces),
             (spawn, "run", self._run),
-            (mounts, "_host_nodes", self._nodes),
+            (devices, "_host_nodes", self._nodes),
+            (idmapped, "run", self._run_namespaces),
+            (copyup, "_copy", lambda source, target: self._note("copy", [self.name(source), self.name(target)], None)),
+            *((os, name, self._changing(name)) for name in ("chmod", "chown", "mknod")),
         ]
+
+    def _changing(self, name: str) -> Any:
+        def note(path: Any, *args: Any, dir_fd: int | None = None, **_: Any) -> None:
+            where = [self.name(path)] if isinstance(path, int) else [decode.quoted(path)]
+            self._note(name, [*([self.name(dir_fd)] if dir_fd is not None else []), *where, *map(str, args)], None)
+
+        return note
 
     def name(self, fd: int) -> str:
         """d1, d2 for what was opened here; what else it is, from /proc."""
