@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 from orchestr.runtime import idmap, labels, memorypolicy, process, scheduler, targets
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.idmap import Mappings
-from orchestr.runtime.launch import enter_outside, finish, identify
+from orchestr.runtime.launch import enter_outside, finish, identify, listen
+from orchestr.runtime.listener import Tell
 from orchestr.runtime.plan import LaunchError
 from orchestr.runtime.seam import SandboxSpec
 from orchestr.runtime.spawn import Launched, Spawn, Stdio
@@ -42,11 +43,12 @@ def enter(
     preserve: int = 0,
     path: str = "",
     linux: Mapping[str, Any] | None = None,
+    listener: Tell | None = None,
 ) -> Launched:
     """Starts an OCI `process` beside pid `container_pid`; a direct child of the caller, who reaps it.
 
-    `seccomp` is the container's `linux.seccomp`; `linux` gives its personality and memory policy; `path` is the program
-    when it is not args[0]. Without `sandbox` the id
+    `seccomp` is the container's `linux.seccomp`, `listener` gets the descriptor of one with SCMP_ACT_NOTIFY; `linux`
+    gives its personality and memory policy. `path` is the program when it is not args[0]. Without `sandbox` the id
     mappings are read from the process. LaunchError (127, 126) when the command cannot be run, or when the container has
     ended. A user given as `username` is looked up in the container's root.
     """
@@ -60,14 +62,9 @@ def enter(
         with Spawn(what, stdio, tty=tty, preserve=preserve) as spawn:
             spawn.fds += (pidfd, root)
             spawn.cgroup(container_cgroup, init=container_pid)
-            return _run(
-                spawn,
-                Place(container_pid, pidfd, root, _ids(container_pid, sandbox)),
-                process_,
-                linux or {},
-                seccomp,
-                path,
-            )
+            listening = listen(spawn, seccomp, listener)
+            place = Place(container_pid, pidfd, root, _ids(container_pid, sandbox))
+            return _run(spawn, place, process_, linux or {}, seccomp, path, listening)
     except OSError as error:
         raise LaunchError(f"cannot enter {what}: {error.strerror} (has it ended?)", reason="NotRunning") from error
 
@@ -101,6 +98,7 @@ def _run(
     linux: Mapping[str, Any],
     seccomp: Mapping[str, Any] | None,
     path: str,
+    listening: int,
 ) -> Launched:
     flags = foreign(place.pid)
     join = ((place.pidfd, flags),) if flags else ()
@@ -120,7 +118,7 @@ def _run(
     streams = spawn.terminal(place.root, proc, user, console=False)
     b.add(what, cwd, "fchdir", directory)
     process.session(b, streams, tty=spawn.tty)
-    process.close_all(b, spawn.pipe, -1, spawn.preserve)
-    finish(spawn, proc, seccomp, user, init=False, path=path)
+    last = process.close_all(b, spawn.pipe, -1, spawn.preserve, listening)
+    finish(spawn, proc, seccomp, user, last, init=False, path=path)
     # A time namespace can be entered by nobody who shares his memory.
     return spawn.run(0, alone=bool(flags & sc.CLONE_NEWTIME))

@@ -26,9 +26,10 @@ from orchestr.runtime import (
 )
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.idmap import Mappings
+from orchestr.runtime.listener import Tell
 from orchestr.runtime.namespaces import Namespaces
 from orchestr.runtime.plan import Builder, LaunchError, Result
-from orchestr.runtime.seam import ContainerSpec, SandboxSpec
+from orchestr.runtime.seam import ContainerSpec, RuntimeFailure, SandboxSpec
 from orchestr.runtime.spawn import Launched, Spawn, Stdio
 from orchestr.runtime.users import User
 
@@ -52,6 +53,7 @@ class Target(NamedTuple):
     pivot: bool = True  # False: chroot instead, see rootfs.enter
     preserve: int = 0  # descriptors 3, 4, ... that the command gets as they are here
     keyring: bool = True  # a session keyring of its own
+    listener: Tell | None = None  # who gets the descriptor of a filter with SCMP_ACT_NOTIFY
     # Called with "createRuntime", then with "createContainer", and the pid of the container's process, which waits:
     # its namespaces and mounts are made, its root is not entered yet. When it raises, the launch is undone.
     hooks: Callable[[str, int], None] | None = None
@@ -177,6 +179,7 @@ def become(b: Builder, uid: int, gid: int) -> None:
 def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> None:
     """The steps of the container's process, from a copy of the machine's mounts to exec."""
     b, proc, linux = spawn.inside, oci.get("process") or {}, oci.get("linux") or {}
+    listening = listen(spawn, linux.get("seccomp"), target.listener)
     user = identify(proc, target.root)
     spawn.give_stdio(user.uid, target.ids)
     memorypolicy.apply(b, linux)
@@ -206,8 +209,8 @@ def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> No
     rootfs.enter(b, context.root, *propagation, readonly=target.readonly, pivot=target.pivot and target.private)
     b.add("enter the working directory", cwd, "fchdir", directory)
     process.session(b, streams, tty=target.tty, keyring=target.keyring)
-    process.close_all(b, spawn.pipe, init, target.preserve)
-    finish(spawn, proc, linux.get("seccomp"), user, init=target.init, gate=target.gate >= 0)
+    last = process.close_all(b, spawn.pipe, init, target.preserve, listening)
+    finish(spawn, proc, linux.get("seccomp"), user, last, init=target.init, gate=target.gate >= 0)
 
 
 def _mount_context(spawn: Spawn, target: Target, linux: Mapping[str, Any]) -> mounts.Context:
@@ -238,27 +241,51 @@ def finish(
     proc: Mapping[str, Any],
     config: Mapping[str, Any] | None,
     user: User,
+    last: int,
     *,
     init: bool,
     gate: bool = False,
     path: str = "",
 ) -> None:
-    """Identity, filter and the command: the last steps, the same for a container and for an exec into it."""
-    sets = proc.get("capabilities") or {}
-    filtered = None
-    if config:
-        filtered = seccomp.compiled(seccomp_profile.expand(config, sets), seccomp_profile.key(config, sets))
+    """Identity, filter and the command: the last steps, the same for a container and for an exec into it.
+
+    `last` is the highest descriptor open, see process.close_all.
+    """
+    load = _loader(spawn, proc, config, last) if config else None
     scheduler.inside(spawn.inside, proc)
     process.limit(spawn.inside, proc)
     env = process.environment(proc, user)
     command = process.Command(spawn.inside, spawn.keep, proc, env, path=path, preserve=spawn.preserve)
-    process.identity(spawn.inside, proc, user, filtered, command.find if init or gate else lambda: None)
+    process.identity(spawn.inside, proc, user, load, command.find if init or gate else lambda: None)
     if gate:
         command.wait()
     if init:
         command.run_below_init()
     else:
         command.run()
+
+
+def listen(spawn: Spawn, config: Mapping[str, Any] | None, tell: Tell | None) -> int:
+    """The child's way to hand on the filter's listener, -1 without one. RuntimeFailure when nobody would get it."""
+    if not config or not seccomp.notifies(config):
+        return -1
+    if tell is None:
+        raise RuntimeFailure("cannot use SCMP_ACT_NOTIFY without anybody who listens (set /linux/seccomp/listenerPath)")
+    return spawn.listen(tell)
+
+
+def _loader(spawn: Spawn, proc: Mapping[str, Any], config: Mapping[str, Any], last: int) -> Callable[[], None]:
+    sets = proc.get("capabilities") or {}
+    filtered = seccomp.compiled(seccomp_profile.expand(config, sets), seccomp_profile.key(config, sets))
+
+    def load() -> None:
+        seccomp.install(spawn.inside, filtered)
+
+    def load_and_send() -> None:
+        assert spawn.listener
+        spawn.listener.steps(spawn.inside, spawn.keep, load, last, process.PIPE + spawn.preserve)
+
+    return load_and_send if spawn.listener else load
 
 
 def _working_directory(b: Builder, root: int | Result, cwd: str) -> Result:

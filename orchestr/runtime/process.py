@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from orchestr.runtime import capabilities, seccomp, targets
+from orchestr.runtime import capabilities, targets
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.plan import Builder, Result
 from orchestr.runtime.seam import RuntimeFailure
@@ -28,6 +28,7 @@ _TIOCSPTLCK, _TIOCGPTPEER, _TIOCSCTTY, _TIOCSWINSZ = 0x40045431, 0x5441, 0x540E,
 _X_OK, _AT_EACCESS = 1, 0x200
 _NOT_HERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 Find = Callable[[], None]
+Load = Callable[[], None]
 
 
 class Terminal(NamedTuple):
@@ -107,11 +108,11 @@ def terminal(b: Builder, root: int | Result, keep: Keep, tty: Terminal, user: Us
         target = targets.open_or_make(b, root, "/dev/console", "mount the console", directory=False)
         b.add("attach the pty", "/dev/console", "move_mount", console, b"", target, b"", sc.MOVE_MOUNT_EMPTY)
     b.add("number the pty", where, "dup3", master, tty.master, os.O_CLOEXEC)
-    b.add("send the pty", where, "sendmsg", tty.socket, _message(keep, tty.master), 0)
+    b.add("send the pty", where, "sendmsg", tty.socket, message(keep, tty.master), 0)
     return slave
 
 
-def _message(keep: Keep, fd: int) -> bytes:
+def message(keep: Keep, fd: int) -> bytes:
     """struct msghdr with one byte and one descriptor (SCM_RIGHTS)."""
     iovec = keep.address(struct.pack("QQ", keep.address(b"t"), 1))
     control = struct.pack("Qiii4x", 20, 1, 1, fd)  # cmsg_len, SOL_SOCKET, SCM_RIGHTS
@@ -137,12 +138,13 @@ def session(b: Builder, stdio: Sequence[int | Result], *, tty: bool, keyring: bo
         b.add("take the terminal", "the process", "ioctl", 0, _TIOCSCTTY, 0)
 
 
-def identity(b: Builder, process: Mapping[str, Any], user: User, filtered: seccomp.Filter | None, find: Find) -> None:
+def identity(b: Builder, process: Mapping[str, Any], user: User, load: Load | None, find: Find) -> None:
     """From the container's root with all capabilities to the process's user with just its own; seccomp last.
 
     A filter is loaded after all that is not itself needed to go on, for it need not allow our calls. Without
     no_new_privs loading it needs CAP_SYS_ADMIN: that is kept until then, and only the last of the capabilities'
-    steps come after it, as in runc. `find` looks for the command with the process's own rights.
+    steps come after it, as in runc. `load` loads the filter, if there is one; `find` looks for the command with the
+    process's own rights.
     """
     sets = process.get("capabilities") or {}
     no_new_privs = bool(process.get("noNewPrivileges"))
@@ -156,18 +158,18 @@ def identity(b: Builder, process: Mapping[str, Any], user: User, filtered: secco
     b.add("set uid", "the process", "setresuid", user.uid, user.uid, user.uid)
     b.add("set umask", "the process", "umask", int((process.get("user") or {}).get("umask", 0o022)))
     signals(b)
-    if filtered and not no_new_privs:
+    if load and not no_new_privs:
         capabilities.apply(b, sets, still=capabilities.SYS_ADMIN)
         find()
-        seccomp.install(b, filtered)
+        load()
         capabilities.apply(b, sets)
         capabilities.raise_ambient(b, sets)
         return
     capabilities.apply(b, sets)
     capabilities.raise_ambient(b, sets)
     find()
-    if filtered:
-        seccomp.install(b, filtered)
+    if load:
+        load()
 
 
 def signals(b: Builder) -> None:
@@ -177,13 +179,18 @@ def signals(b: Builder) -> None:
     b.add("unblock signals", "the process", "rt_sigprocmask", 2, bytes(8), None, 8)
 
 
-def close_all(b: Builder, pipe: int, init: int, preserve: int = 0) -> None:
-    """Leaves 0-2, then `preserve` more, the pipe and the init program, the last two closed by exec (CVE-2024-21626)."""
-    b.add("keep the pipe", "the process", "dup3", pipe, PIPE + preserve, os.O_CLOEXEC)
-    if init >= 0:
-        b.add("keep the init program", "the process", "dup3", init, INIT + preserve, os.O_CLOEXEC)
-    first = INIT + 1 if init >= 0 else PIPE + 1
-    b.add("close descriptors", "the process", "close_range", first + preserve, 2**32 - 1, 0)
+def close_all(b: Builder, pipe: int, init: int, preserve: int = 0, listener: int = -1) -> int:
+    """Leaves 0-2, then `preserve` more, and what exec closes (CVE-2024-21626): the pipe, the init program, a listener's
+    socket. The number of the last one comes back.
+    """
+    number = PIPE + preserve
+    b.add("keep the pipe", "the process", "dup3", pipe, number, os.O_CLOEXEC)
+    for what, fd in (("init program", init), ("listener's socket", listener)):
+        if fd >= 0:
+            number += 1
+            b.add(f"keep the {what}", "the process", "dup3", fd, number, os.O_CLOEXEC)
+    b.add("close descriptors", "the process", "close_range", number + 1, 2**32 - 1, 0)
+    return number
 
 
 def environment(process: Mapping[str, Any], user: User) -> list[str]:

@@ -5,13 +5,14 @@ import fcntl
 import os
 import socket
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from orchestr.runtime import cgroups, idmap, process
 from orchestr.runtime.idmap import Mappings
+from orchestr.runtime.listener import Listener, Tell
 from orchestr.runtime.plan import Builder, LaunchError, Plan, Result, launch_error, run
 from orchestr.runtime.process import Keep, Terminal
 from orchestr.runtime.signals import blocked
@@ -41,6 +42,7 @@ class Spawn:
         self.pipe = fcntl.fcntl(write, fcntl.F_DUPFD_CLOEXEC, self._high)
         os.close(write)
         self._go = -1
+        self.listener: Listener | None = None
         self._ends = socket.socketpair() if tty else None
         self.stdio = tuple(self.raised(fd) for fd in stdio)
 
@@ -53,6 +55,8 @@ class Spawn:
                 os.close(fd)
         for end in self._ends or ():
             end.close()
+        if self.listener:
+            self.listener.close()
 
     def own(self, fd: int) -> int:
         self.fds.append(fd)
@@ -66,6 +70,11 @@ class Spawn:
         read, self._go = os.pipe2(os.O_CLOEXEC)
         self.fds += (read, self._go)
         process.pause(self.inside, self.pipe, (read, self._go))
+
+    def listen(self, tell: Tell) -> int:
+        """The filter to be loaded has a listener: `tell` gets it. The socket that the child is to send it through."""
+        self.listener = Listener(tell)
+        return self.raised(self.listener.theirs.fileno())
 
     def cgroup(self, path: str, init: int = 0) -> None:
         """The child will be born in, or move itself to, this cgroup; "" for none."""
@@ -105,17 +114,14 @@ class Spawn:
         `alone`: the child must not share this process's memory, as it need not when it `waits` or pauses.
         """
 
-        def go_on(pid: int) -> None:
-            if paused:
-                paused(pid)
-            os.write(self._go, b"g")
-
+        turns = iter(self._turns(paused))
         outside, inside = tuple(self.outside.steps), tuple(self.inside.steps)
-        plan = Plan(self.name, outside, flags, inside, self.inside.slots, waits=waits or alone or paused is not None)
+        alone = alone or paused is not None or self.listener is not None
+        plan = Plan(self.name, outside, flags, inside, self.inside.slots, waits=waits or alone)
         with blocked():
             pipe = self._read, self.pipe
             self._read = self.pipe = -1
-            outcome = run(plan, pipe, cgroup=self.born_in, paused=go_on)
+            outcome = run(plan, pipe, cgroup=self.born_in, paused=lambda pid: next(turns)(pid))
         if outcome.failed:
             raise launch_error(plan.name, *outcome.failed)
         pidfd = os.pidfd_open(outcome.pid)
@@ -126,6 +132,19 @@ class Spawn:
             os.waitpid(outcome.pid, 0)
             os.close(pidfd)
             raise
+
+    def _turns(self, paused: Callable[[int], None] | None) -> Iterator[Callable[[int], None]]:
+        """What to do each time that the child reports."""
+
+        def go_on(pid: int) -> None:
+            if paused:
+                paused(pid)
+            os.write(self._go, b"g")
+
+        if self._go >= 0:
+            yield go_on
+        if self.listener:
+            yield self.listener.hand_on
 
 
 def _receive(end: socket.socket) -> int:

@@ -90,7 +90,11 @@ def test_the_command_is_looked_for_before_a_filter_that_may_not_allow_that(no_ne
     b, keep = Builder(), process.Keep()
     command = process.Command(b, keep, {"args": ["web"]}, ["PATH=/bin"])
     filtered = seccomp.Filter(ctypes.create_string_buffer(8), 0)
-    process.identity(b, {"noNewPrivileges": no_new_privs}, User(5, 6), filtered, command.find)
+
+    def load() -> None:
+        seccomp.install(b, filtered)
+
+    process.identity(b, {"noNewPrivileges": no_new_privs}, User(5, 6), load, command.find)
     names = [name for name, _, _ in calls(b)]
     assert names.index("setresuid") < names.index("capset") < names.index("faccessat2") < names.index("seccomp")
     assert (names[-1] == "seccomp") is no_new_privs

@@ -11,7 +11,7 @@ from orchestr.runtime import syscalls as sc
 from orchestr.runtime.idmap import Mappings
 from orchestr.runtime.launch import Target
 from orchestr.runtime.oci import config as configuration
-from orchestr.runtime.oci import filters, hooks, namespaces
+from orchestr.runtime.oci import filters, hooks, namespaces, seccomp_agent
 from orchestr.runtime.oci.namespaces import Wanted
 from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
 
@@ -155,6 +155,7 @@ def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: boo
         preserve=preserve,
         keyring=keyring,
         hooks=called,
+        listener=seccomp_agent.told_by(config, bundle.state),
         place=bundle.root if called else "/",
         private="mount" in wanted.new,
         time_offsets=wanted.time_offsets,

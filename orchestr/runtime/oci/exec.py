@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orchestr.runtime.oci import config, filters, handover, lean, log, run, state
+from orchestr.runtime.oci import config, filters, handover, lean, log, run, seccomp_agent, state
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.spawn import Launched
@@ -70,7 +70,20 @@ def _enter(call: Call, found: state.State, process: dict[str, Any], tty: bool) -
         name=found.id,
         preserve=handover.preserved(call),
         linux=linux,
+        listener=seccomp_agent.told_by(found.config, _told(found)),
     )
+
+
+def _told(found: state.State) -> dict[str, Any]:
+    """The container's state, as the specification has it."""
+    return {
+        "ociVersion": str(found.config["ociVersion"]),
+        "id": found.id,
+        "status": "running",
+        "pid": found.pid,
+        "bundle": found.bundle,
+        "annotations": found.config.get("annotations") or {},
+    }
 
 
 def _cgroup(call: Call, found: state.State) -> str:
