@@ -19,6 +19,13 @@ _PROG_LOAD, _PROG_ATTACH, _PROG_GET_FD_BY_ID, _OBJ_GET_INFO_BY_FD, _PROG_QUERY =
 _CGROUP_DEVICE_TYPE, _CGROUP_DEVICE_ATTACH = 15, 6
 _ALLOW_MULTI, _REPLACE = 2, 4  # BPF_F_REPLACE is Linux 5.6
 _INFO_SIZE, _INFO_NAME = 80, 64  # struct bpf_prog_info up to its name
+# (type, major, minor, access): any node may be made; null, zero, full, random, urandom, tty, ptmx and ptys be used.
+DEFAULT: Final = (
+    *(("c", -1, -1, "m"), ("b", -1, -1, "m")),
+    *(("c", 1, minor, "rwm") for minor in (3, 5, 7, 8, 9)),
+    *(("c", 5, minor, "rwm") for minor in (0, 2)),
+    ("c", 136, -1, "rwm"),
+)
 _NAME: Final = b"orch_devices"
 _ACCESS: Final = {"m": 1, "r": 2, "w": 4}  # BPF_DEVCG_ACC_*
 _TYPES: Final = {"b": 1, "c": 2}  # BPF_DEVCG_DEV_*
@@ -46,6 +53,23 @@ def rules(items: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
         )
 
     return tuple(of(item) for item in items)
+
+
+def usable(resources: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the devices allowed that every container has (runtime-spec config-linux.md "Default Devices"), whatever the
+    rules say: so do runc and crun, and bundles written for them count on it. Without rules nothing is added."""
+    given = resources.get("devices")
+    if not given:
+        return resources
+    own = [
+        {"allow": True, "type": kind, "access": access, **_numbers(major, minor)}
+        for kind, major, minor, access in DEFAULT
+    ]
+    return {**resources, "devices": [*given, *own]}
+
+
+def _numbers(major: int, minor: int) -> dict[str, int]:
+    return {name: number for name, number in (("major", major), ("minor", minor)) if number >= 0}
 
 
 class Policy(NamedTuple):

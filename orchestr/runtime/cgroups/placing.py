@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final
 
-from orchestr.runtime.cgroups import freezer, limits, tree
+from orchestr.runtime.cgroups import devices, freezer, limits, tree
 from orchestr.runtime.cgroups.making import create, refuse_used
 from orchestr.runtime.seam import RuntimeFailure
 
@@ -47,8 +47,11 @@ def placed(config: Mapping[str, Any], path: str, owner: int = -1, manager: str =
 
             stack.enter_context(scope(unit_at(path), config))
         try:
-            create(path, linux.get("resources") or {}, every=True, owner=owner)
+            resources = linux.get("resources") or {}
+            # The launch itself takes more than one process: their number is limited once the container is alone.
+            create(path, {**devices.usable(resources), "pids": {}}, every=True, owner=owner)
             yield
+            limits.update(path, {"pids": resources.get("pids") or {}})
         except BaseException:
             with suppress(OSError, RuntimeFailure):
                 freezer.kill_all(path)
@@ -64,7 +67,7 @@ def update(path: str, resources: Mapping[str, Any]) -> None:
         from orchestr.runtime.cgroups import systemd
 
         systemd.update(path, resources)
-    limits.update(path, resources)
+    limits.update(path, devices.usable(resources))
 
 
 def remove(path: str, patience: float = 2.0) -> None:
