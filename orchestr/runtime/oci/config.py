@@ -2,7 +2,8 @@
 
 A check takes a decoded JSON value and raises _Wrong; each level that this passes through puts its key before the
 pointer, so that a configuration without a fault, which is all of them but a few, pays for no pointer. Unknown
-properties are ignored (config.md "Extensibility"), null is an absent property, as for Go's decoders.
+properties are ignored (config.md "Extensibility"). A property that is null is taken out: for Go's decoders, which
+callers write for, it is as good as absent.
 """
 
 import json
@@ -135,15 +136,15 @@ def filled(inner: Check) -> Check:
     return check
 
 
-def mapping(item: Check) -> Check:
-    """An object whose keys are free; an empty key names nothing."""
+def mapping(item: Check, keys: Check | None = None) -> Check:
+    """An object whose keys are free, or what `keys` says; an empty one names nothing."""
 
     def check(value: Any) -> None:
         if type(value) is not dict:
             raise _Wrong(f"must be an object, is {_shown(value)}")
         for key, entry in value.items():
             try:
-                text(key)
+                (keys or text)(key)
                 if not key:
                     raise _Wrong("must not have an empty key")
                 item(entry)
@@ -164,8 +165,11 @@ def table(fields: Mapping[str, Check], *required: str) -> Check:
             for key, entry in value.items():
                 if entry is not None and (inner := known(key)):
                     inner(entry)
+            if None in value.values():
+                for key in [key for key, entry in value.items() if entry is None]:
+                    del value[key]
             for key in required:
-                if value.get(key) is None:
+                if key not in value:
                     raise _Wrong("is missing", "add it")
         except _Wrong as wrong:
             raise wrong.at(key) from None
@@ -340,9 +344,7 @@ LINUX: Final = table(
         ),
         "uidMappings": _MAPPINGS,
         "gidMappings": _MAPPINGS,
-        "timeOffsets": table(
-            dict.fromkeys(("boottime", "monotonic"), table({"secs": I64, "nanosecs": number(0, 10**9 - 1)}))
-        ),
+        "timeOffsets": mapping(table({"secs": I64, "nanosecs": number(0, 10**9 - 1)}), one_of("boottime", "monotonic")),
         "devices": array(
             table(
                 # fileMode: callers leave the type's bits in, against the schema
@@ -373,7 +375,8 @@ LINUX: Final = table(
                 ),
                 "nodes": text,
                 "flags": array(one_of("MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES")),
-            }
+            },
+            "mode",
         ),
         "sysctl": TEXT_MAP,
         "seccomp": SECCOMP,
@@ -381,7 +384,7 @@ LINUX: Final = table(
         "maskedPaths": texts,
         "readonlyPaths": texts,
         "mountLabel": text,
-        "personality": table({"domain": one_of("LINUX", "LINUX32"), "flags": texts}),
+        "personality": table({"domain": one_of("LINUX", "LINUX32"), "flags": texts}, "domain"),
     }
 )
 
