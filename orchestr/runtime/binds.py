@@ -7,8 +7,9 @@ from typing import Any
 
 from orchestr.runtime import mounts, targets
 from orchestr.runtime import syscalls as sc
-from orchestr.runtime.mountcontext import Context, attach, change, clone
+from orchestr.runtime.mountcontext import Context, attach, change, clone, stage
 from orchestr.runtime.mountopts import Options
+from orchestr.runtime.plan import Result
 from orchestr.runtime.seam import RuntimeFailure
 
 
@@ -24,10 +25,28 @@ def bind(context: Context, source: str, destination: str, options: Options, moun
     if context.root_path and os.path.normpath(source).startswith(f"{context.root_path}/"):
         return bind_inside(context, os.path.normpath(source), destination, options, mount)
     cloned, directory = open_source(context, source, destination, options)
-    set_attributes(context, cloned, source, destination, options, mount)
+    again = bool(context.bundle) and context.private
+    late = again and options.propagation == sc.MS_UNBINDABLE
+    set_attributes(context, cloned, source, destination, options._replace(propagation=0) if late else options, mount)
     target = mounts.place(context, "volume", destination, directory=directory, links=not options.target_itself)
-    attach(context.builder, cloned, target, "volume", destination)
-    mounts.settle(context, destination, cloned, cloned)
+    moved = _in_order(context, cloned, destination, options, unbindable=late) if again else cloned
+    attach(context.builder, moved, target, "volume", destination)
+    mounts.settle(context, destination, cloned, moved)
+
+
+def _in_order(context: Context, cloned: int, destination: str, options: Options, *, unbindable: bool) -> Result:
+    """The clone's clone, made by the child after what comes before it in `mounts`.
+
+    /proc/self/mountinfo lists mounts as they were made, not as they were attached (Linux 6.8), and that is how callers
+    and the specification's tests see the order that they asked for.
+    """
+    b = context.builder
+    stage(context, cloned, "volume")
+    moved = clone(b, cloned, b"", "volume", destination, recursive=options.recursive)
+    if unbindable:
+        attr = sc.mount_attr(0, 0, sc.MS_UNBINDABLE)
+        change(b, moved, attr, "set propagation", destination, recursive=options.deep_propagation)
+    return moved
 
 
 def bind_inside(context: Context, source: str, destination: str, options: Options, mount: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime import targets
-from orchestr.runtime.mountcontext import Context, attach, clone, stage
+from orchestr.runtime.mountcontext import Context, attach, change, clone, stage
 from orchestr.runtime.plan import Result
 from orchestr.runtime.seam import RuntimeFailure
 
@@ -34,6 +34,7 @@ DEVICES: Final = {  # the nodes of runtime-spec config-linux.md "Default Devices
 }
 _TYPES: Final = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 _NAMES: Final = {stat.S_IFCHR: "a character device", stat.S_IFBLK: "a block device", stat.S_IFIFO: "a FIFO"}
+_INERT: Final = sc.mount_attr(sc.MOUNT_ATTR_NOSUID | sc.MOUNT_ATTR_NOEXEC)
 _host_nodes: dict[str, int] = {}
 
 
@@ -91,7 +92,9 @@ def _standard(context: Context, wanted: dict[str, Mapping[str, Any]], *, fresh: 
         elif item is not None:
             continue
         made = targets.make_file(b, directory, name, where, "mount device")
-        attach(b, context.own(sc.open_tree(host_node(name, device), "")), made, "device", where)
+        node = context.own(sc.open_tree(host_node(name, device), ""))
+        sc.mount_setattr(node, _INERT)
+        attach(b, node, made, "device", where)
 
 
 def _has_kcore() -> bool:
@@ -114,6 +117,7 @@ def _extra(context: Context, wanted: Mapping[str, Mapping[str, Any]]) -> None:
         name = str(number)
         _make(context, shelf, name, path, item)
         node = clone(b, shelf, name.encode(), "device", path)
+        change(b, node, _INERT, "restrict the device", path)
         attach(b, node, _place(context, path), "device", path)
 
 
