@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from e2e.checks import eventually
+from e2e.vm.image import VENV
 from e2e.vm.machine import Machine, Result
 
 BUNDLE = "/root/bundle"
+COMMAND = f"{VENV}/bin/orch-oci"
 FILES = {
     "memory.max": str(64 << 20), "memory.swap.max": str(32 << 20), "memory.low": str(16 << 20), "cpu.weight": "59",
     "cpu.max": "50000 100000", "pids.max": "20", "memory.high": str(60 << 20), "cpuset.cpus": "0",
@@ -33,7 +35,7 @@ class Bundles:
         self.machine = machine
         machine.sh(f"mkdir -p {BUNDLE}/rootfs && cd {BUNDLE}/rootfs && mkdir -p usr proc sys dev tmp etc")
         machine.sh(f"cd {BUNDLE}/rootfs && ln -sfn usr/bin bin && ln -sfn usr/lib lib && ln -sfn usr/lib64 lib64")
-        machine.sh(f"orch-oci spec --bundle {BUNDLE}")
+        machine.sh(f"{COMMAND} spec --bundle {BUNDLE}")
         self.config = json.loads(machine.sh(f"cat {BUNDLE}/config.json"))
         usr = {"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro"]}
         self.config["mounts"].append(usr)
@@ -45,11 +47,11 @@ class Bundles:
         self.machine.write(f"{BUNDLE}/config.json", json.dumps({**self.config, "linux": linux, **more}))
 
     def run(self, *words: str, stdin: str = "") -> Result:
-        return self.machine.run(shlex.join(("orch-oci", *words)), stdin=stdin)
+        return self.machine.run(shlex.join((COMMAND, *words)), stdin=stdin)
 
     def up(self, *options: str) -> Result:
         """In the background, its streams nobody's: a container keeps them open."""
-        words = shlex.join(("orch-oci", *options, "run", "-d", "--bundle", BUNDLE, "c1"))
+        words = shlex.join((COMMAND, *options, "run", "-d", "--bundle", BUNDLE, "c1"))
         return self.machine.run(f"{words} </dev/null >/tmp/out 2>&1; code=$?; cat /tmp/out >&2; exit $code")
 
     def files(self, cgroup: str) -> dict[str, str]:

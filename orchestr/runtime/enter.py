@@ -44,13 +44,14 @@ def enter(
     path: str = "",
     linux: Mapping[str, Any] | None = None,
     listener: Tell | None = None,
+    below: Mapping[str, str] | None = None,
 ) -> Launched:
     """Starts an OCI `process` beside pid `container_pid`; a direct child of the caller, who reaps it.
 
     `seccomp` is the container's `linux.seccomp`, `listener` gets the descriptor of one with SCMP_ACT_NOTIFY; `linux`
-    gives its personality and memory policy. `path` is the program when it is not args[0]. Without `sandbox` the id
-    mappings are read from the process. LaunchError (127, 126) when the command cannot be run, or when the container has
-    ended. A user given as `username` is looked up in the container's root.
+    gives its personality and memory policy. `path` is the program when it is not args[0], `below` cgroups below the
+    container's. Without `sandbox` the id mappings are read from the process. LaunchError (127, 126) when the command
+    cannot be run, or when the container has ended. A user given as `username` is looked up in the container's root.
     """
     what = name or str(container_pid)
     try:
@@ -61,7 +62,7 @@ def enter(
     try:
         with Spawn(what, stdio, tty=tty, preserve=preserve) as spawn:
             spawn.fds += (pidfd, root)
-            spawn.cgroup(container_cgroup, init=container_pid)
+            spawn.cgroup(container_cgroup, container_pid, below)
             listening = listen(spawn, seccomp, listener)
             place = Place(container_pid, pidfd, root, _ids(container_pid, sandbox))
             return _run(spawn, place, process_, linux or {}, seccomp, path, listening)

@@ -76,10 +76,10 @@ class Spawn:
         self.listener = Listener(tell)
         return self.raised(self.listener.theirs.fileno())
 
-    def cgroup(self, path: str, init: int = 0) -> None:
+    def cgroup(self, path: str, init: int = 0, below: Mapping[str, str] | None = None) -> None:
         """The child will be born in, or move itself to, this cgroup; "" for none."""
         if path:
-            self.tasks, self.born_in = cgroups.entrance(path, init)
+            self.tasks, self.born_in = cgroups.entrance(path, init, below)
             self.fds += [fd for fd in (*self.tasks, self.born_in) if fd >= 0]
 
     def give_stdio(self, uid: int, ids: Mappings | int) -> None:

@@ -14,7 +14,6 @@ from orchestr.runtime.cgroups.placing import place_of, placed, remove, update
 from orchestr.runtime.cgroups.tree import (
     Entrance,
     add,
-    below,
     directories,
     directory_v2,
     entrance,
@@ -30,7 +29,6 @@ __all__ = [
     "Layout",
     "Oom",
     "add",
-    "below",
     "create",
     "directories",
     "directory_v2",

@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -133,24 +133,55 @@ def delegate(directory: str, owner: int) -> None:
             os.chown(f"{directory}/{name}", owner, -1)
 
 
-def entrance(path: str, init: int = 0) -> Entrance:
+def entrance(path: str, init: int = 0, below: Mapping[str, str] | None = None) -> Entrance:
     """Opens it; the caller closes the descriptors.
 
     `init`: a process of the container. Where that has made cgroups of its own (v2), no process may be in this one: then
-    new ones get in where that process is.
+    new ones get in where that process is. `below`: cgroups of the container's own to get into, by controller, "" for
+    all that have it; RuntimeFailure when it is nowhere.
     """
-    found = layout()
-    flags = os.O_WRONLY | os.O_CLOEXEC
-    v1 = list[int]()
-    for place in places(path)[1 if found.v2 else 0 :]:
+    found, wanted = layout(), _inside(below or {})
+    v1, hits = list[int](), 0
+    for base in dict.fromkeys(found.v1.values()):
+        at, hit = _chosen(found, base, f"{base}/{path}", wanted)
+        hits += hit
         with suppress(FileNotFoundError):
-            v1.append(os.open(f"{place}/tasks", flags))
-    if not found.v2:
-        return Entrance(tuple(v1), -1)
-    at = f"{found.v2}/{path}"
-    if init and found.pure and files.read(f"{at}/cgroup.subtree_control").strip():
-        at = _of_process(found, path, init)
-    return Entrance(tuple(v1), os.open(at, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            v1.append(os.open(f"{at}/tasks", os.O_WRONLY | os.O_CLOEXEC))
+    directory = -1
+    if found.v2:
+        at, hit = _chosen(found, "", f"{found.v2}/{path}", wanted)
+        hits += hit
+        if init and found.pure and "" not in wanted and files.read(f"{at}/cgroup.subtree_control").strip():
+            at = _of_process(found, path, init)
+        directory = os.open(at, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if wanted.get("") and not hits:
+        raise _nowhere(wanted[""])
+    return Entrance(tuple(v1), directory)
+
+
+def _inside(below: Mapping[str, str]) -> dict[str, str]:
+    """Without slashes around; "" as name of a controller is all of them."""
+    for name, sub in below.items():
+        if ".." in sub.split("/"):
+            raise RuntimeFailure(f"cannot enter cgroup {sub}: bad sub cgroup path, `..` components are not allowed")
+        if name and name not in layout().v1:
+            raise RuntimeFailure(f"cannot enter cgroup {name}:{sub}: unknown controller {name} (see /proc/self/cgroup)")
+    return {name: "/".join(part for part in sub.split("/") if part not in ("", ".")) for name, sub in below.items()}
+
+
+def _chosen(found: Layout, base: str, at: str, wanted: Mapping[str, str]) -> tuple[str, bool]:
+    """(directory, whether it is one below)."""
+    named = next((sub for name, sub in wanted.items() if name and found.v1[name] == base), None)
+    sub = wanted.get("", "") if named is None else named
+    if sub and os.path.isdir(f"{at}/{sub}"):
+        return f"{at}/{sub}", True
+    if sub and named is not None:
+        raise _nowhere(sub)
+    return at, False
+
+
+def _nowhere(sub: str) -> RuntimeFailure:
+    return RuntimeFailure(f"cannot enter cgroup {sub}: adding pid to it: no such file or directory (make it first)")
 
 
 def _of_process(found: Layout, path: str, pid: int) -> str:
@@ -158,14 +189,6 @@ def _of_process(found: Layout, path: str, pid: int) -> str:
     shown = next((line[3:] for line in text.splitlines() if line.startswith("0::")), "")
     inside = f"{shown.strip('/')}/".startswith(f"{path}/") and ".." not in shown.split("/")
     return f"{found.v2}{shown}" if inside else f"{found.v2}/{path}"
-
-
-def below(path: str, name: str) -> str:
-    """The cgroup `name` of a container's own, which must not lead out of it (exec --cgroup)."""
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise RuntimeFailure(f"cannot use cgroup {name!r}: it leads out of the container's (leave '..' out)")
-    return "/".join((path, *parts))
 
 
 def add(path: str, pid: int) -> None:

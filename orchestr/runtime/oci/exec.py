@@ -63,13 +63,13 @@ def _enter(call: Call, found: state.State, process: dict[str, Any], tty: bool) -
     seccomp = linux.get("seccomp")
     if seccomp:
         filters.prepare(seccomp)
-    cgroup = _cgroup(call, found)
     return enter(
-        *(found.pid, cgroup, None, process, (0, 1, 2), tty),
+        *(found.pid, found.cgroup, None, process, (0, 1, 2), tty),
         seccomp=seccomp,
         name=found.id,
         preserve=handover.preserved(call),
         linux=linux,
+        below=_below(call),
         listener=seccomp_agent.told_by(found.config, _told(found)),
     )
 
@@ -86,18 +86,13 @@ def _told(found: state.State) -> dict[str, Any]:
     }
 
 
-def _cgroup(call: Call, found: state.State) -> str:
-    paths = set()
+def _below(call: Call) -> dict[str, str]:
+    """--cgroup [CONTROLLER,...:]PATH: by controller, "" for all."""
+    found: dict[str, str] = {}
     for item in call.options.get("cgroup", ()):
-        controller, colon, path = item.rpartition(":")
-        if colon:
-            raise RuntimeFailure(f"cannot enter cgroup {item}: not supported for {controller} alone (name a path only)")
-        if ".." in path.split("/"):
-            raise RuntimeFailure(f"cannot enter cgroup {path}: bad sub cgroup path")
-        paths.add(path.strip("/"))
-    if len(paths) > 1:
-        raise RuntimeFailure("cannot enter more than one cgroup: not supported (name one --cgroup)")
-    return "/".join((found.cgroup, *filter(None, paths)))
+        controllers, _, path = item.rpartition(":")
+        found.update((name, path) for name in controllers.split(","))
+    return found
 
 
 def described(call: Call, found: state.State) -> dict[str, Any]:
