@@ -29,6 +29,8 @@ def bind(context: Context, source: str, destination: str, options: Options, moun
     late = again and options.propagation == sc.MS_UNBINDABLE
     set_attributes(context, cloned, source, destination, options._replace(propagation=0) if late else options, mount)
     target = mounts.place(context, "volume", destination, directory=directory, links=not options.target_itself)
+    if again:
+        stage(context, cloned, "volume", directory=directory)
     moved = _in_order(context, cloned, destination, options, unbindable=late) if again else cloned
     attach(context.builder, moved, target, "volume", destination)
     mounts.settle(context, destination, cloned, moved)
@@ -41,7 +43,6 @@ def _in_order(context: Context, cloned: int, destination: str, options: Options,
     and the specification's tests see the order that they asked for.
     """
     b = context.builder
-    stage(context, cloned, "volume")
     moved = clone(b, cloned, b"", "volume", destination, recursive=options.recursive)
     if unbindable:
         attr = sc.mount_attr(0, 0, sc.MS_UNBINDABLE)

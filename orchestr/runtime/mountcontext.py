@@ -10,7 +10,8 @@ from orchestr.runtime import targets
 from orchestr.runtime.idmap import HOST, Mappings
 from orchestr.runtime.plan import Builder, Result
 
-_STAGE = b"/dev"  # of the machine, in the child's copy of its mounts, which is left at the end
+# Of the machine, in the child's copy of its mounts, which is left at the end: a directory and a file that it has.
+_STAGE, _STAGE_FILE = b"/dev", b"/proc/version"
 
 
 class Context:
@@ -91,10 +92,12 @@ def attach(b: Builder, mount: int | Result, target: int | Result, what: str, whe
     b.add(f"attach {what}", where, "move_mount", mount, b"", target, b"", sc.MOVE_MOUNT_EMPTY)
 
 
-def stage(context: Context, mount: int, what: str) -> None:
+def stage(context: Context, mount: int, what: str, *, directory: bool = True) -> None:
     """Attaches a mount where only the child sees it, so that it can be cloned: a detached one cannot before 6.15."""
     if context.private:
-        context.builder.add(f"stage {what}", "", "move_mount", mount, b"", sc.AT_FDCWD, _STAGE, 0x04)
+        context.builder.add(
+            f"stage {what}", "", "move_mount", mount, b"", sc.AT_FDCWD, _STAGE if directory else _STAGE_FILE, 0x04
+        )
 
 
 def clone(b: Builder, at: int | Result, name: bytes, what: str, where: str, *, recursive: bool = False) -> Result:
