@@ -50,10 +50,10 @@ class Bundle:
     def __exit__(self, *_: object) -> None:
         self.place.run("umount", f"{self.path}/rootfs", check=False)
         self.place.run("rm", "-rf", self.path)
-        self.place.run("sh", "-c", f"rmdir /sys/fs/cgroup{self._parent} /sys/fs/cgroup/*{self._parent}", check=False)
+        self.place.run("sh", "-c", f"rmdir /sys/fs/cgroup{self.parent} /sys/fs/cgroup/*{self.parent}", check=False)
 
     @property
-    def _parent(self) -> str:
+    def parent(self) -> str:
         return os.path.dirname(self._cgroup)
 
     def run(self, runtime: str) -> float:

@@ -1,3 +1,3 @@
 """One measurement each: `measure(world) -> rows`. The order here is that of the table."""
 
-NAMES = ("launch", "stack", "memory", "status", "exec", "idle", "heal", "logs", "port", "store", "api")
+NAMES = ("launch", "runtime", "stack", "memory", "status", "exec", "idle", "heal", "logs", "port", "store", "api")
