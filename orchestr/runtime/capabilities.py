@@ -38,6 +38,9 @@ def available() -> list[str]:
     return [name for name, bit in BITS.items() if bits >> bit & 1]
 
 
+SETS: Final = ("bounding", "effective", "permitted", "inheritable", "ambient")
+
+
 def grantable(sets: Mapping[str, Iterable[str]], held: Iterable[str] | None) -> tuple[dict[str, list[str]], list[str]]:
     """The sets without what is unknown or not in `held` (None: all are), and what was left out.
 
@@ -45,11 +48,12 @@ def grantable(sets: Mapping[str, Iterable[str]], held: Iterable[str] | None) -> 
     ambient capability that is not permitted and inheritable, too, cannot be raised.
     """
     can = set(BITS) if held is None else set(held)
-    kept = {key: [name for name in names or () if name in can] for key, names in sets.items()}
+    sets = {key: sets.get(key) or () for key in SETS if key in sets}
+    kept = {key: [name for name in names if name in can] for key, names in sets.items()}
     if ambient := kept.get("ambient"):
         both = set(kept.get("permitted", ())) & set(kept.get("inheritable", ()))
         kept["ambient"] = [name for name in ambient if name in both]
-    lacking = {name for key, names in sets.items() for name in names or () if name not in kept[key]}
+    lacking = {name for key, names in sets.items() for name in names if name not in kept[key]}
     return kept, sorted(lacking)
 
 
