@@ -6,11 +6,12 @@
 #   mmdebstrap, gpg, mount, debian-archive-keyring   orch image bootstrap
 #   git, ca-certificates    fetching
 #   busybox-static          the root of containers in tests and measurements
+#   uidmap                  orch-oci for ordinary users with more than one id
 set -euo pipefail
 
 PYTHON=${PYTHON:-python3}
 PACKAGES=(libnftables1 nftables libseccomp2 catatonit mmdebstrap gpg mount debian-archive-keyring git ca-certificates
-    busybox-static)
+    busybox-static uidmap)
 
 if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     echo "make install: $PYTHON is not Python 3.11 or newer (install it, or give make PYTHON=/path/to/python)" >&2

@@ -1,5 +1,6 @@
 """A container from its specification: everything is resolved and checked here, then run as a plan (see plan.py)."""
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -162,7 +163,7 @@ def enter_outside(
     for fd, flag in join:
         b.add("join namespace", hex(flag), "setns", fd, flag)
     if any(flag & sc.CLONE_NEWUSER for _, flag in join):
-        b.add("clear groups", "", "setgroups", 0, None)
+        b.add("clear groups", "", "setgroups", 0, None, tolerate=(errno.EPERM,))  # see process.identity
         become(b, *owner)
     if time_offsets is not None:  # for the children of who asks; once the first is in it, the clocks are set for good
         b.add("make time namespace", "", "unshare", sc.CLONE_NEWTIME)

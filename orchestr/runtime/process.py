@@ -152,7 +152,9 @@ def identity(b: Builder, process: Mapping[str, Any], user: User, load: Load | No
         b.add("set no_new_privs", "the process", "prctl", sc.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     capabilities.bound(b, capabilities.mask(sets.get("bounding") or ()))
     groups = struct.pack(f"{len(user.groups)}I", *user.groups)
-    b.add("set groups", "the process", "setgroups", len(user.groups), groups)
+    # An ordinary user who maps himself alone may not change groups (user_namespaces(7)): none is all he can ask for.
+    tolerate = () if user.groups else (errno.EPERM,)
+    b.add("set groups", "the process", "setgroups", len(user.groups), groups, tolerate=tolerate)
     b.add("set gid", "the process", "setresgid", user.gid, user.gid, user.gid)
     b.add("keep capabilities", "the process", "prctl", sc.PR_SET_KEEPCAPS, 1, 0, 0, 0)
     b.add("set uid", "the process", "setresuid", user.uid, user.uid, user.uid)

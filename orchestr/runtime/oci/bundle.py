@@ -13,6 +13,7 @@ from orchestr.runtime.launch import Target
 from orchestr.runtime.oci import config as configuration
 from orchestr.runtime.oci import filters, hooks, namespaces, seccomp_agent
 from orchestr.runtime.oci.namespaces import Wanted
+from orchestr.runtime.oci.rootless import Maps, translated
 from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
 
 
@@ -37,10 +38,15 @@ class Bundle(NamedTuple):
         }
 
 
-def read(bundle: str, id: str, manager: str = "cgroupfs") -> Bundle:
-    """RuntimeFailure with what is wrong or not supported. `manager`: who makes cgroups, see cgroups.place_of."""
+def read(bundle: str, id: str, manager: str = "cgroupfs", maps: Maps | None = None) -> Bundle:
+    """RuntimeFailure with what is wrong or not supported.
+
+    `manager`: who makes cgroups, see cgroups.place_of. `maps`: of an ordinary user, see rootless.py.
+    """
     bundle = os.path.abspath(bundle)
     config = configuration.read(bundle)
+    if maps is not None:
+        config = translated(config, maps)
     linux = config.get("linux") or {}
     wanted = namespaces.wanted(config)
     ids = _ids(linux, wanted)

@@ -88,7 +88,12 @@ def call(name: str, root: str, common: Given, rest: list[str]) -> int:
     given, words = take(rest, command.options, in_order=command.in_order)
     if not command.extra and len(words) > (most := len(command.words.split())):
         raise RuntimeFailure(f"cannot {name}: {' '.join(words[most:])} is one word too many (usage: {command.words})")
-    return command.run(Call(root, common, given, words))
+    made = Call(root, common, given, words)
+    if command.reaches and os.geteuid():
+        from orchestr.runtime.oci import rootless, state
+
+        rootless.join(state.living(root, made.id))
+    return command.run(made)
 
 
 def root_of(common: Given) -> str:

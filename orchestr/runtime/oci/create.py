@@ -3,11 +3,12 @@
 import os
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, Final, NamedTuple
 
 from orchestr.runtime import cgroups
 from orchestr.runtime.launch import start as launch
-from orchestr.runtime.oci import bundle, handover, hooks, log, state
+from orchestr.runtime.oci import bundle, handover, hooks, log, rootless, state
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.spawn import Launched
@@ -39,7 +40,9 @@ def make(call: Call, *, attached: bool = False) -> Created:
     if call.flag("config"):
         raise RuntimeFailure("cannot use --config: not supported (name the file config.json)")
     where = os.path.abspath(call.text("bundle", "."))
-    found = bundle.read(where, call.id, manager(call))
+    if os.geteuid():
+        rootless.enter(call.root)
+    found = bundle.read(where, call.id, manager(call), rootless.entered(call.common))
     found = found._replace(config=_given(call, found.config))
     handover.check(call, bool((found.config.get("process") or {}).get("terminal")), attached=attached)
     lock = state.make(call.root, call.id)
@@ -84,8 +87,9 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
             log.warning(text)
         _check_empty(sandbox.cgroup, sandbox.id)
         state.save(call.root, note)
-        log.debug(f"make cgroup {sandbox.cgroup}")
-        with cgroups.placed(found.config, sandbox.cgroup, owner, manager(call)):
+        with ExitStack() as stack:
+            found = _place(stack, call, found, owner)
+            note = note._replace(cgroup=found.sandbox.cgroup)
             log.debug(f"launch {sandbox.id}")
             launched = _launch(call, found)
             log.debug(f"{sandbox.id} waits as pid {launched.pid}")
@@ -96,6 +100,21 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
         if isinstance(error, RuntimeFailure) and error.reason == hooks.FAILED:
             hooks.poststop(found.config, found.state)
         raise
+
+
+def _place(stack: ExitStack, call: Call, found: bundle.Bundle, owner: int) -> bundle.Bundle:
+    """Its cgroup is there as long as the stack; an ordinary user who may make none goes on without, and is told."""
+    path = found.sandbox.cgroup
+    log.debug(f"make cgroup {path}")
+    try:
+        stack.enter_context(cgroups.placed(found.config, path, owner, manager(call)))
+    except RuntimeFailure as error:
+        if rootless.entered(call.common) is None:
+            raise
+        if set((found.config.get("linux") or {}).get("resources") or ()) - {"devices"}:
+            log.warning(f"limits are not applied: {error}")
+        return found._replace(sandbox=found.sandbox._replace(cgroup=""))
+    return found
 
 
 def _check_empty(cgroup: str, id: str) -> None:

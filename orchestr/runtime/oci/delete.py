@@ -83,5 +83,6 @@ COMMANDS: Final = {
         delete,
         "remove a stopped or created container",
         options={"force": Option("kill it first; no error when there is none", short="f")},
+        reaches=True,
     )
 }

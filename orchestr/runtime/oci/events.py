@@ -36,7 +36,7 @@ def events(call: Call) -> int:
     if call.flag("stats"):
         if state.status(call.root, found) == "stopped":
             raise RuntimeFailure(f"cannot tell what container {found.id} uses: container not running: it is stopped")
-        _say("stats", found.id, cgroups.statistics(found.cgroup))
+        _say("stats", found.id, cgroups.statistics(state.cgroup(found)))
         return 0
     fd = state.open_process(found)
     if fd < 0:
@@ -52,7 +52,7 @@ def _watch(found: state.State, pidfd: int, every: float) -> None:
     """Until the container's process has ended."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    oom = cgroups.oom_fd(found.cgroup)
+    oom = cgroups.oom_fd(state.cgroup(found))
     if oom >= 0:
         poll.register(oom, select.POLLIN | select.POLLPRI)
     kills, due = cgroups.oom(found.cgroup).kills, time.monotonic() + every
@@ -93,5 +93,6 @@ COMMANDS: Final = {
             "interval": Option("how often (default: 5s)", "DURATION"),
             "stats": Option("print once what it uses, and end"),
         },
+        reaches=True,
     )
 }

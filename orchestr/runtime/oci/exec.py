@@ -173,5 +173,7 @@ def capabilities(own: Mapping[str, Any], added: list[str]) -> dict[str, Any]:
 
 
 COMMANDS: Final = {
-    "exec": Command(exec_, "run a process in a container", "ID [COMMAND...]", OPTIONS, in_order=True, extra=True)
+    "exec": Command(
+        exec_, "run a process in a container", "ID [COMMAND...]", OPTIONS, in_order=True, extra=True, reaches=True
+    )
 }

@@ -10,7 +10,7 @@ from orchestr.runtime.seam import RuntimeFailure
 
 def pause(call: Call) -> int:
     found = _expect(call, ("running", "created"), "pause", "container not running")
-    cgroups.freeze(found.cgroup)
+    cgroups.freeze(state.cgroup(found))
     if not cgroups.frozen(found.cgroup):
         raise RuntimeFailure(f"cannot pause container {call.id}: no freezer cgroup here (mount one)")
     return 0
@@ -29,6 +29,6 @@ def _expect(call: Call, wanted: tuple[str, ...], verb: str, words: str) -> state
 
 
 COMMANDS: Final = {
-    "pause": Command(pause, "hold all processes of a container"),
-    "resume": Command(resume, "let them go on"),
+    "pause": Command(pause, "hold all processes of a container", reaches=True),
+    "resume": Command(resume, "let them go on", reaches=True),
 }

@@ -18,7 +18,7 @@ def kill(call: Call) -> int:
     if number == system.SIGKILL and not found.own_pids and not everybody:
         # Its children are not ended by the kernel with it, and may live on when it has ended.
         everybody = bool(cgroups.processes(found.cgroup))
-    if everybody:
+    if everybody and found.cgroup:
         _all(found.cgroup, number)
         return 0
     fd = state.open_process(found)
@@ -67,5 +67,6 @@ COMMANDS: Final = {
         "send a signal (default: TERM) to the container's process",
         "ID [SIGNAL]",
         {"all": Option("to all processes of the container", short="a")},
+        reaches=True,
     )
 }

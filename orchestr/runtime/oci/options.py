@@ -56,6 +56,7 @@ class Command(NamedTuple):
     options: Mapping[str, Option] = {}
     in_order: bool = False  # options end at the first other word: what follows is another program's
     extra: bool = False  # takes more words than `words` names
+    reaches: bool = False  # the container's processes: an ordinary user needs the container's user namespace for that
 
 
 GLOBAL: Final[Mapping[str, Option]] = {

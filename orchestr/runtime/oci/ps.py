@@ -1,5 +1,7 @@
 """ps: the container's processes, as pids or as the machine's ps(1) shows them."""
 
+import os
+from contextlib import suppress
 from typing import Final
 
 from orchestr.runtime import cgroups
@@ -12,13 +14,26 @@ def ps(call: Call) -> int:
     form = call.text("format", "table")
     if form not in ("table", "json"):
         raise RuntimeFailure(f"cannot show processes as {form}: invalid format option (table or json)")
-    pids = cgroups.processes(state.load(call.root, call.id).cgroup)
+    found = state.load(call.root, call.id)
+    pids = cgroups.processes(found.cgroup) if found.cgroup else _beside(state.living(call.root, call.id))
     if form == "json":
         print(lean.dumps(pids))
         return 0
     for line in pick(_run(call.words[1:] or ["-ef"]), pids):
         print(line)
     return 0
+
+
+def _beside(pid: int) -> list[int]:
+    """Without a cgroup: all in the pid namespace of `pid`."""
+    if not pid:
+        return []
+    own, found = os.stat(f"/proc/{pid}/ns/pid").st_ino, []
+    for name in os.listdir("/proc"):
+        with suppress(OSError):
+            if name.isdigit() and os.stat(f"/proc/{name}/ns/pid").st_ino == own:
+                found.append(int(name))
+    return sorted(found)
 
 
 def _run(args: list[str]) -> list[str]:
@@ -50,5 +65,6 @@ COMMANDS: Final = {
         {"format": Option("table or json", "FORMAT", "f")},
         in_order=True,
         extra=True,
+        reaches=True,
     )
 }

@@ -10,13 +10,15 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.seam import RuntimeFailure
 
 _NS_GET_PARENT: Final = 0xB702
+ENTERED: Final = "entered"  # value of --rootless for the second run
 _LIMIT: Final = 32  # lines of /proc/PID/uid_map that are of use here; the kernel takes 340
 
 
@@ -33,17 +35,21 @@ class Maps(NamedTuple):
     gids: tuple[Range, ...]
 
 
-def state_root() -> str:
-    """Where an ordinary user's containers are known: XDG_RUNTIME_DIR, else a directory of the user's own in /tmp."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/orch-oci-{os.geteuid()}"
-    return f"{runtime}/orch-oci"
+def entered(common: Mapping[str, Sequence[str]]) -> Maps | None:
+    """The maps of our namespace when this is the command that `enter` ran; None for everybody else."""
+    if ENTERED not in common.get("rootless", ()):
+        return None
+    return Maps(_own("uid_map"), _own("gid_map"))
 
 
-def become_root() -> Maps:
-    """Into a new user and mount namespace as its root; the maps that were written. RuntimeFailure."""
-    maps = _granted()
+def enter(root: str) -> NoReturn:
+    """Runs this command again as root of a new user and mount namespace. RuntimeFailure.
+
+    Again, and not just on: what a process keeps from others (undumpable) is opened to whoever owns the namespace that
+    it was executed in, and for containers that wait to be started that must be the user (proc(5), ptrace(2)).
+    """
     try:
-        _unshare(sc.CLONE_NEWUSER, maps)
+        _unshare(sc.CLONE_NEWUSER, _granted())
         _be_zero()
         sc.call("unshare", sc.CLONE_NEWNS)
         attr = sc.mount_attr(0, 0, sc.MS_SLAVE)
@@ -53,11 +59,15 @@ def become_root() -> Maps:
             f"cannot become root of a user namespace: {error.strerror} (may ordinary users make them here? see"
             " user.max_user_namespaces, kernel.unprivileged_userns_clone)"
         ) from error
-    return maps
+    front = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
+    os.execv(sys.executable, [*front, "--rootless", ENTERED, "--root", root, *sys.argv[1:]])
 
 
 def join(pid: int) -> None:
-    """Into the namespace that the user namespace of container process `pid` was made in. Nothing when that is ours."""
+    """Into the namespace that the user namespace of container process `pid` was made in. Nothing when that is ours, or
+    when there is no such process."""
+    if not pid:
+        return
     try:
         own = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -185,6 +195,11 @@ def _map_from_outside(pid: int, maps: Maps) -> int:
         if subprocess.run([program, str(pid), *words], stdin=subprocess.DEVNULL).returncode:
             return 1
     return 0
+
+
+def _own(name: str) -> tuple[Range, ...]:
+    with open(f"/proc/self/{name}") as file:
+        return tuple(Range(*(int(word) for word in line.split())) for line in file)
 
 
 def _be_zero() -> None:

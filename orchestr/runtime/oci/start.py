@@ -64,4 +64,4 @@ def _wait(watch: int) -> None:
     poll.poll(_PATIENCE)
 
 
-COMMANDS: Final = {"start": Command(start, "run the command of a created container")}
+COMMANDS: Final = {"start": Command(start, "run the command of a created container", reaches=True)}

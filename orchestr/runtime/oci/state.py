@@ -170,6 +170,24 @@ def start_time(pid: int) -> int:
     return -1 if fields[0] in ("Z", "X") else int(fields[19])
 
 
+def cgroup(found: State) -> str:
+    """RuntimeFailure when it has none."""
+    if found.cgroup:
+        return found.cgroup
+    raise RuntimeFailure(
+        f"cannot use the cgroup of container {found.id}: it has none (its user may make none: have one delegated)"
+    )
+
+
+def living(root: str, id: str) -> int:
+    """The pid of the container's process, 0 when that has ended, or there is no such container."""
+    try:
+        found = load(root, id)
+    except RuntimeFailure:
+        return 0  # the command words that
+    return found.pid if found.pid and start_time(found.pid) == found.start_time else 0
+
+
 def open_process(state: State) -> int:
     """A pidfd of the container's process, -1 when that has ended."""
     if not state.pid:

@@ -66,7 +66,7 @@ def update(call: Call) -> int:
         found = state.load(call.root, call.id)
         if (now := state.status(call.root, found)) == "stopped":
             raise RuntimeFailure(f"cannot update container {call.id}: it is {now}")
-        cgroups.update(found.cgroup, resources)
+        cgroups.update(state.cgroup(found), resources)
         linux = found.config.get("linux") or {}
         merged = {**linux, "resources": merge(linux.get("resources") or {}, resources)}
         state.save(call.root, found._replace(config={**found.config, "linux": merged}))
@@ -133,5 +133,6 @@ COMMANDS: Final = {
             **{name: Option(limit.about, "N") for name, limit in LIMITS.items()},
             **{name: Option("not supported", "SCHEMA") for name in _REFUSED},
         },
+        reaches=True,
     )
 }
