@@ -1,12 +1,14 @@
 """orch-oci: the OCI runtime command over the same launch code. See `orch-oci help`."""
 
+import os
 import sys
 
 _LAUNCHING = {"create", "run", "exec"}  # words of the command line; where one is no command, to seal is needless only
 
 
 def main() -> None:
-    if not _LAUNCHING.isdisjoint(sys.argv):
+    # An ordinary user's command is run again as root of a namespace (rootless.py), and sealed then.
+    if os.geteuid() == 0 and not _LAUNCHING.isdisjoint(sys.argv):
         from orchestr.runtime.sealed import seal
 
         seal()  # before the other imports: it starts this program a second time

@@ -92,7 +92,7 @@ def call(name: str, root: str, common: Given, rest: list[str]) -> int:
     if command.reaches and os.geteuid():
         from orchestr.runtime.oci import rootless, state
 
-        rootless.join(state.living(root, made.id))
+        rootless.join(root, state.living(root, made.id))
     return command.run(made)
 
 

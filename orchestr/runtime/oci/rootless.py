@@ -50,22 +50,29 @@ def enter(root: str) -> NoReturn:
     """
     try:
         _unshare(sc.CLONE_NEWUSER, _granted())
-        _be_zero()
-        sc.call("unshare", sc.CLONE_NEWNS)
-        attr = sc.mount_attr(0, 0, sc.MS_SLAVE)
-        sc.call("mount_setattr", sc.AT_FDCWD, b"/", sc.AT_RECURSIVE, attr, len(attr))
+        _again(root)
     except OSError as error:
         raise RuntimeFailure(
             f"cannot become root of a user namespace: {error.strerror} (may ordinary users make them here? see"
             " user.max_user_namespaces, kernel.unprivileged_userns_clone)"
         ) from error
+
+
+def _again(root: str) -> NoReturn:
+    sc.call("setresgid", 0, 0, 0)
+    sc.call("setresuid", 0, 0, 0)
+    sc.call("unshare", sc.CLONE_NEWNS)  # mounts of our own, and so the right to run from a sealed program (sealed.py)
+    attr = sc.mount_attr(0, 0, sc.MS_SLAVE)
+    sc.call("mount_setattr", sc.AT_FDCWD, b"/", sc.AT_RECURSIVE, attr, len(attr))
     front = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
     os.execv(sys.executable, [*front, "--rootless", ENTERED, "--root", root, *sys.argv[1:]])
 
 
-def join(pid: int) -> None:
-    """Into the namespace that the user namespace of container process `pid` was made in. Nothing when that is ours, or
-    when there is no such process."""
+def join(root: str, pid: int) -> None:
+    """Runs this command again in the namespace that the user namespace of container process `pid` was made in.
+
+    Returns when that is ours, or there is no such process. RuntimeFailure.
+    """
     if not pid:
         return
     try:
@@ -82,7 +89,7 @@ def join(pid: int) -> None:
             sc.call("setns", parent, sc.CLONE_NEWUSER)
         finally:
             os.close(parent)
-        _be_zero()
+        _again(root)
     except OSError as error:
         raise RuntimeFailure(f"cannot reach container process {pid}: {error.strerror} (is it yours?)") from error
     finally:
@@ -200,11 +207,6 @@ def _map_from_outside(pid: int, maps: Maps) -> int:
 def _own(name: str) -> tuple[Range, ...]:
     with open(f"/proc/self/{name}") as file:
         return tuple(Range(*(int(word) for word in line.split())) for line in file)
-
-
-def _be_zero() -> None:
-    sc.call("setresgid", 0, 0, 0)
-    sc.call("setresuid", 0, 0, 0)
 
 
 def _write(path: str, text: str) -> None:
