@@ -99,7 +99,6 @@ def test_nothing_of_the_image_is_loaded_or_read_but_its_users(oci: Oci) -> None:
     bundle = oci.bundle(
         "/bin/sleep", "1000", process={"env": ["PATH=/bin", "PYTHONPATH=/lib", "LD_PRELOAD=/lib/evil.so"]}
     )
-    bundle.config({"process": {"user": {"username": "www"}}})
     for name in (
         *("lib/evil.so", "lib/libnss_files.so.2", "lib/libnss_compat.so.2", "lib/libc.so.6", "lib/libseccomp.so.2"),
         *("lib/encodings/__init__.py", "lib/encodings/idna.py", "lib/ctypes/__init__.py", "lib/pwd.py"),
@@ -110,7 +109,7 @@ def test_nothing_of_the_image_is_loaded_or_read_but_its_users(oci: Oci) -> None:
         path.write_text("raise SystemExit('hostile')\n")
     with opened(bundle.rootfs) as names:
         bundle.up()
-        bundle.exec("/bin/true", options=["--user", "33:33"])
+        bundle.exec("/bin/true", options=["--user", "www"])
     assert "etc/passwd" in names, "the watch works"
     assert {name for name in names if not name.startswith("bin")} <= {"etc/passwd", "etc/group"}
 
@@ -137,22 +136,23 @@ def test_users_files_that_are_none(oci: Oci, machine: Path, kind: str) -> None:
             passwd.mkdir()
     with opened(bundle.rootfs) as names:
         assert bundle.run().out == "/\n"
-        bundle.config({"process": {"user": {"username": "evil"}}})
-        assert "not in the image's /etc/passwd" in bundle.run(code=1).err
+        bundle.config({"process": {"args": ["sleep", "1000"]}}).up()
+        done = bundle.exec("id", options=["--user", "evil"], code=None)
+    assert "not in the image's /etc/passwd" in done.err
     assert ("etc/passwd" in names) == (kind == "huge"), "what is no regular file is not even opened"
 
 
 def test_ids_of_the_image_that_would_wrap_to_root(oci: Oci) -> None:
     """CVE-2024-40635: 2^32 is no root, nor what int() or setuid(2) would make one."""
-    bundle = oci.bundle("id", "-u")
-    for index, id in enumerate(ODD_IDS):
-        text = f"good:x:5:5::/:\nodd:x:{id}:5::/:\nother:x:5:{id}::/:\n"
-        (bundle.rootfs / "etc/passwd").unlink()
-        (bundle.rootfs / "etc/passwd").write_text(text)
-        bundle.config({"process": {"user": {"username": "odd" if index % 2 else "other"}}})
-        assert "cannot use" in bundle.run(code=1).err
-    bundle.config({"process": {"user": {"username": "good"}}})
-    assert bundle.run().out == "5\n"
+    bundle = oci.bundle().up()
+    (bundle.rootfs / "etc/passwd").write_text(
+        "\n".join(f"uid{n}:x:{id}:5::/:\ngid{n}:x:5:{id}::/:" for n, id in enumerate(ODD_IDS)) + "\ngood:x:5:6::/:\n"
+    )
+    for index in range(len(ODD_IDS)):
+        for user in (f"uid{index}", f"gid{index}"):
+            done = bundle.exec("id", options=["--user", user], code=None)
+            assert "cannot use" in done.err, done
+    assert bundle.exec("id", options=["--user", "good"]).out == "uid=5 gid=6\n"
 
 
 def test_a_proc_that_is_a_volume_is_not_written_to(oci: Oci, machine: Path, tmp_path: Path) -> None:
