@@ -52,7 +52,7 @@ def test_each_is_told_the_state_on_stdin(oci: Oci) -> None:
     bundle.config({"hooks": {**hooks, "startContainer": [hook("cat > /told")]}}).up()
     pid = bundle.pid
     bundle.delete("--force")
-    states = {"prestart": "creating", "createRuntime": "creating", "createContainer": "creating"}
+    states = {"prestart": "created", "createRuntime": "creating", "createContainer": "creating"}
     for point, status in {**states, "poststart": "running", "poststop": "stopped"}.items():
         state = told(bundle, point)
         assert (state["id"], state["status"], state["bundle"]) == (bundle.id, status, str(bundle.path))

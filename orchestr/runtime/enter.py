@@ -49,9 +49,10 @@ def enter(
     """Starts an OCI `process` beside pid `container_pid`; a direct child of the caller, who reaps it.
 
     `seccomp` is the container's `linux.seccomp`, `listener` gets the descriptor of one with SCMP_ACT_NOTIFY; `linux`
-    gives its personality and memory policy. `path` is the program when it is not args[0], `below` cgroups below the
-    container's. Without `sandbox` the id mappings are read from the process. LaunchError (127, 126) when the command
-    cannot be run, or when the container has ended. A user given as `username` is looked up in the container's root.
+    gives its personality, its memory policy and whether it has mounts of its own (without it, it has). `path` is the
+    program when it is not args[0], `below` cgroups below the container's. Without `sandbox` the id mappings are read
+    from the process. LaunchError (127, 126) when the command cannot be run, or when the container has ended. A user
+    given as `username` is looked up in the container's root.
     """
     what = name or str(container_pid)
     try:
@@ -65,7 +66,7 @@ def enter(
             spawn.cgroup(container_cgroup, container_pid, below)
             listening = listen(spawn, seccomp, listener)
             place = Place(container_pid, pidfd, root, _ids(container_pid, sandbox))
-            return _run(spawn, place, process_, linux or {}, seccomp, path, listening)
+            return _run(spawn, place, process_, linux, seccomp, path, listening)
     except OSError as error:
         raise LaunchError(f"cannot enter {what}: {error.strerror} (has it ended?)", reason="NotRunning") from error
 
@@ -83,6 +84,10 @@ def _ids(pid: int, sandbox: SandboxSpec | None) -> Mappings:
     return idmap.HOST if sandbox.host_users else Mappings.shifted(sandbox.uid_base, sandbox.uid_count)
 
 
+def _private(linux: Mapping[str, Any]) -> bool:
+    return any(item.get("type") == "mount" and not item.get("path") for item in linux.get("namespaces") or ())
+
+
 def foreign(pid: int) -> int:
     """Clone flags of the namespaces in which it is not with us; joining one's own user namespace is an error."""
     return sum(
@@ -96,7 +101,7 @@ def _run(
     spawn: Spawn,
     place: Place,
     proc: Mapping[str, Any],
-    linux: Mapping[str, Any],
+    linux: Mapping[str, Any] | None,
     seccomp: Mapping[str, Any] | None,
     path: str,
     listening: int,
@@ -110,13 +115,16 @@ def _run(
     user = identify(proc, place.root)
     spawn.give_stdio(user.uid, place.ids)
     scheduler.affinity(b, proc, "final")
-    memorypolicy.apply(b, linux)
+    memorypolicy.apply(b, linux or {})
     labels.apply(b, proc, spawn.fds)
     cwd = str(proc.get("cwd") or "/")
     names = "/" + "/".join(targets.parts(cwd, "the working directory"))
     what = "enter the working directory"
     directory = targets.open_existing(b, place.root, names, what, flags=sc.O_PATH | os.O_DIRECTORY)
     streams = spawn.terminal(place.root, proc, user, console=False)
+    if linux is not None and not _private(linux):  # the namespace's root is not the container's then
+        b.add("enter the root", "/", "fchdir", place.root)
+        b.add("change to the root", "/", "chroot", b".")
     b.add(what, cwd, "fchdir", directory)
     process.session(b, streams, tty=spawn.tty)
     last = process.close_all(b, spawn.pipe, -1, spawn.preserve, listening)

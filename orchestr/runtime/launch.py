@@ -62,6 +62,9 @@ class Target(NamedTuple):
     private: bool = (
         True  # False: no mount namespace of its own. The root stays detached, nothing is attached for others
     )
+    # A mount namespace to be in instead. It is joined last: only who is still in the namespace that the root was cloned
+    # in can attach to it, and the given one is not changed.
+    mounts: int = -1
     time_offsets: bytes | None = None  # of a new time namespace, as /proc/PID/timens_offsets takes them; None for none
     configure: Callable[[Builder], None] | None = None  # first steps inside the namespaces
     sysctls: Callable[[Builder], None] | None = None  # steps after the hooks
@@ -202,6 +205,8 @@ def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> No
     maskedpaths.read_only(context, linux.get("readonlyPaths") or ())
     maskedpaths.mask(context, linux.get("maskedPaths") or ())
     mounts.finish(context)
+    if target.mounts >= 0:
+        b.add("join namespace", "mount", "setns", target.mounts, sc.CLONE_NEWNS)
     propagation = mountopts.root_propagation(str(linux.get("rootfsPropagation") or ""))
     if target.hooks:
         spawn.pause()

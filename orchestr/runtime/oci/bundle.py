@@ -11,7 +11,7 @@ from orchestr.runtime import syscalls as sc
 from orchestr.runtime.idmap import Mappings
 from orchestr.runtime.launch import Target
 from orchestr.runtime.oci import config as configuration
-from orchestr.runtime.oci import filters, hooks, namespaces, seccomp_agent
+from orchestr.runtime.oci import filters, hooks, namespaces, netdevices, seccomp_agent
 from orchestr.runtime.oci.namespaces import Wanted
 from orchestr.runtime.oci.rootless import Maps, translated
 from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
@@ -49,8 +49,10 @@ def read(bundle: str, id: str, manager: str = "cgroupfs", maps: Maps | None = No
         config = translated(config, maps)
     linux = config.get("linux") or {}
     wanted = namespaces.wanted(config)
+    if linux.get("netDevices"):
+        netdevices.check(config, wanted.kinds)
     ids = _ids(linux, wanted)
-    base, _, count = (ids.uids or idmap.HOST.uids)[0][1], 0, sum(size for _, _, size in ids.uids)
+    base, count = ids.uids[0][1], sum(size for _, _, size in ids.uids)
     sandbox = SandboxSpec(
         id=id,
         hostname=str(config.get("hostname") or ""),
@@ -94,6 +96,8 @@ def _ids(linux: dict[str, Any], wanted: Wanted) -> Mappings:
             )
         return idmap.HOST
     found = _mapped_by(path, pointer)
+    if not found.uids or not found.gids:
+        raise RuntimeFailure(f"cannot use {pointer}: {path} has no id mappings (write them)", reason="StartError")
     if mapped and idmap.parse(linux) != found:
         raise RuntimeFailure(
             f"cannot use /linux/uidMappings: {path} has other mappings (leave them out)", reason="StartError"
@@ -150,7 +154,7 @@ def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: boo
         root=root,
         userns=userns,
         ids=bundle.ids,
-        join=tuple(given),
+        join=tuple((fd, flag) for fd, flag in given if flag != sc.CLONE_NEWNS),
         make=wanted.make,
         cgroup=bundle.sandbox.cgroup,
         init=False,
@@ -164,6 +168,7 @@ def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: boo
         listener=seccomp_agent.told_by(config, bundle.state),
         place=bundle.root if called else "/",
         private="mount" in wanted.new,
+        mounts=next((fd for fd, flag in given if flag == sc.CLONE_NEWNS), -1),
         time_offsets=wanted.time_offsets,
         configure=namespaces.configure(config, wanted),
         sysctls=namespaces.sysctls(config),
@@ -173,7 +178,18 @@ def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: boo
 
 
 def _hooks(bundle: Bundle) -> Callable[[str, int], None] | None:
-    return hooks.launching(bundle.config, bundle.state)
+    """Network devices come first, for the hooks may look for them."""
+    called = hooks.launching(bundle.config, bundle.state)
+    if not (bundle.config.get("linux") or {}).get("netDevices"):
+        return called
+
+    def both(point: str, pid: int) -> None:
+        if point == "createRuntime":
+            netdevices.move(bundle.config, pid)
+        if called:
+            called(point, pid)
+
+    return both
 
 
 def _open_root(bundle: Bundle, fds: list[int]) -> int:

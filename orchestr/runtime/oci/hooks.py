@@ -36,8 +36,8 @@ def launching(config: Mapping[str, Any], state: Mapping[str, Any]) -> Callable[[
 
     def called(point: str, pid: int) -> None:
         with unblocked():
-            if point == "createRuntime":
-                run("prestart", config, state, pid=pid)
+            if point == "createRuntime":  # older hooks know no "creating"; crun tells them the same
+                run("prestart", config, {**state, "status": "created"}, pid=pid)
             run(point, config, state, pid=pid)
 
     return called
@@ -103,8 +103,14 @@ def _as_container(
     """With the identity and the limits of the container's process: the program is one of the container's."""
     own = config.get("process") or {}
     proc = {**own, "terminal": False, "args": _argv(hook), "env": list(hook.get("env") or ())}
-    seccomp = (config.get("linux") or {}).get("seccomp")
-    launched = enter(*where, None, proc, stdio, False, seccomp=seccomp, name=pointer, path=str(hook["path"]))
+    linux = config.get("linux") or {}
+    launched = enter(
+        *(*where, None, proc, stdio, False),
+        seccomp=linux.get("seccomp"),
+        linux=linux,
+        name=pointer,
+        path=str(hook["path"]),
+    )
     os.close(launched.pidfd)
     return launched.pid
 

@@ -54,8 +54,7 @@ def wanted(config: Mapping[str, Any]) -> Wanted:
             given.append((kind, path, f"/linux/namespaces/{index}/path"))
         else:
             new.add(kind)
-    # From another mount namespace on, no path of ours leads anywhere; a user namespace takes the machine's rights away.
-    given.sort(key=lambda item: ("mount", "user").index(item[0]) + 1 if item[0] in ("mount", "user") else 0)
+    given.sort(key=lambda item: item[0] == "user")  # it takes the machine's rights away
     found = Wanted(frozenset(new), tuple(given), _offsets(linux, "time" in new))
     _check(config, found.kinds)
     return found
