@@ -14,6 +14,7 @@ def source(target: Path) -> None:
     with tarfile.open(target, "w") as tar:
         for name in PARTS:
             tar.add(PROJECT / name, name, filter=_wanted)
+        tar.add(PROJECT / "scripts/orch-oci", f"{VENV.removeprefix('/opt/orch/')}/bin/orch-oci", filter=_wanted)
         for name, text in _installed():
             info = tarfile.TarInfo(name)
             info.size, info.mode = len(text), 0o755

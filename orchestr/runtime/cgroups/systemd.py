@@ -7,13 +7,16 @@ daemon-reload; everything else is done in the same files as without it. Delegate
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orchestr.runtime.cgroups.layout import layout
 from orchestr.runtime.cgroups.properties import Property, of_annotations, of_resources
 from orchestr.runtime.cgroups.tree import places
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.signals import SIGKILL
+
+if TYPE_CHECKING:
+    from orchestr.runtime.cgroups.bus import Systemd
 
 _MARK: Final = "trusted.orch.unit"  # xattr of a scope's cgroup: its unit, for those who only know the path
 
@@ -50,6 +53,21 @@ def unit_of(cgroups_path: str, id: str) -> Unit:
     return Unit(slice, name if name.endswith(".slice") else f"{prefix}-{name}.scope".removeprefix("-"))
 
 
+def _connected() -> "Systemd":
+    """orch-oci starts without site-packages, which is where the library is."""
+    try:
+        import jeepney  # noqa: F401
+    except ImportError:
+        import site
+
+        site.main()
+    try:
+        from orchestr.runtime.cgroups.bus import Systemd
+    except ImportError as error:
+        raise RuntimeFailure(f"cannot use systemd: {error} (pip install jeepney)") from error
+    return Systemd()
+
+
 def unit_at(path: str) -> Unit:
     """The unit whose `path` this is."""
     parts = path.split("/")
@@ -59,9 +77,7 @@ def unit_at(path: str) -> Unit:
 @contextmanager
 def scope(unit: Unit, config: Mapping[str, Any]) -> Iterator[None]:
     """Starts it; the body puts the container in. An empty scope ends at once, so a process holds it until then."""
-    from orchestr.runtime.cgroups.bus import Systemd
-
-    with Systemd() as systemd:
+    with _connected() as systemd:
         holder = 0 if unit.name.endswith(".slice") else _sleeper()
         try:
             systemd.start(unit.name, properties(unit, config, holder))
@@ -111,9 +127,7 @@ def properties(unit: Unit, config: Mapping[str, Any], holder: int) -> list[Prope
 def stop(path: str) -> None:
     """The scope of this cgroup, if it is one."""
     if name := marked(path):
-        from orchestr.runtime.cgroups.bus import Systemd
-
-        with Systemd() as systemd:
+        with _connected() as systemd:
             systemd.stop(name)
 
 
@@ -122,9 +136,7 @@ def update(path: str, resources: Mapping[str, Any]) -> None:
     name = marked(path)
     told = list(of_resources(resources, v2=layout().pure)) if name else []
     if told:
-        from orchestr.runtime.cgroups.bus import Systemd
-
-        with Systemd() as systemd:
+        with _connected() as systemd:
             systemd.set(name, told)
 
 
