@@ -5,7 +5,6 @@ configuration, and orch-supervisor keeps only the bytes. See seccomp(2), runtime
 """
 
 import ctypes
-import json
 import os
 import struct
 from collections.abc import Mapping
@@ -44,7 +43,7 @@ def compiled(config: Mapping[str, Any], key: str = "") -> Filter:
 
 
 def key_of(config: Mapping[str, Any]) -> str:
-    return json.dumps(config)
+    return repr(config)
 
 
 def remember(key: str, config: Mapping[str, Any], program: bytes) -> Filter:

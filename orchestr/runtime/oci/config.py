@@ -6,12 +6,12 @@ properties are ignored (config.md "Extensibility"). A property that is null is t
 callers write for, it is as good as absent.
 """
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from orchestr.runtime.oci import lean
 from orchestr.runtime.seam import RuntimeFailure
 
 Check = Callable[[Any], None]
@@ -31,7 +31,7 @@ class _Wrong(Exception):
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value)
+    text = lean.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -428,7 +428,7 @@ def read(bundle: str) -> dict[str, Any]:
     path = f"{bundle}/config.json"
     try:
         with open(path, "rb") as file:
-            config = json.loads(file.read())
+            config = lean.loads(file.read().decode())
     except OSError as error:
         raise RuntimeFailure(f"cannot read {path}: {error.strerror} (is this a bundle?)") from error
     except (ValueError, RecursionError) as error:
