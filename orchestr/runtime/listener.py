@@ -5,9 +5,9 @@ somebody may have to answer. So that process makes two calls only, which such a 
 us, write to wake us. It does not wait for us; we pass the descriptor on while it goes on.
 """
 
+import _socket  # the module `socket` costs a command 3 ms
 import array
 import os
-import socket
 from collections.abc import Callable
 
 from orchestr.runtime.plan import Builder
@@ -22,7 +22,7 @@ class Listener:
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._ours, self.theirs = socket.socketpair()
+        self._ours, self.theirs = _socket.socketpair()
 
     def close(self) -> None:
         self._ours.close()
@@ -37,8 +37,8 @@ class Listener:
 
     def hand_on(self, pid: int) -> None:
         """Once the child has reported. What `tell` raises."""
-        space = socket.CMSG_SPACE(4)
-        _, control, _, _ = self._ours.recvmsg(1, space, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
+        space = _socket.CMSG_SPACE(4)
+        _, control, _, _ = self._ours.recvmsg(1, space, _socket.MSG_CMSG_CLOEXEC | _socket.MSG_DONTWAIT)
         (fd,) = array.array("i", control[0][2])
         try:
             with unblocked():

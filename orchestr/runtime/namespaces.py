@@ -5,7 +5,6 @@ pid 1 of the pod's pid namespace it pauses and reaps, in an empty root, without 
 """
 
 import os
-import re
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,8 +20,8 @@ from orchestr.runtime.signals import SIGKILL, blocked
 # Sysctls that belong to a namespace of the pod; all else would change the machine. See Kubernetes' "Using sysctls in a
 # Kubernetes cluster". The value goes to one file in one write (CVE-2022-0811: no joined strings).
 _IPC: Final = ("kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")
-_KEY: Final = re.compile(r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+")
-_VALUE: Final = re.compile(r"[A-Za-z0-9 \t._-]{1,256}")
+_KEY: Final = r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+"
+_VALUE: Final = r"[A-Za-z0-9 \t._-]{1,256}"
 
 
 class Namespaces(NamedTuple):
@@ -125,12 +124,15 @@ def _namespaces(opened: dict[str, int], holder: int) -> Namespaces:
 
 def check(spec: SandboxSpec) -> None:
     """All that can be said without trying. Raises RuntimeFailure."""
+    if spec.sysctls:
+        import re  # for those alone
+
     for key, value in spec.sysctls.items():
         net = key.startswith("net.") and not spec.host_network
         ipc = key.startswith(_IPC) and not spec.host_ipc
-        if not (net or ipc) or not _KEY.fullmatch(key):
+        if not (net or ipc) or not re.fullmatch(_KEY, key):
             raise RuntimeFailure(f"cannot set sysctl {key}: not one of a pod's own namespaces (set it on the machine)")
-        if not _VALUE.fullmatch(value):
+        if not re.fullmatch(_VALUE, value):
             raise RuntimeFailure(f"cannot set sysctl {key}: value {value!r} is not a word or number")
     if not spec.host_users and not (0 < spec.uid_base <= 2**32 - 2 - spec.uid_count and spec.uid_count > 0):
         raise RuntimeFailure(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr.runtime.oci import command, events, exec, features, kill, lean, options, ps, state, update
+from orchestr.runtime import lean
+from orchestr.runtime.oci import command, events, exec, features, forms, kill, options, ps, state, update
 from orchestr.runtime.oci.options import GLOBAL, Call, Option, take
 from orchestr.runtime.seam import RuntimeFailure
 
@@ -249,3 +250,21 @@ def test_features_name_what_is_done() -> None:
     assert {"bind", "rbind", "ro", "rro", "rslave"} <= set(found["mountOptions"])
     assert "SCMP_ARCH_X86_64" in found["linux"]["seccomp"]["archs"]
     assert set(found["linux"]["namespaces"]) >= {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"}
+
+
+def test_the_stand_in_for_typing_makes_the_same_tuples() -> None:
+    from typing import Any, NamedTuple
+
+    body = {
+        "__module__": "m",
+        "__annotations__": {"a": int, "b": "list[str]"},
+        "b": (),
+        "twice": lambda self: self.a * 2,
+    }
+    made: Any = type(forms.NamedTuple)("Made", (forms.NamedTuple,), dict(body))
+    real: Any = type(NamedTuple("Real", [("a", int), ("b", list)])(1, []))
+    assert made._fields == real._fields
+    assert made(3).twice() == 6
+    assert made(3)._replace(b=("x",)) == (3, ("x",))
+    form: Any = forms.Form()
+    assert form[int, str] | None | form is form

@@ -1,5 +1,6 @@
 """orch-oci: the OCI runtime command over the same launch code. See `orch-oci help`."""
 
+import gc
 import os
 import sys
 
@@ -9,9 +10,13 @@ _LAUNCHING = {"create", "run", "exec"}  # words of the command line; where one i
 def main() -> None:
     # An ordinary user's command is run again as root of a namespace (rootless.py), and sealed then.
     if os.geteuid() == 0 and not _LAUNCHING.isdisjoint(sys.argv):
-        from orchestr.runtime.sealed import seal
+        from orchestr.runtime.oci.sealing import seal
 
         seal()  # before the other imports: it starts this program a second time
+    from orchestr.runtime.oci import forms
+
+    gc.disable()  # all that is made lives as long as we do
+    forms.install()
     from orchestr.runtime.oci.command import main as run
 
     run()

@@ -11,7 +11,7 @@ from orchestr.runtime import syscalls as sc
 from orchestr.runtime.idmap import Mappings
 from orchestr.runtime.launch import Target
 from orchestr.runtime.oci import config as configuration
-from orchestr.runtime.oci import filters, hooks, namespaces, netdevices, seccomp_agent
+from orchestr.runtime.oci import filters, namespaces, seccomp_agent
 from orchestr.runtime.oci.namespaces import Wanted
 from orchestr.runtime.oci.rootless import Maps, translated
 from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
@@ -179,9 +179,14 @@ def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: boo
 
 def _hooks(bundle: Bundle) -> Callable[[str, int], None] | None:
     """Network devices come first, for the hooks may look for them."""
-    called = hooks.launching(bundle.config, bundle.state)
+    called = None
+    if bundle.config.get("hooks"):
+        from orchestr.runtime.oci import hooks
+
+        called = hooks.launching(bundle.config, bundle.state)
     if not (bundle.config.get("linux") or {}).get("netDevices"):
         return called
+    from orchestr.runtime.oci import netdevices
 
     def both(point: str, pid: int) -> None:
         if point == "createRuntime":

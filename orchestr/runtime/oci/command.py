@@ -2,7 +2,6 @@
 
 import os
 import sys
-from importlib import import_module
 from typing import Final
 
 from orchestr.runtime.oci import log
@@ -76,7 +75,8 @@ def _before(argv: list[str]) -> tuple[list[str], list[str]]:
 def find(name: str) -> Command:
     if name not in MODULES:
         raise RuntimeFailure(f"cannot {name}: not supported (No help topic for '{name}'; one of {', '.join(MODULES)})")
-    found: Command = import_module(f"orchestr.runtime.oci.{MODULES[name]}").COMMANDS[name]
+    # Not by importlib, which this alone would import.
+    found: Command = __import__(f"orchestr.runtime.oci.{MODULES[name]}", fromlist=["COMMANDS"]).COMMANDS[name]
     return found
 
 

@@ -7,11 +7,10 @@ callers write for, it is as good as absent.
 """
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from orchestr.runtime.oci import lean
+from orchestr.runtime import lean
 from orchestr.runtime.seam import RuntimeFailure
 
 Check = Callable[[Any], None]
@@ -76,6 +75,8 @@ def pattern(expression: str, meaning: str) -> Check:
     def check(value: Any) -> None:
 
         text(value)
+        import re  # what has a pattern is rare
+
         if not re.fullmatch(expression, value, re.ASCII):
             raise _Wrong(f"must be {meaning}, is {_shown(value)}")
 

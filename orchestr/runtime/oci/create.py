@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from orchestr.runtime import cgroups
 from orchestr.runtime.launch import start as launch
-from orchestr.runtime.oci import bundle, handover, hooks, log, rootless, state
+from orchestr.runtime.oci import bundle, handover, log, rootless, state
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.spawn import Launched
@@ -97,8 +97,11 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
             return Created(launched, handover.give(call, launched, attached=attached))
     except BaseException as error:
         state.forget(call.root, sandbox.id)
-        if isinstance(error, RuntimeFailure) and error.reason == hooks.FAILED:
-            hooks.poststop(found.config, found.state)
+        if found.config.get("hooks") and isinstance(error, RuntimeFailure):
+            from orchestr.runtime.oci import hooks
+
+            if error.reason == hooks.FAILED:
+                hooks.poststop(found.config, found.state)
         raise
 
 

@@ -5,8 +5,8 @@ import select
 import time
 from typing import Any, Final
 
-from orchestr.runtime import cgroups
-from orchestr.runtime.oci import lean, state
+from orchestr.runtime import cgroups, lean
+from orchestr.runtime.oci import state
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 

@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orchestr.runtime.oci import config, filters, handover, lean, log, run, seccomp_agent, state
+from orchestr.runtime import lean
+from orchestr.runtime.oci import config, filters, handover, log, run, seccomp_agent, state
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.spawn import Launched

@@ -3,7 +3,8 @@
 import os
 from typing import Any, Final
 
-from orchestr.runtime.oci import lean, state
+from orchestr.runtime import lean
+from orchestr.runtime.oci import state
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 

@@ -5,7 +5,7 @@ import sys
 import time
 from contextlib import suppress
 
-from orchestr.runtime.oci import lean
+from orchestr.runtime import lean
 from orchestr.runtime.oci.options import Given
 from orchestr.runtime.seam import RuntimeFailure
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from orchestr.runtime.oci import lean
+from orchestr.runtime import lean
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 

@@ -3,12 +3,10 @@
 See runtime-spec config-linux.md, "The Container Process State".
 """
 
-import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from orchestr.runtime import seccomp
-from orchestr.runtime.oci import lean
+from orchestr.runtime import lean, seccomp
 from orchestr.runtime.seam import RuntimeFailure
 
 _PATIENCE: Final = 10.0  # seconds for it to take the message
@@ -37,6 +35,8 @@ def told_by(config: Mapping[str, Any], state: Mapping[str, Any]) -> Callable[[in
 
 def _send(path: str, data: bytes, fd: int) -> None:
     """One connection, one state, the descriptor with its first byte."""
+    import socket
+
     what = "connect with"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as end:

@@ -13,8 +13,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from orchestr.runtime import cgroups
-from orchestr.runtime.oci import lean
+from orchestr.runtime import cgroups, lean
 from orchestr.runtime.seam import RuntimeFailure
 
 PATIENCE: Final = 10.0  # seconds that a command waits for another one on the same container

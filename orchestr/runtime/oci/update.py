@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from orchestr.runtime import cgroups
-from orchestr.runtime.oci import config, lean, state
+from orchestr.runtime import cgroups, lean
+from orchestr.runtime.oci import config, state
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 

@@ -30,9 +30,13 @@ class _Context:
         raise ValueError(f"{name} is not JSON")
 
 
-def loads(text: str) -> Any:
+def loads(data: str | bytes) -> Any:
     """ValueError with line and column when it is not JSON."""
     if C:
+        try:
+            text = data if isinstance(data, str) else data.decode()
+        except UnicodeDecodeError:
+            text = ""  # another encoding, or none
         start = len(text) - len(text.lstrip(_SPACE))
         try:
             value, end = C.make_scanner(_Context)(text, start)
@@ -42,7 +46,7 @@ def loads(text: str) -> Any:
             pass
     import json
 
-    return json.loads(text)
+    return json.loads(data)
 
 
 def dumps(value: Any) -> str:
