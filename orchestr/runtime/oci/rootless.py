@@ -8,8 +8,6 @@ container's process. Sources: user_namespaces(7), subuid(5), newuidmap(1), ioctl
 
 import fcntl
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
@@ -132,6 +130,8 @@ def _looked_up(entry: Mapping[str, Any], ranges: Sequence[Range], where: str) ->
 def _granted() -> Maps:
     """What this user may map: itself, and its subordinate ids when both helpers are there."""
     uid, gid = os.geteuid(), os.getegid()
+    import shutil
+
     helpers = shutil.which("newuidmap") and shutil.which("newgidmap")
     ids = [subordinate(path, uid) if helpers else [] for path in ("/etc/subuid", "/etc/subgid")]
     if not all(ids):
@@ -197,6 +197,8 @@ def _unshare(flag: int, maps: Maps) -> None:
 
 def _map_from_outside(pid: int, maps: Maps) -> int:
     """Runs the helpers, which may map what /etc/subuid grants; an exit code."""
+    import subprocess
+
     for program, ranges in (("newuidmap", maps.uids), ("newgidmap", maps.gids)):
         words = [str(number) for each in ranges for number in each]
         if subprocess.run([program, str(pid), *words], stdin=subprocess.DEVNULL).returncode:
