@@ -50,6 +50,8 @@ def read(bundle: str, id: str, manager: str = "cgroupfs", maps: Maps | None = No
     linux = config.get("linux") or {}
     wanted = namespaces.wanted(config)
     if linux.get("netDevices"):
+        from orchestr.runtime.oci import netdevices
+
         netdevices.check(config, wanted.kinds)
     ids = _ids(linux, wanted)
     base, count = ids.uids[0][1], sum(size for _, _, size in ids.uids)
