@@ -68,3 +68,10 @@ def test_minus_one_is_no_id(oci: Oci, id: int) -> None:
     """setresuid(-1) would leave the container's process root."""
     oci.bundle("id").config({"process": {"user": {"uid": id, "gid": 0}}}).create(code=1)
     oci.bundle("id").config({"process": {"user": {"uid": 0, "gid": id}}}).create(code=1)
+
+
+def test_without_mappings_ids_are_the_runtimes_own(oci: Oci) -> None:
+    """As by crun; with half of them, which can only be a mistake, an error (above)."""
+    bundle = mapped(oci, [], []).config({"process": {"user": {"uid": 5, "gid": 6}}}).up()
+    assert os.readlink(f"/proc/{bundle.pid}/ns/user") != os.readlink("/proc/self/ns/user")
+    assert bundle.exec("id").out == "uid=5 gid=6\n"

@@ -82,6 +82,12 @@ def _wrong(pointer: str, cause: str) -> RuntimeFailure:
     return RuntimeFailure(f"cannot use {pointer}: {cause} (see user_namespaces(7))", reason="StartError")
 
 
+def own() -> Mappings:
+    """Every id of this process's user namespace to itself: for a new one without mappings, as crun has it."""
+    uids, gids = of(os.getpid())
+    return Mappings(*(tuple((first, first, size) for first, _, size in ranges) for ranges in (uids, gids)))
+
+
 def of(pid: int) -> Mappings:
     """Of a process's user namespace, to the ids of this one. OSError when it has ended."""
     uids, gids = (_read(f"/proc/{pid}/{name}") for name in ("uid_map", "gid_map"))

@@ -88,7 +88,7 @@ def _grant(config: dict[str, Any], host_users: bool) -> tuple[str, ...]:
 def _ids(linux: dict[str, Any], wanted: Wanted) -> Mappings:
     mapped = bool(linux.get("uidMappings") or linux.get("gidMappings"))
     if "user" in wanted.new:
-        return idmap.parse(linux)
+        return idmap.parse(linux) if mapped else idmap.own()
     path, pointer = next(((path, where) for kind, path, where in wanted.given if kind == "user"), ("", ""))
     if not path:
         if mapped:
