@@ -1,19 +1,32 @@
 """PersistentVolumeClaim (core/v1): bound at once, for the agent makes its directory when a pod first mounts it."""
 
 from orchestr.api.claim import PersistentVolumeClaim, PersistentVolumeClaimStatus
-from orchestr.engine import Condition, ControllerCluster, Key, Watches
+from orchestr.api.storage import PROVISIONER, StorageClass
+from orchestr.engine import Condition, ControllerCluster, Index, Key, Related, Watches
 from orchestr.engine.conditions import with_condition
 
-CLASSES = ("", "local", "standard")  # all of them mean: a directory of this machine
+CLASSES = ("", "local", "standard")  # all of them mean: a directory of this machine, also without a StorageClass
 REFUSED = "ProvisioningFailed"
 
-WATCHES = Watches(PersistentVolumeClaim)
+
+def _waiting(storage: StorageClass, index: Index) -> list[Key]:
+    """Claims that name the class and are not bound yet."""
+    claims = index.all(PersistentVolumeClaim)
+    name = storage.metadata.name
+    return [c.key for c in claims if c.spec.storage_class_name == name and c.status.phase != "Bound"]
 
 
-def obstacle(claim: PersistentVolumeClaim) -> str | None:
-    """Why the claim cannot be bound here, and what to write; None when it can."""
+WATCHES = Watches(PersistentVolumeClaim, related=(Related(StorageClass, _waiting),))
+
+
+def obstacle(claim: PersistentVolumeClaim, storage: StorageClass | None = None) -> str | None:
+    """Why the claim cannot be bound here, and what to write; None when it can. `storage` is the class that it names."""
     spec = claim.spec
-    if (spec.storage_class_name or "") not in CLASSES:
+    if storage is not None and storage.provisioner != PROVISIONER:
+        return (
+            f"provisioner {storage.provisioner} of class {storage.metadata.name} is not supported (use {PROVISIONER})"
+        )
+    if storage is None and (spec.storage_class_name or "") not in CLASSES:
         return f"storageClassName {spec.storage_class_name!r} is not supported (leave it out, or write local)"
     if spec.volume_mode not in (None, "Filesystem"):
         return f"volumeMode {spec.volume_mode} is not supported (write Filesystem)"
@@ -32,7 +45,8 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> None:
     claim = await cluster.get(PersistentVolumeClaim, key)
     if claim is None or claim.metadata.deleting:
         return
-    why = obstacle(claim)
+    name = claim.spec.storage_class_name
+    why = obstacle(claim, cluster.one(StorageClass, Key("", name)) if name else None)
     if why is None:
         await cluster.patch_status(claim, bound(claim))
         return

@@ -29,6 +29,10 @@ from orchestr.api.core import (
     Volume,
 )
 from orchestr.api.meta import LabelSelector
+from orchestr.api.otherdefaults import DEFAULTS as OTHER_DEFAULTS
+from orchestr.api.otherdefaults import changed as _changed
+from orchestr.api.replication import ReplicationController
+from orchestr.api.templates import PodTemplate
 
 K = TypeVar("K", bound=KubeObject)
 M = TypeVar("M", bound=Model)
@@ -42,12 +46,6 @@ def default(obj: K) -> K:
     found: Callable[[Any], Any] | None = DEFAULTS.get(type(obj))
     result: K = found(obj) if found else obj
     return result
-
-
-def _changed(model: M, **fields: Any) -> M:
-    """A copy with those of the fields that differ; the model itself when none does."""
-    different = {name: value for name, value in fields.items() if getattr(model, name) != value}
-    return model.but(**different) if different else model
 
 
 def image_pull_policy(image: str | None) -> str:
@@ -190,6 +188,19 @@ def _claim(claim: PersistentVolumeClaim) -> PersistentVolumeClaim:
     return _changed(claim, spec=_changed(claim.spec, volume_mode=claim.spec.volume_mode or "Filesystem"), status=status)
 
 
+def _pod_template(template: PodTemplate) -> PodTemplate:
+    return _changed(template, template=_template(template.template))
+
+
+def _replication(rc: ReplicationController) -> ReplicationController:
+    """The template's labels stand in for the selector and for the controller's own labels."""
+    if rc.spec.template is None:
+        return rc
+    labels = rc.spec.template.metadata.labels
+    spec = _changed(rc.spec, selector=rc.spec.selector or labels, template=_template(rc.spec.template))
+    return _changed(rc, spec=spec, metadata=_changed(rc.metadata, labels=rc.metadata.labels or labels))
+
+
 DEFAULTS: dict[type[KubeObject], Callable[[Any], Any]] = {
     Pod: _pod,
     ReplicaSet: _replica_set,
@@ -199,4 +210,7 @@ DEFAULTS: dict[type[KubeObject], Callable[[Any], Any]] = {
     Secret: _secret,
     Namespace: _namespace,
     PersistentVolumeClaim: _claim,
+    PodTemplate: _pod_template,
+    ReplicationController: _replication,
+    **OTHER_DEFAULTS,
 }

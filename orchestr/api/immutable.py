@@ -6,8 +6,13 @@ from typing import Any
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
+from orchestr.api.certificates import CertificateSigningRequest, RuntimeClass
 from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Pod, PodSpec, Secret, Service
 from orchestr.api.errors import Cause
+from orchestr.api.networking import IngressClass
+from orchestr.api.priority import PriorityClass
+from orchestr.api.storage import PersistentVolume, StorageClass
+from orchestr.api.templates import ControllerRevision
 
 
 def validate_update(old: KubeObject, new: KubeObject) -> list[Cause]:
@@ -89,6 +94,29 @@ def _claim(old: PersistentVolumeClaim, new: PersistentVolumeClaim) -> Iterator[C
         yield from _same(old.spec.volume_name, new.spec.volume_name, "spec.volumeName")
 
 
+def _volume(old: PersistentVolume, new: PersistentVolume) -> Iterator[Cause]:
+    yield from _same(old.spec.host_path, new.spec.host_path, "spec.hostPath")
+    yield from _same(old.spec.local, new.spec.local, "spec.local")
+    yield from _same(old.spec.volume_mode, new.spec.volume_mode, "spec.volumeMode")
+    if old.spec.node_affinity:
+        yield from _same(old.spec.node_affinity, new.spec.node_affinity, "spec.nodeAffinity")
+
+
+def _fields(*names: str) -> Callable[[Any, Any], Iterator[Cause]]:
+    """Top-level fields that stay."""
+
+    def rules(old: KubeObject, new: KubeObject) -> Iterator[Cause]:
+        for name in names:
+            yield from _same(getattr(old, name), getattr(new, name), type(old).model_fields[name].alias or name)
+
+    return rules
+
+
+def _ingress_class(old: IngressClass, new: IngressClass) -> Iterator[Cause]:
+    before, after = ((each.spec or {}).get("controller") for each in (old, new))
+    yield from _same(before, after, "spec.controller")
+
+
 RULES: dict[type[KubeObject], Callable[[Any, Any], Iterator[Cause]]] = {
     Pod: _pod,
     Deployment: _selector,
@@ -98,4 +126,11 @@ RULES: dict[type[KubeObject], Callable[[Any, Any], Iterator[Cause]]] = {
     ConfigMap: _config,
     Secret: _config,
     PersistentVolumeClaim: _claim,
+    CertificateSigningRequest: _fields("spec"),
+    ControllerRevision: _fields("data"),
+    IngressClass: _ingress_class,
+    PersistentVolume: _volume,
+    PriorityClass: _fields("value", "preemption_policy"),
+    RuntimeClass: _fields("handler"),
+    StorageClass: _fields("provisioner", "parameters", "reclaim_policy", "volume_binding_mode"),
 }

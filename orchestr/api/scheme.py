@@ -16,11 +16,19 @@ from orchestr.api import core, schema, support
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
+from orchestr.api.certificates import CertificateSigningRequest, RuntimeClass
+from orchestr.api.coordination import Lease
 from orchestr.api.decode import model_of, notes, refusal, without_nulls
 from orchestr.api.defaults import default
 from orchestr.api.discovery import EndpointSlice
 from orchestr.api.errors import Cause, Invalid
+from orchestr.api.limits import LimitRange
+from orchestr.api.networking import Endpoints, IngressClass
+from orchestr.api.priority import PriorityClass
+from orchestr.api.replication import ReplicationController
 from orchestr.api.stack import Stack
+from orchestr.api.storage import StorageClass
+from orchestr.api.templates import ControllerRevision, PodTemplate
 from orchestr.api.validation import validate, validate_update
 
 __all__ = [
@@ -56,6 +64,17 @@ KINDS: tuple[type[KubeObject], ...] = (
     Job,
     EndpointSlice,
     Stack,
+    ControllerRevision,
+    Endpoints,
+    LimitRange,
+    PodTemplate,
+    ReplicationController,
+    CertificateSigningRequest,
+    Lease,
+    IngressClass,
+    PriorityClass,
+    RuntimeClass,
+    StorageClass,
 )  # those that are served; all others of Kubernetes only decode
 
 

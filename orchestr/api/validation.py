@@ -28,7 +28,9 @@ from orchestr.api.core import (
 from orchestr.api.discovery import EndpointSlice
 from orchestr.api.errors import Cause
 from orchestr.api.immutable import validate_update
-from orchestr.api.meta import IntOrString, LabelSelector, scaled
+from orchestr.api.meta import IntOrString, scaled
+from orchestr.api.metarules import at_key, check_annotations, check_labels, check_replicas, check_template, selects
+from orchestr.api.otherrules import RULES as OTHER_RULES
 from orchestr.api.podrules import pod_spec
 from orchestr.api.quantity import parse
 from orchestr.api.rules import at_least, duplicates, one_of, port_number, required, wrong
@@ -36,8 +38,6 @@ from orchestr.api.rules import at_least, duplicates, one_of, port_number, requir
 __all__ = ["validate", "validate_update"]
 
 DATA_LIMIT = 1024 * 1024  # bytes of a ConfigMap or Secret
-ANNOTATION_LIMIT = 256 * 1024
-REPLICA_LIMIT = 2**31 - 1
 
 
 def validate(obj: KubeObject) -> list[Cause]:
@@ -57,61 +57,8 @@ def _metadata(obj: KubeObject) -> Iterator[Cause]:
         yield from wrong("metadata.namespace", names.dns_label(metadata.namespace))
         if not obj.NAMESPACED:
             yield Cause("metadata.namespace", f"must not be set: a {obj.kind} lives outside of namespaces")
-    yield from _labels(metadata.labels, "metadata.labels")
-    yield from _annotations(metadata.annotations, "metadata.annotations")
-
-
-def _key(at: str, key: str) -> str:
-    return f"{at}.{key}" if key.replace("-", "a").replace("_", "a").isalnum() else f"{at}[{key}]"
-
-
-def _labels(labels: Any, at: str) -> Iterator[Cause]:
-    for key, value in labels.items():
-        yield from wrong(_key(at, key), names.label_key(key) or names.label_value(value))
-
-
-def _annotations(annotations: Any, at: str) -> Iterator[Cause]:
-    for key in annotations:
-        yield from wrong(_key(at, key), names.label_key(key.lower()))
-    size = sum(len(key) + len(value) for key, value in annotations.items())
-    if size > ANNOTATION_LIMIT:
-        yield Cause(at, f"has {size} bytes, more than {ANNOTATION_LIMIT}", "FieldValueTooLong")
-
-
-def _selector(selector: LabelSelector, at: str) -> Iterator[Cause]:
-    yield from _labels(selector.match_labels, f"{at}.matchLabels")
-    for index, requirement in enumerate(selector.match_expressions):
-        where = f"{at}.matchExpressions[{index}]"
-        yield from wrong(f"{where}.key", names.label_key(requirement.key))
-        yield from one_of(f"{where}.operator", requirement.operator, ("In", "NotIn", "Exists", "DoesNotExist"))
-        takes_values = requirement.operator in ("In", "NotIn")
-        if takes_values != bool(requirement.values):
-            verb = "needs" if takes_values else "must not have"
-            yield Cause(f"{where}.values", f"operator {requirement.operator} {verb} values")
-
-
-def _template(template: PodTemplateSpec, at: str) -> Iterator[Cause]:
-    yield from _labels(template.metadata.labels, f"{at}.metadata.labels")
-    yield from _annotations(template.metadata.annotations, f"{at}.metadata.annotations")
-    yield from pod_spec(template.spec, f"{at}.spec")
-
-
-def _selects(selector: LabelSelector, template: PodTemplateSpec) -> Iterator[Cause]:
-    """The selector must be there and match the labels of the template, or the pods would never be found again."""
-    if selector.empty:
-        yield required("spec.selector", "must not be empty")
-    yield from _selector(selector, "spec.selector")
-    labels = template.metadata.labels
-    if not selector.empty and not selector.matches(labels):
-        shown = ", ".join(f"{key}: {value}" for key, value in selector.match_labels.items()) or "matchExpressions"
-        has = ", ".join(f"{key}: {value}" for key, value in labels.items()) or "none"
-        yield Cause("spec.template.metadata.labels", f"do not match the selector ({shown}); there are {has}")
-
-
-def _replicas(field: str, value: int) -> Iterator[Cause]:
-    yield from at_least(field, value, 0)
-    if value > REPLICA_LIMIT:
-        yield Cause(field, f"must be at most {REPLICA_LIMIT}, not {value}")
+    yield from check_labels(metadata.labels, "metadata.labels")
+    yield from check_annotations(metadata.annotations, "metadata.annotations")
 
 
 def _always(template: PodTemplateSpec, kind: str) -> Iterator[Cause]:
@@ -125,23 +72,23 @@ def _pod(pod: Pod) -> Iterator[Cause]:
 
 
 def _replica_set(rs: ReplicaSet) -> Iterator[Cause]:
-    yield from _replicas("spec.replicas", rs.spec.replicas)
+    yield from check_replicas("spec.replicas", rs.spec.replicas)
     yield from at_least("spec.minReadySeconds", rs.spec.min_ready_seconds, 0)
-    yield from _selects(rs.spec.selector, rs.spec.template)
-    yield from _template(rs.spec.template, "spec.template")
+    yield from selects(rs.spec.selector, rs.spec.template)
+    yield from check_template(rs.spec.template, "spec.template")
     yield from _always(rs.spec.template, "ReplicaSet")
 
 
 def _deployment(deployment: Deployment) -> Iterator[Cause]:
     spec = deployment.spec
-    yield from _replicas("spec.replicas", spec.replicas)
+    yield from check_replicas("spec.replicas", spec.replicas)
     yield from at_least("spec.minReadySeconds", spec.min_ready_seconds, 0)
     yield from at_least("spec.revisionHistoryLimit", spec.revision_history_limit, 0)
     if spec.progress_deadline_seconds <= spec.min_ready_seconds:
         yield Cause("spec.progressDeadlineSeconds", f"must be more than minReadySeconds ({spec.min_ready_seconds})")
     yield from _strategy(deployment)
-    yield from _selects(spec.selector, spec.template)
-    yield from _template(spec.template, "spec.template")
+    yield from selects(spec.selector, spec.template)
+    yield from check_template(spec.template, "spec.template")
     yield from _always(spec.template, "Deployment")
 
 
@@ -183,11 +130,11 @@ def _job(job: Job) -> Iterator[Cause]:
     ):
         yield from at_least(f"spec.{field}", value, 0)
     if spec.manual_selector and spec.selector is not None:
-        yield from _selects(spec.selector, spec.template)
+        yield from selects(spec.selector, spec.template)
     elif spec.manual_selector:
         yield required("spec.selector", "is required with manualSelector")
     yield from one_of("spec.podReplacementPolicy", spec.pod_replacement_policy, ("TerminatingOrFailed", "Failed"))
-    yield from _template(spec.template, "spec.template")
+    yield from check_template(spec.template, "spec.template")
     if spec.template.spec.restart_policy not in ("OnFailure", "Never"):
         given = spec.template.spec.restart_policy
         message = f"must be OnFailure or Never in a Job, since {given}, the default, would never end"
@@ -205,7 +152,7 @@ def _service(service: Service) -> Iterator[Cause]:
     yield from one_of("spec.ipFamilyPolicy", spec.ip_family_policy, policies)
     if not spec.ports and not spec.headless:
         yield required("spec.ports", "needs at least one port")
-    yield from _labels(spec.selector, "spec.selector")
+    yield from check_labels(spec.selector, "spec.selector")
     for index, address in enumerate(spec.cluster_ips):
         yield from _cluster_ip(f"spec.clusterIPs[{index}]", address)
     for index, port in enumerate(spec.ports):
@@ -248,10 +195,10 @@ def _data(keys: Any, encoded: Any, at: str) -> Iterator[Cause]:
     size = 0
     for field, values in keys.items():
         for key, text in values.items():
-            yield from wrong(_key(field, key), names.config_key(key))
+            yield from wrong(at_key(field, key), names.config_key(key))
             size += len(text)
             if field == encoded:
-                yield from _base64(_key(field, key), text)
+                yield from _base64(at_key(field, key), text)
     if size > DATA_LIMIT * (4 / 3 if encoded == "data" else 1):
         yield Cause(at, f"has more than {DATA_LIMIT} bytes", "FieldValueTooLong")
 
@@ -265,7 +212,7 @@ def _base64(field: str, text: str) -> Iterator[Cause]:
 
 def _config_map(config: ConfigMap) -> Iterator[Cause]:
     yield from _data({"data": config.data, "binaryData": config.binary_data}, "binaryData", "data")
-    both = ((_key("binaryData", key), key) for key in config.binary_data if key in config.data)
+    both = ((at_key("binaryData", key), key) for key in config.binary_data if key in config.data)
     for field, key in both:
         yield Cause(field, f"key {key!r} is in data too", "FieldValueDuplicate")
 
@@ -277,7 +224,7 @@ def _secret(secret: Secret) -> Iterator[Cause]:
 def _quota(quota: ResourceQuota) -> Iterator[Cause]:
     for name, value in quota.spec.hard.items():
         if parse(value) < 0:
-            yield Cause(_key("spec.hard", name), f"must not be negative, not {value}")
+            yield Cause(at_key("spec.hard", name), f"must not be negative, not {value}")
 
 
 def _claim(claim: PersistentVolumeClaim) -> Iterator[Cause]:
@@ -311,6 +258,7 @@ RULES: dict[type[KubeObject], Callable[[Any], Iterator[Cause]]] = {
     ResourceQuota: _quota,
     PersistentVolumeClaim: _claim,
     EndpointSlice: _slice,
+    **OTHER_RULES,
 }
 NAME_RULES: dict[type[KubeObject], Callable[[str], str]] = {
     Namespace: names.dns_label,

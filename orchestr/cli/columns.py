@@ -153,6 +153,46 @@ def _nothing(_obj: Object) -> list[str]:
     return []
 
 
+def _lease(obj: Object) -> list[str]:
+    return [str(_spec(obj).get("holderIdentity") or "")]
+
+
+def _fields(*paths: str) -> Callable[[Object], list[str]]:
+    """The values at these dotted paths, as they are."""
+
+    def cells(obj: Object) -> list[str]:
+        found = []
+        for path in paths:
+            value: Any = obj
+            for name in path.split("."):
+                value = value.get(name) if isinstance(value, Mapping) else None
+            found.append("<none>" if value is None else str(value).lower() if isinstance(value, bool) else str(value))
+        return found
+
+    return cells
+
+
+def _endpoints(obj: Object) -> list[str]:
+    pairs = [
+        f"{address['ip']}:{port['port']}"
+        for subset in obj.get("subsets") or []
+        for port in subset.get("ports") or []
+        for address in subset.get("addresses") or []
+    ]
+    more = f" + {len(pairs) - 3} more..." if len(pairs) > 3 else ""
+    return [",".join(pairs[:3]) + more or "<none>"]
+
+
+def _signing(obj: Object) -> list[str]:
+    conditions = [str(each["type"]) for each in _status(obj).get("conditions") or []]
+    issued = ["Issued"] if _status(obj).get("certificate") else []
+    return [
+        str(_spec(obj).get("signerName")),
+        str(_spec(obj).get("username") or "<unknown>"),
+        ",".join([*conditions, *issued]) or "Pending",
+    ]
+
+
 TABLE: dict[str, Columns] = {
     "Pod": (("READY", "STATUS", "RESTARTS"), _pod, ("IP", "NODE"), _pod_wide),
     "Deployment": (("READY", "UP-TO-DATE", "AVAILABLE"), _deployment, ("CONTAINERS", "IMAGES"), _template_wide),
@@ -167,6 +207,27 @@ TABLE: dict[str, Columns] = {
     "EndpointSlice": (("ADDRESSTYPE", "PORTS", "ENDPOINTS"), _slice, (), _nothing),
     "ConfigMap": (("DATA",), _data, (), _nothing),
     "Secret": (("TYPE", "DATA"), lambda obj: [str(obj.get("type", "Opaque")), *_data(obj)], (), _nothing),
+    "ReplicationController": (
+        ("DESIRED", "CURRENT", "READY"),
+        _replicaset,
+        ("CONTAINERS", "IMAGES"),
+        _template_wide,
+    ),
+    "LimitRange": ((), _nothing, (), _nothing),
+    "Endpoints": (("ENDPOINTS",), _endpoints, (), _nothing),
+    "PodTemplate": ((), _nothing, (), _nothing),
+    "ControllerRevision": (("REVISION",), _fields("revision"), (), _nothing),
+    "Lease": (("HOLDER",), _lease, (), _nothing),
+    "IngressClass": (("CONTROLLER",), _fields("spec.controller"), (), _nothing),
+    "PriorityClass": (("VALUE", "GLOBAL-DEFAULT"), _fields("value", "globalDefault"), (), _nothing),
+    "StorageClass": (
+        ("PROVISIONER", "RECLAIMPOLICY", "VOLUMEBINDINGMODE"),
+        _fields("provisioner", "reclaimPolicy", "volumeBindingMode"),
+        (),
+        _nothing,
+    ),
+    "RuntimeClass": (("HANDLER",), _fields("handler"), (), _nothing),
+    "CertificateSigningRequest": (("SIGNERNAME", "REQUESTOR", "CONDITION"), _signing, (), _nothing),
     "Namespace": (("STATUS",), lambda obj: [str(_status(obj).get("phase", "Active"))], (), _nothing),
 }
 

@@ -33,6 +33,17 @@ KINDS = (
     Kind("Event", "events", "", ("ev",)),
     Kind("Namespace", "namespaces", "", ("ns",), False),
     Kind("Node", "nodes", "", ("no",), False),
+    Kind("ReplicationController", "replicationcontrollers", "", ("rc",)),
+    Kind("LimitRange", "limitranges", "", ("limits",)),
+    Kind("Endpoints", "endpoints", "", ("ep",)),
+    Kind("PodTemplate", "podtemplates", ""),
+    Kind("ControllerRevision", "controllerrevisions", "apps"),
+    Kind("Lease", "leases", "coordination.k8s.io"),
+    Kind("IngressClass", "ingressclasses", "networking.k8s.io", (), False),
+    Kind("PriorityClass", "priorityclasses", "scheduling.k8s.io", ("pc",), False),
+    Kind("StorageClass", "storageclasses", "storage.k8s.io", ("sc",), False),
+    Kind("RuntimeClass", "runtimeclasses", "node.k8s.io", (), False),
+    Kind("CertificateSigningRequest", "certificatesigningrequests", "certificates.k8s.io", ("csr",), False),
 )
 ALL = ("stacks", "deployments", "jobs", "pods", "services")
 _BY_NAME = {

@@ -13,7 +13,7 @@ from orchestr.server.paths import unknown
 KUBERNETES = (1, 36)  # the release whose wire format is spoken
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 METRICS = ("metrics.k8s.io", "v1beta1")
-SCALED = ("Deployment", "ReplicaSet")
+SCALED = ("Deployment", "ReplicaSet", "ReplicationController")
 
 Object = dict[str, Any]
 
@@ -85,6 +85,8 @@ def parts(kind: type[KubeObject]) -> dict[str, Object]:
             "group": "autoscaling",
             "version": "v1",
         }
+    if name == "CertificateSigningRequest":
+        found["approval"] = _entry("approval", name, ("get", "patch", "update"), namespaced=False)
     if name == "Pod":
         found["log"] = _entry("log", name, ("get",))
         found["exec"] = _entry("exec", "PodExecOptions", ("create", "get"))

@@ -53,6 +53,7 @@ PARTS: Mapping[str, Mapping[str, Handler]] = {
     "": OBJECT,
     "status": {"GET": _get, "PUT": status.update, "PATCH": status.patch},
     "scale": {"GET": scale.get, "PUT": scale.update, "PATCH": scale.patch},
+    "approval": {"GET": _get, "PUT": status.update, "PATCH": status.patch},
     "log": {"GET": _log},
     "exec": {"GET": _exec, "POST": _exec},
 }

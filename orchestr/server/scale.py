@@ -29,6 +29,8 @@ def scale(obj: KubeObject) -> dict[str, Any]:
 
 
 def _selector(selector: dict[str, Any]) -> str:
+    if not selector.keys() & {"matchLabels", "matchExpressions"}:  # a ReplicationController's
+        selector = {"matchLabels": selector}
     terms = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
     for each in selector.get("matchExpressions") or []:
         key, operator, values = each["key"], each["operator"], ",".join(each.get("values") or [])

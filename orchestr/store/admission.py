@@ -11,6 +11,8 @@ from orchestr.api.base import Key, KubeObject
 from orchestr.api.core import Namespace, Pod, ResourceQuota, Service
 from orchestr.api.errors import Cause
 from orchestr.store import addresses, ports, quota, scheduling
+from orchestr.store.classes import classed, one_default
+from orchestr.store.limits import limited
 from orchestr.store.refusals import forbidden, invalid, not_found
 from orchestr.store.request import Request
 
@@ -81,9 +83,12 @@ def valid(request: Request) -> KubeObject:
 STEPS: tuple[Step, ...] = (
     namespace_accepts,
     fill_in,
+    classed,
+    limited,
     hold_namespace,
     place_pod,
     give_addresses,
     valid,
+    one_default,
     count_quota,
 )

@@ -21,11 +21,11 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from orchestr.api import scheme
 from orchestr.api.base import Key, KubeObject, Model
-from orchestr.api.core import Namespace
 from orchestr.api.errors import BadRequest
 from orchestr.engine.cluster import EventType, Propagation, WatchEvent
 from orchestr.store import lifecycle
 from orchestr.store.applying import Applied, apply, apply_all
+from orchestr.store.bootstrap import bootstrap
 from orchestr.store.mergepatch import merge_patch
 from orchestr.store.ports import claims
 from orchestr.store.refusals import not_found
@@ -39,7 +39,6 @@ from orchestr.store.watch import Watcher
 K = TypeVar("K", bound=KubeObject)
 T = TypeVar("T")
 
-BUILT_IN = ("default", "kube-system")  # namespaces that are always there
 KINDS = {kind_name(kind): kind for kind in scheme.KINDS}
 
 
@@ -302,7 +301,7 @@ async def open_cluster(
 
     async with open_store(path, decode=decode, clock=clock, claims=claims, keep=keep) as store:
         cluster = LocalCluster(store, site)
-        for name in BUILT_IN:
-            if await cluster.get(Namespace, Key("", name)) is None:
-                await cluster.create(Namespace.model_validate({"metadata": {"name": name}}))
+        for obj in bootstrap():
+            if await cluster.get(type(obj), obj.key) is None:
+                await cluster.create(obj)
         yield cluster

@@ -1,0 +1,115 @@
+"""Defaulting of the smaller kinds. Pure, and idempotent as all defaulting.
+
+Source: pkg/apis/{core,scheduling,storage,networking,admissionregistration}/v1/defaults.go of Kubernetes.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from orchestr.api.base import KubeObject, Model
+from orchestr.api.limits import LimitRange, LimitRangeItem
+from orchestr.api.meta import LabelSelector
+from orchestr.api.networking import Endpoints, IngressClass
+from orchestr.api.priority import PriorityClass
+from orchestr.api.storage import PersistentVolume, StorageClass
+from orchestr.api.webhooks import (
+    MutatingWebhook,
+    MutatingWebhookConfiguration,
+    ValidatingWebhook,
+    ValidatingWebhookConfiguration,
+)
+
+M = TypeVar("M", bound=Model)
+H = TypeVar("H", bound=ValidatingWebhook)
+
+
+def changed(model: M, **fields: Any) -> M:
+    """A copy with those of the fields that differ; the model itself when none does."""
+    different = {name: value for name, value in fields.items() if getattr(model, name) != value}
+    return model.but(**different) if different else model
+
+
+def _priority(priority: PriorityClass) -> PriorityClass:
+    return changed(priority, preemption_policy=priority.preemption_policy or "PreemptLowerPriority")
+
+
+def _storage_class(storage: StorageClass) -> StorageClass:
+    return changed(
+        storage,
+        reclaim_policy=storage.reclaim_policy or "Delete",
+        volume_binding_mode=storage.volume_binding_mode or "Immediate",
+    )
+
+
+def _volume(volume: PersistentVolume) -> PersistentVolume:
+    spec = changed(
+        volume.spec,
+        persistent_volume_reclaim_policy=volume.spec.persistent_volume_reclaim_policy or "Retain",
+        volume_mode=volume.spec.volume_mode or "Filesystem",
+    )
+    return changed(volume, spec=spec, status=changed(volume.status, phase=volume.status.phase or "Pending"))
+
+
+def _endpoints(endpoints: Endpoints) -> Endpoints:
+    subsets = [
+        {**each, "ports": [{"protocol": "TCP", **port} for port in each["ports"]]} if each.get("ports") else each
+        for each in endpoints.subsets or []
+    ]
+    return changed(endpoints, subsets=subsets) if subsets else endpoints
+
+
+def _ingress_class(ingress: IngressClass) -> IngressClass:
+    parameters = (ingress.spec or {}).get("parameters")
+    if not parameters or "scope" in parameters:
+        return ingress
+    return changed(ingress, spec={**ingress.spec, "parameters": {**parameters, "scope": "Cluster"}})
+
+
+def _limit_range(limits: LimitRange) -> LimitRange:
+    return changed(limits, spec=changed(limits.spec, limits=tuple(_limits(item) for item in limits.spec.limits)))
+
+
+def _limits(item: LimitRangeItem) -> LimitRangeItem:
+    """A container's default limit is the maximum; its default request the default limit, else the minimum."""
+    if item.type != "Container":
+        return item
+    default = {**item.max, **item.default}
+    return changed(item, default=default, default_request={**item.min, **default, **item.default_request})
+
+
+def _hook(hook: H) -> H:
+    client = hook.client_config
+    if client.service is not None:
+        client = changed(client, service=changed(client.service, port=client.service.port or 443))
+    return changed(
+        hook,
+        client_config=client,
+        failure_policy=hook.failure_policy or "Fail",
+        match_policy=hook.match_policy or "Equivalent",
+        namespace_selector=LabelSelector() if hook.namespace_selector is None else hook.namespace_selector,
+        object_selector=LabelSelector() if hook.object_selector is None else hook.object_selector,
+        timeout_seconds=10 if hook.timeout_seconds is None else hook.timeout_seconds,
+        rules=tuple(changed(rule, scope=rule.scope or "*") for rule in hook.rules),
+    )
+
+
+def _validating(config: ValidatingWebhookConfiguration) -> ValidatingWebhookConfiguration:
+    return changed(config, webhooks=tuple(_hook(hook) for hook in config.webhooks))
+
+
+def _mutating(config: MutatingWebhookConfiguration) -> MutatingWebhookConfiguration:
+    hooks: list[MutatingWebhook] = [_hook(hook) for hook in config.webhooks]
+    hooks = [changed(hook, reinvocation_policy=hook.reinvocation_policy or "Never") for hook in hooks]
+    return changed(config, webhooks=tuple(hooks))
+
+
+DEFAULTS: dict[type[KubeObject], Callable[[Any], Any]] = {
+    Endpoints: _endpoints,
+    IngressClass: _ingress_class,
+    LimitRange: _limit_range,
+    MutatingWebhookConfiguration: _mutating,
+    PersistentVolume: _volume,
+    PriorityClass: _priority,
+    StorageClass: _storage_class,
+    ValidatingWebhookConfiguration: _validating,
+}

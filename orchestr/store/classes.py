@@ -1,0 +1,74 @@
+"""What admission looks up by class: a pod's priority, a claim's storage class."""
+
+from typing import TypeVar
+
+from orchestr.api.base import Key, KubeObject
+from orchestr.api.core import PersistentVolumeClaim, Pod
+from orchestr.api.priority import PriorityClass
+from orchestr.api.storage import IS_DEFAULT, StorageClass
+from orchestr.store.refusals import forbidden
+from orchestr.store.request import Request
+from orchestr.store.table import kind_name
+
+PRIORITIES, STORAGE = kind_name(PriorityClass), kind_name(StorageClass)
+K = TypeVar("K", bound=KubeObject)
+
+
+def classed(request: Request) -> KubeObject:
+    """A new pod with its priority, a new claim with its class. Raises Forbidden. Source: plugin/pkg/admission."""
+    new = request.new
+    if request.old is not None:
+        return new
+    if isinstance(new, Pod):
+        return _prioritized(request, new)
+    if isinstance(new, PersistentVolumeClaim) and new.spec.storage_class_name is None:
+        found = [row.object for row in request.tx.table.rows(STORAGE) if _default(row.object)]
+        newest = max(found, key=lambda each: (each.metadata.created, each.metadata.name), default=None)
+        return new.but(spec=new.spec.but(storage_class_name=newest.metadata.name)) if newest else new
+    return new
+
+
+def one_default(request: Request) -> KubeObject:
+    """Only one PriorityClass is the default of all pods."""
+    new = request.new
+    if isinstance(new, PriorityClass) and new.global_default:
+        for row in request.tx.table.rows(PRIORITIES):
+            other = row.object
+            if isinstance(other, PriorityClass) and other.global_default and other.key != new.key:
+                why = f"PriorityClass {other.metadata.name} is already marked as default. Only one default can exist"
+                raise forbidden(PriorityClass, new.metadata.name, why)
+    return new
+
+
+def _default(obj: KubeObject) -> bool:
+    return obj.metadata.annotations.get(IS_DEFAULT) == "true"
+
+
+def _prioritized(request: Request, pod: Pod) -> Pod:
+    found = _priority_class(request, pod)
+    value = found.value if found else 0
+    if pod.spec.priority is not None and pod.spec.priority != value:
+        why = f"the integer value of priority ({pod.spec.priority}) must not be provided in pod spec; " + (
+            f"priority admission controller computed {value} from the given PriorityClass name"
+        )
+        raise forbidden(Pod, pod.metadata.name, why)
+    if found is None:
+        return pod.but(spec=pod.spec.but(priority=0)) if pod.spec.priority is None else pod
+    spec = pod.spec.but(
+        priority=value,
+        priority_class_name=found.metadata.name,
+        preemption_policy=pod.spec.preemption_policy or found.preemption_policy,
+    )
+    return pod.but(spec=spec)
+
+
+def _priority_class(request: Request, pod: Pod) -> PriorityClass | None:
+    name = pod.spec.priority_class_name
+    if not name:
+        classes = (row.object for row in request.tx.table.rows(PRIORITIES))
+        return next((each for each in classes if isinstance(each, PriorityClass) and each.global_default), None)
+    row = request.tx.get(PriorityClass, Key("", name))
+    if row is None:
+        raise forbidden(Pod, pod.metadata.name, f"no PriorityClass with name {name} was found")
+    assert isinstance(row.object, PriorityClass)
+    return row.object
