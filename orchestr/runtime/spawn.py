@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from orchestr.runtime import cgroups, idmap, process
+from orchestr.runtime import cgroups, exefile, idmap, process
 from orchestr.runtime.idmap import Mappings
 from orchestr.runtime.listener import Listener, Tell
 from orchestr.runtime.plan import Builder, LaunchError, Plan, Result, launch_error, run
@@ -115,8 +115,9 @@ class Spawn:
         """
 
         turns = iter(self._turns(paused))
-        outside, inside = tuple(self.outside.steps), tuple(self.inside.steps)
-        alone = alone or paused is not None or self.listener is not None
+        hiding = exefile.steps(self.keep, self.fds) if exefile.wanted else ()
+        outside, inside = (*hiding, *self.outside.steps), tuple(self.inside.steps)
+        alone = alone or paused is not None or self.listener is not None or exefile.wanted
         plan = Plan(self.name, outside, flags, inside, self.inside.slots, waits=waits or alone)
         with blocked():
             pipe = self._read, self.pipe

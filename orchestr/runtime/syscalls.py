@@ -12,7 +12,8 @@ from typing import Final
 # name: (x86_64, aarch64); from 424 on numbers are the same on every architecture.
 _NUMBERS: Final = {
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135),
-    "mprotect": (10, 226), "ioctl": (16, 29), "fcntl": (72, 25), "socket": (41, 198), "sendmsg": (46, 211),
+    "mprotect": (10, 226), "munmap": (11, 215), "mremap": (25, 216),
+    "ioctl": (16, 29), "fcntl": (72, 25), "socket": (41, 198), "sendmsg": (46, 211),
     "chdir": (80, 49), "set_mempolicy": (238, 237), "sched_setattr": (314, 274), "sched_setaffinity": (203, 122),
     "fchdir": (81, 50), "chroot": (161, 51), "fchmod": (91, 52), "fchown": (93, 55), "umask": (95, 166),
     "ptrace": (101, 117), "mknodat": (259, 33), "fchownat": (260, 54), "unlinkat": (263, 35),

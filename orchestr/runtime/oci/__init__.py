@@ -4,19 +4,19 @@ import gc
 import os
 import sys
 
-_LAUNCHING = {"create", "run", "exec"}  # words of the command line; where one is no command, to seal is needless only
+_LAUNCHING = {"create", "run", "exec"}  # words of the command line; where one is no command, to hide is needless only
 
 
 def main() -> None:
-    # An ordinary user's command is run again as root of a namespace (rootless.py), and sealed then.
-    if os.geteuid() == 0 and not _LAUNCHING.isdisjoint(sys.argv):
-        from orchestr.runtime.oci.sealing import seal
-
-        seal()  # before the other imports: it starts this program a second time
     from orchestr.runtime.oci import forms
 
     gc.disable()  # all that is made lives as long as we do
     forms.install()
+    # An ordinary user's command is run again as root of a namespace (rootless.py).
+    if os.geteuid() == 0 and not _LAUNCHING.isdisjoint(sys.argv):
+        from orchestr.runtime import exefile
+
+        exefile.arrange()
     from orchestr.runtime.oci.command import main as run
 
     run()
