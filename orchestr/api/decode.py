@@ -128,7 +128,8 @@ def _translated(kind: type[KubeObject], error: Exception) -> Iterator[Cause]:
         return
     for found in error.errors(include_url=False):
         loc = tuple(part for part in found["loc"] if isinstance(part, int) or part not in ("int", "str"))
-        yield Cause(render(loc), _message(kind, loc, found["type"], found["msg"], found.get("input")))
+        reason = "FieldValueUnknown" if found["type"] == "extra_forbidden" else "FieldValueInvalid"
+        yield Cause(render(loc), _message(kind, loc, found["type"], found["msg"], found.get("input")), reason)
 
 
 def _message(kind: type[KubeObject], loc: Path, type_: str, message: str, value: Any) -> str:

@@ -10,7 +10,7 @@ from orchestr.api.errors import BadRequest, Conflict, NotFound, from_status
 from orchestr.api.scheme import kind_of, load
 from orchestr.client.paths import address, path, with_query
 from orchestr.client.pool import Lost, Pool
-from orchestr.client.sync import APPLY_PATCH, MERGE_PATCH
+from orchestr.client.sync import APPLY_PATCH, MERGE_PATCH, STRICT
 from orchestr.engine.cluster import EventType, Propagation, WatchEvent
 
 K = TypeVar("K", bound=KubeObject)
@@ -106,7 +106,8 @@ class RemoteCluster:
         return load(type(obj), await self._pool.request("PUT", at(type(obj), obj.key), obj.canonical()))
 
     async def patch(self, kind: type[K], key: Key, patch: Mapping[str, Any]) -> K:
-        return load(kind, await self._pool.request("PATCH", at(kind, key), _json(patch), MERGE_PATCH))
+        target = with_query(at(kind, key), STRICT)
+        return load(kind, await self._pool.request("PATCH", target, _json(patch), MERGE_PATCH))
 
     async def apply(self, obj: Mapping[str, Any], *, manager: str, force: bool = False) -> KubeObject:
         kind = kind_of(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))

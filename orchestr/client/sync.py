@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+STRICT = {"fieldValidation": "Strict"}  # an unknown field is an error, not a warning in a header
 
 Object = dict[str, Any]
 Query = Mapping[str, object]
@@ -42,14 +43,14 @@ class Client:
         return items
 
     def create(self, target: str, obj: Mapping[str, Any], query: Query | None = None) -> Object:
-        return self._json("POST", target, query or {}, obj)
+        return self._json("POST", target, {**STRICT, **(query or {})}, obj)
 
     def replace(self, target: str, obj: Mapping[str, Any], query: Query | None = None) -> Object:
-        return self._json("PUT", target, query or {}, obj)
+        return self._json("PUT", target, {**STRICT, **(query or {})}, obj)
 
     def patch(self, target: str, patch: Mapping[str, Any], query: Query | None = None) -> Object:
         """JSON merge patch."""
-        return self._json("PATCH", target, query or {}, patch, MERGE_PATCH)
+        return self._json("PATCH", target, {**STRICT, **(query or {})}, patch, MERGE_PATCH)
 
     def delete(self, target: str, options: Mapping[str, Any] | None = None) -> Object:
         """`options`: DeleteOptions such as {"gracePeriodSeconds": 0, "propagationPolicy": "Foreground"}."""

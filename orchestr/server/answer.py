@@ -47,6 +47,13 @@ def success(details: dict[str, Any] | None = None) -> Response:
     return json_data({**status, **({"details": details} if details else {})})
 
 
+def warning(text: str) -> str:
+    """A Warning header's value: RFC 7234, 5.5; Kubernetes' agent is "-"."""
+    plain = "".join(char if " " <= char <= "~" else "?" for char in text[:2048])
+    quoted = plain.replace("\\", "\\\\").replace('"', '\\"')
+    return f'299 - "{quoted}"'
+
+
 def internal(error: BaseException, path: str) -> ApiError:
     """What a client hears of a bug; the cause goes to the log, one line, without the traceback's text."""
     where = error.__traceback__

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
+from starlette.responses import Response
 
 from orchestr.api.base import Key, KubeObject
+from orchestr.server import content, views
 from orchestr.server.node import Node
 from orchestr.store import refusals
 from orchestr.store.local import LocalCluster
@@ -20,6 +22,7 @@ class Call(NamedTuple):
     kind: type[KubeObject]
     namespace: str | None  # None: all namespaces, or a cluster-scoped kind
     name: str
+    warnings: list[str]  # what the client is to be told beside the answer
 
     @property
     def key(self) -> Key:
@@ -37,6 +40,11 @@ class Call(NamedTuple):
         if found is None:
             raise refusals.not_found(self.kind, self.name)
         return found
+
+    def answer(self, data: bytes, status: int = 200) -> Response:
+        """An object's JSON in the form that the client wants."""
+        form = content.form(self.request.headers.get("accept"), content.OBJECT_VIEWS)
+        return views.one(self.kind, self.query, form, data, status)
 
     def stored(self, obj: KubeObject) -> bytes:
         """The JSON of what a write returned: the store's own bytes, unless it was a dry run."""

@@ -1,50 +1,89 @@
-"""PATCH: JSON merge patch, and server-side apply. Other kinds of patch are refused with 415."""
+"""PATCH: JSON patch, merge patch, strategic merge patch, and server-side apply."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from starlette.responses import Response
 
+from orchestr.api import schema
+from orchestr.api.base import KubeObject
 from orchestr.api.errors import BadRequest, UnsupportedMedia
-from orchestr.server.answer import json_bytes
-from orchestr.server.body import json_object
+from orchestr.api.scheme import gvk
+from orchestr.server.body import as_object, body, from_yaml, leniently, media_type
 from orchestr.server.call import Call
+from orchestr.server.fieldvalidation import Screen
 from orchestr.server.query import dry_run, flag
-from orchestr.server.write import addressed, check_validation
+from orchestr.server.write import addressed
+from orchestr.store.jsonpatch import json_patch, operations
+from orchestr.store.mergepatch import merge_patch
+from orchestr.store.strategic import strategic_merge
 
+JSON_PATCH = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = ("application/apply-patch+yaml", "application/apply-patch+json")
 
-
-def media_type(call: Call) -> str:
-    return call.request.headers.get("content-type", "").split(";")[0].strip().lower()
+Change = Callable[[Any], Any]
 
 
-def unsupported(given: str, *served: str) -> UnsupportedMedia:
+def _unsupported(kind: type[KubeObject], given: str) -> UnsupportedMedia:
+    served = [JSON_PATCH, MERGE, *([STRATEGIC] if _type_name(kind) else []), APPLY[0]]
     return UnsupportedMedia(
-        f"cannot patch: {given[:100] or 'no content-type'} is not supported (use {' or '.join(served)})"
+        "the body of the request was in an unknown format - accepted media types include: "
+        f"{', '.join(served)}; {given[:100] or 'no content-type'} is not supported"
     )
 
 
-async def patch(call: Call) -> Response:
-    given = media_type(call)
+def _type_name(kind: type[KubeObject]) -> str | None:
+    """The name of one of Kubernetes' own types, whose lists merge strategically."""
+    api_version, name = gvk(kind)
+    return schema.tables().kinds.get(f"{api_version} {name}")
+
+
+async def change(
+    call: Call, kind: type[KubeObject] | None = None, type_name: str | None = None
+) -> tuple[Change, Screen]:
+    """What the body does to a wire object, and the screen for the outcome."""
+    kind, given = kind or call.kind, media_type(call.request)
+    type_name = type_name or _type_name(kind)
+    if given not in (JSON_PATCH, MERGE) and not (given == STRATEGIC and type_name):
+        raise _unsupported(kind, given)
+    patch, twice = leniently(await body(call.request))
+    screen = Screen(kind, call.query.get("fieldValidation"), twice)
+    if given == JSON_PATCH:
+        steps = operations(patch)
+        return (lambda wire: json_patch(wire, steps)), screen
+    patch = as_object(patch)
     if given == MERGE:
-        return await _merge(call)
-    if given in APPLY:
+        return (lambda wire: merge_patch(wire, patch)), screen
+    return (lambda wire: strategic_merge(wire, patch, str(type_name))), screen
+
+
+async def patch(call: Call) -> Response:
+    if media_type(call.request) in APPLY:
         return await _apply(call)
-    raise unsupported(given, MERGE, APPLY[0])
-
-
-async def _merge(call: Call) -> Response:
-    check_validation(call)
-    change = await json_object(call.request)
-    stored = await call.cluster.patch(call.kind, call.key, change, manager=call.manager, dry_run=dry_run(call.query))
-    return json_bytes(call.stored(stored))
+    changed, screen = await change(call)
+    stored = await call.cluster.modify(
+        call.kind, call.key, changed, manager=call.manager, dry_run=dry_run(call.query), decode=screen.decode
+    )
+    call.warnings.extend(screen.warnings)
+    return call.answer(call.stored(stored))
 
 
 async def _apply(call: Call) -> Response:
-    check_validation(call)
     manager = call.query.get("fieldManager")
     if not manager:
-        raise BadRequest("cannot apply: no field manager (give fieldManager=NAME)")
-    obj = addressed(call, await json_object(call.request))
+        raise BadRequest(
+            "cannot apply: no field manager; fieldManager is required for apply patch (give fieldManager=NAME)"
+        )
+    obj = addressed(call, await applied(call))
     force = flag(call.query, "force")
     done = await call.cluster.apply_one(obj, manager=manager, force=force, dry_run=dry_run(call.query))
-    return json_bytes(done.row.data, 201 if done.action == "created" else 200)
+    return call.answer(done.row.data, 201 if done.action == "created" else 200)
+
+
+async def applied(call: Call) -> dict[str, Any]:
+    """The configuration in an apply patch: YAML, of which JSON is a part and quicker to read."""
+    data = await body(call.request)
+    found: Mapping[str, Any] = as_object(leniently(data)[0] if data.lstrip()[:1] == b"{" else from_yaml(data))
+    return dict(found)

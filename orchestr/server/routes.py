@@ -9,7 +9,7 @@ from starlette.responses import Response
 from orchestr.api.errors import ApiError, BadRequest
 from orchestr.api.scheme import by_plural
 from orchestr.server import apply, discovery, images, logs, metrics, patch, read, scale, status, system, watch, write
-from orchestr.server.answer import json_bytes, json_data
+from orchestr.server.answer import json_data, warning
 from orchestr.server.call import Call
 from orchestr.server.node import Node
 from orchestr.server.paths import Target, target, unknown
@@ -18,25 +18,14 @@ from orchestr.store.local import LocalCluster
 
 Handler = Callable[[Call], Awaitable[Response]]
 OWN = "/orchestr.dev/v1/"
-SERVED_AS = ("*/*", "application/*", "application/json")
 
 
 class MethodNotAllowed(ApiError):
     code, reason = 405, "MethodNotAllowed"
 
 
-class NotAcceptable(ApiError):
-    code, reason = 406, "NotAcceptable"
-
-
-async def _get(call: Call) -> Response:
-    return json_bytes(call.row().data)
-
-
 async def _list(call: Call) -> Response:
-    if flag(call.query, "watch"):
-        return watch.watch(call.cluster, call.kind, call.namespace, call.query)
-    return read.collection(call.cluster, call.kind, call.namespace, call.query)
+    return watch.watch(call) if flag(call.query, "watch") else await read.collection(call)
 
 
 async def _log(call: Call) -> Response:
@@ -48,12 +37,12 @@ async def _exec(call: Call) -> Response:
 
 
 COLLECTION: Mapping[str, Handler] = {"GET": _list, "POST": write.create, "DELETE": write.delete_collection}
-OBJECT: Mapping[str, Handler] = {"GET": _get, "PUT": write.update, "PATCH": patch.patch, "DELETE": write.delete}
+OBJECT: Mapping[str, Handler] = {"GET": read.single, "PUT": write.update, "PATCH": patch.patch, "DELETE": write.delete}
 PARTS: Mapping[str, Mapping[str, Handler]] = {
     "": OBJECT,
-    "status": {"GET": _get, "PUT": status.update, "PATCH": status.patch},
+    "status": {"GET": read.single, "PUT": status.update, "PATCH": status.patch},
     "scale": {"GET": scale.get, "PUT": scale.update, "PATCH": scale.patch},
-    "approval": {"GET": _get, "PUT": status.update, "PATCH": status.patch},
+    "approval": {"GET": read.single, "PUT": status.update, "PATCH": status.patch},
     "log": {"GET": _log},
     "exec": {"GET": _exec, "POST": _exec},
 }
@@ -66,7 +55,6 @@ class Routes:
     async def respond(self, request: Request) -> Response:
         """Raises ApiError, or what the node raises."""
         path: str = request.scope["path"]
-        _check_accept(request)
         if path.startswith(OWN):
             return await self._own(request, path.removeprefix(OWN))
         fixed = _fixed(path)
@@ -92,7 +80,11 @@ class Routes:
         if handler is None or (request.method == "POST" and kind.NAMESPACED and not where.namespace):
             raise _not_allowed(request)
         namespace = where.namespace or None
-        return await handler(Call(request, request.query_params, self.cluster, self.node, kind, namespace, where.name))
+        call = Call(request, request.query_params, self.cluster, self.node, kind, namespace, where.name, [])
+        response = await handler(call)
+        for text in call.warnings:
+            response.headers.append("warning", warning(text))
+        return response
 
     async def _metrics(self, where: Target, path: str) -> dict[str, object]:
         if where.plural != "pods" or where.sub:
@@ -139,15 +131,6 @@ def _fixed(path: str) -> Response | None:
     if parts[0] not in ("api", "apis"):
         raise unknown(path)
     return None
-
-
-def _check_accept(request: Request) -> None:
-    """JSON is what there is. A client that offers something else as well gets JSON."""
-    accept = request.headers.get("accept") or "*/*"
-    offers = [part.strip().split(";") for part in accept.split(",")]
-    plain = [offer[0].strip() for offer in offers if "as=PartialObjectMetadata" not in ";".join(offer)]
-    if not any(offer in SERVED_AS or offer.startswith("text/") for offer in plain):
-        raise NotAcceptable(f"cannot answer as {accept[:200]!r}: not supported (accept application/json)")
 
 
 def _only(request: Request, method: str) -> None:

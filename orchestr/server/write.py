@@ -8,32 +8,36 @@ from starlette.responses import Response
 
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.errors import BadRequest, NotFound
-from orchestr.api.scheme import decode, gvk
+from orchestr.api.scheme import gvk
 from orchestr.engine.cluster import Propagation
-from orchestr.server.answer import json_bytes, success
-from orchestr.server.body import body, json_object, parse
+from orchestr.server.answer import success
+from orchestr.server.body import YAML_TYPES, as_object, body, document, from_yaml, media_type, parse
 from orchestr.server.call import Call
+from orchestr.server.fieldvalidation import Screen
 from orchestr.server.query import dry_run, number
 from orchestr.server.read import selection
 from orchestr.store import refusals
 
 
 async def create(call: Call) -> Response:
-    obj = wanted(call, await json_object(call.request))
+    obj = await wanted(call)
     made = await call.cluster.create(obj, manager=call.manager, dry_run=dry_run(call.query))
-    return json_bytes(call.stored(made), 201)
+    return call.answer(call.stored(made), 201)
 
 
 async def update(call: Call) -> Response:
-    obj = wanted(call, await json_object(call.request))
+    obj = await wanted(call)
     stored = await call.cluster.update(obj, manager=call.manager, dry_run=dry_run(call.query))
-    return json_bytes(call.stored(stored))
+    return call.answer(call.stored(stored))
 
 
-def wanted(call: Call, data: dict[str, Any]) -> KubeObject:
-    """The object in a body: of the path's kind, in its namespace, with its name. Invalid tells every wrong field."""
-    check_validation(call)
-    return decode(addressed(call, data))
+async def wanted(call: Call) -> KubeObject:
+    """The object in the body: of the path's kind, in its namespace, with its name. Invalid tells every wrong field."""
+    data, twice = await document(call.request)
+    screen = Screen(call.kind, call.query.get("fieldValidation"), twice)
+    obj = screen.decode(addressed(call, as_object(data)))
+    call.warnings.extend(screen.warnings)
+    return obj
 
 
 def addressed(call: Call, data: dict[str, Any]) -> dict[str, Any]:
@@ -56,18 +60,12 @@ def addressed(call: Call, data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
-def check_validation(call: Call) -> None:
-    """Nothing is dropped in silence: unknown fields are errors, whatever the client would put up with."""
-    if (level := call.query.get("fieldValidation") or "Strict") != "Strict":
-        raise BadRequest(f"cannot read the body with fieldValidation={level[:32]!r}: not supported (use Strict)")
-
-
 async def delete(call: Call) -> Response:
     """The object while it is ending, a `Status` when it is gone."""
     options = _deletion(await _options(call))
     last, gone = await call.cluster.remove(call.kind, call.key, **options)
     if not gone:
-        return json_bytes(call.stored(last))
+        return call.answer(call.stored(last))
     return success({**refusals.details(call.kind, call.name), "uid": last.metadata.uid})
 
 
@@ -111,7 +109,8 @@ def _deletion(options: dict[str, Any]) -> Deletion:
 async def _options(call: Call) -> dict[str, Any]:
     """DeleteOptions of the body; what is missing there from the query."""
     data = await body(call.request)
-    options = parse(data) if data.strip() else {}
+    read = from_yaml if media_type(call.request) in YAML_TYPES else parse
+    options = read(data) if data.strip() else {}
     if not isinstance(options, dict) or options.get("kind", "DeleteOptions") != "DeleteOptions":
         raise BadRequest('cannot read the body: no DeleteOptions (send {"gracePeriodSeconds": 5} or nothing)')
     known = {

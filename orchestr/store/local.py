@@ -146,16 +146,18 @@ class LocalCluster:
         status: bool = False,
         manager: str | None = None,
         dry_run: bool = False,
+        decode: Callable[[Mapping[str, Any]], KubeObject] = scheme.decode,
     ) -> K:
         """Stores what `change` makes of the wire form (its own copy); with `status` only the status of it.
 
-        A metadata.resourceVersion or uid that `change` puts in is a precondition. Raises what `change` raises.
+        A metadata.resourceVersion or uid that `change` puts in is a precondition. Raises what `change` and `decode`
+        raise; both run in the writer's thread.
         """
 
         def run(tx: Tx) -> Row:
             row = _found(tx, kind, key)
             wire = change(json.loads(row.data))
-            new = scheme.decode(wire) if isinstance(wire, Mapping) else None
+            new = decode(wire) if isinstance(wire, Mapping) else None
             if type(new) is not kind or new.metadata.name != key.name:
                 raise BadRequest(f"cannot patch {kind.__name__} {key}: the patch may not change kind or name")
             if not status:

@@ -73,7 +73,6 @@ async def test_kept_with_defaults(served: Daemon, kind: str, fields: dict[str, A
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("Lease", {"spec": {"leaseDurationSeconds": 0}}, "spec.leaseDurationSeconds"),
-    ("Lease", {"spec": {"holder": "me"}}, "spec.holder"),
     ("ControllerRevision", {"revision": -1, "data": {}}, "revision"),
     ("PriorityClass", {"value": 1_000_000_001}, "value"),
     ("StorageClass", {"provisioner": "x", "reclaimPolicy": "Recycle"}, "reclaimPolicy"),
