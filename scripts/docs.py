@@ -24,10 +24,11 @@ CLI_HEAD = """\
 Made by `make docs` from the commands themselves; do not edit.
 
 `orch [OPTIONS] COMMAND ...`. Before the command may stand `--instance NAME`, `--host ADDR`, `-f FILE`, `-p PROJECT`,
-`-n NAMESPACE`, `--color`; `--instance`, `--host` and `--color` may also follow it.
+`-n NAMESPACE`, `--kubeconfig FILE`, `--color`; `--instance`, `--host`, `--kubeconfig` and `--color` may also follow it.
 
 - `--instance NAME` (or `ORCH_INSTANCE`): which daemon of this machine, where several run side by side.
 - `--host ADDR`, `-H` (or `ORCH_HOST`): the daemon's address, instead of the instance's socket.
+- `--kubeconfig FILE`, `--context NAME`: a server by https, as `orch kubeconfig` prints it and kubectl reads it.
 - `--color auto|always|never`: colours on a terminal, or as said.
 
 Without `-n`, a command means the namespace of the Compose project here or in a folder above, else `default`.

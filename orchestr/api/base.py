@@ -25,6 +25,7 @@ INITIALISMS = {
     "ipc": "IPC",
     "cidr": "CIDR",
     "cidrs": "CIDRs",
+    "urls": "URLs",
     "uuid": "UUID",
 }
 

@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("config", (), "Look", "print a Compose file as it is understood"),
     ("image", (), "Images", "load, save, list, inspect, remove, bootstrap images"),
     ("system", (), "Daemon", "start, stop, status, check, install, uninstall"),
+    ("kubeconfig", (), "Daemon", "print a kubeconfig for kubectl and other clients"),
     ("daemon", (), "Daemon", "run the daemon in the foreground"),
     ("version", (), "Daemon", "client and daemon version"),
     ("completion", (), "Daemon", "shell completion for bash, zsh, fish"),
@@ -36,13 +37,14 @@ OK, FAILED, BAD_INPUT, TIMEOUT, ROLLED_BACK, NO_DAEMON = 0, 1, 2, 3, 4, 5
 
 # options before the command: word -> (attribute, takes a value)
 GLOBAL = {
-    "--instance": "instance", "--host": "host", "-H": "host", "--color": "color", "-f": "files", "--file": "files",
+    "--instance": "instance", "--host": "host", "-H": "host", "--kubeconfig": "kubeconfig", "--context": "context",
+    "--color": "color", "-f": "files", "--file": "files",
     "-p": "project", "--project-name": "project", "-n": "namespace", "--namespace": "namespace",
 }  # fmt: skip
 
 
 def usage() -> str:
-    lines = ["usage: orch [--instance NAME | --host ADDR] [-f FILE] [-p PROJECT] COMMAND ...", ""]
+    lines = ["usage: orch [--instance NAME | --host ADDR | --kubeconfig FILE] [-f FILE] [-p PROJECT] COMMAND ...", ""]
     lines += ["  orch apply -f stack.yaml     make it so, and wait", "  orch status                  see what runs", ""]
     for group in dict.fromkeys(command[2] for command in COMMANDS):
         lines.append(f"{group}:")

@@ -4,6 +4,7 @@ import argparse
 import os
 
 from orchestr.cli.errors import Bad
+from orchestr.client.paths import Address
 from orchestr.client.sync import Client
 from orchestr.instance import Instance, InstanceError, instance
 
@@ -24,13 +25,31 @@ def start_command(here: Instance) -> str:
 
 
 def client(args: argparse.Namespace) -> Client:
-    """Of --host, $ORCH_HOST, or the instance's socket."""
+    """Of --kubeconfig, --host, $ORCH_HOST, or the instance's socket."""
     here = current()
-    host = args.host or os.environ.get("ORCH_HOST") or here.socket
+    host = _kubeconfig(args) or args.host or os.environ.get("ORCH_HOST") or here.socket
     try:
         return Client(host, start=start_command(here))
     except ValueError as error:
         raise Bad(f"orch: {error}") from error
+
+
+def _kubeconfig(args: argparse.Namespace) -> Address | None:
+    if not args.kubeconfig:
+        if args.context:
+            raise Bad("orch: --context goes with --kubeconfig FILE")
+        return None
+    from orchestr.client.kubeconfig import BadConfig, load
+
+    if args.host:
+        raise Bad("orch: give either --kubeconfig or --host")
+    try:
+        place = load(args.kubeconfig, args.context or "")
+    except BadConfig as error:
+        raise Bad(f"orch: {error}") from error
+    if place.namespace and not getattr(args, "namespace", None) and not args.project:
+        args.namespace = place.namespace
+    return place.address
 
 
 def namespace(args: argparse.Namespace) -> str:

@@ -19,7 +19,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", metavar="DIR", help="what survives a reboot (default /var/lib/orch)")
     parser.add_argument("--run", metavar="DIR", help="what need not (default /run/orch)")
     parser.add_argument(
-        "--listen", action="append", metavar="ADDR", help="unix:///PATH (repeat; default: RUN/orch.sock)"
+        "--listen",
+        action="append",
+        metavar="ADDR",
+        help="unix:///PATH or https://HOST:PORT (repeat; default: RUN/orch.sock and a free port of 127.0.0.1)",
     )
     parser.add_argument("--bridge", metavar="NAME", help="the shared bridge (default orch0)")
     parser.add_argument("--pod-cidr", metavar="NET", help="IPv4 addresses of pods")
@@ -41,13 +44,34 @@ def settings(args: argparse.Namespace) -> tuple[Instance, list[str]]:
     given |= {name: value for name in (*OPTIONS, "listen") if (value := getattr(args, name)) is not None}
     listen = given.pop("listen", None) or []
     for address in listen:
-        if not str(address).startswith("unix:"):
-            raise Bad(f"orch daemon: cannot listen at {address}: not supported (give unix:///PATH)")
+        if not str(address).startswith(("unix:", "https://")):
+            raise Bad(
+                f"orch daemon: cannot listen at {address}: not supported (give unix:///PATH or https://HOST:PORT)"
+            )
+        _checked(str(address))
     try:
         here = instance(**given)
     except InstanceError as error:
         raise Bad(f"orch daemon: {error}") from error
-    return here, list(listen) or [f"unix://{here.socket}"]
+    if not any(str(address).startswith("unix:") for address in listen):
+        listen = [f"unix://{here.socket}", *listen]
+    return here, list(listen)
+
+
+def _checked(address: str) -> None:
+    from orchestr.client.paths import address as parsed
+
+    try:
+        found = parsed(address)
+    except ValueError as error:
+        raise Bad(f"orch daemon: {error}") from error
+    if found.tls:
+        import ipaddress
+
+        try:
+            ipaddress.ip_address(found.host)
+        except ValueError:
+            raise Bad(f"orch daemon: cannot listen at {address}: not an IP address (give https://IP:PORT)") from None
 
 
 def _file(path: str) -> dict[str, Any]:

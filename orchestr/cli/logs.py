@@ -144,7 +144,7 @@ def follow(
         known.add(source)
 
         def reader() -> None:
-            own = Client(_host(client), start=client.start)
+            own = Client(client.address, start=client.start)
             try:
                 for item in read(own, namespace, source, wanted):
                     lines.put(item)
@@ -155,7 +155,7 @@ def follow(
         threading.Thread(target=reader, daemon=True).start()
 
     def newcomers() -> None:
-        own = Client(_host(client), start=client.start)
+        own = Client(client.address, start=client.start)
         since = own.get(path("pods", namespace), {"limit": 1})["metadata"]["resourceVersion"]
         while True:
             for event in own.watch(path("pods", namespace), since=since, query={"labelSelector": args.selector}):
@@ -197,8 +197,3 @@ def _meant(pod: Mapping[str, Any], words: list[str]) -> bool:
         or labels.get("orchestr.dev/service") in plain
         or any(name == w or name.startswith(f"{w}-") for w in plain)
     )
-
-
-def _host(client: Client) -> str:
-    where = client.address
-    return f"http://{where.host}:{where.port}" if where.port else where.host

@@ -31,6 +31,13 @@ def parse(
     parser.set_defaults(called=called, files=None, project=None)
     parser.add_argument("--instance", default=_last(before, "instance"), metavar="NAME", help="the daemon's instance")
     parser.add_argument("--host", "-H", default=_last(before, "host"), metavar="ADDR", help="the daemon's address")
+    parser.add_argument(
+        "--kubeconfig",
+        default=_last(before, "kubeconfig"),
+        metavar="FILE",
+        help="a server by https, as kubectl has it",
+    )
+    parser.add_argument("--context", default=_last(before, "context"), metavar="NAME", help="which of the kubeconfig's")
     parser.add_argument("--color", choices=("auto", "always", "never"), default=_last(before, "color") or "auto")
     module.add(parser)
     _everywhere(parser)
@@ -51,7 +58,7 @@ def _everywhere(parser: argparse.ArgumentParser) -> None:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for verb in {id(each): each for each in action.choices.values()}.values():
-                for flags in (("--instance",), ("--host", "-H"), ("--color",)):
+                for flags in (("--instance",), ("--host", "-H"), ("--kubeconfig",), ("--context",), ("--color",)):
                     verb.add_argument(*flags, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 

@@ -168,7 +168,7 @@ def status(args: argparse.Namespace, here: Instance) -> int:
         print(dump(found, args.output))
     else:
         for key, value in found.items():
-            print(f"{key + ':':<16} {value}")
+            print(f"{key + ':':<16} {', '.join(value) if isinstance(value, list) else value}")
     return OK if found["running"] else FAILED
 
 

@@ -30,9 +30,7 @@ class View:
                 threading.Thread(target=self._watch, args=(kind, target, since), daemon=True).start()
 
     def _watch(self, kind: Kind, target: str, since: str) -> None:
-        where = self._client.address
-        host = f"http://{where.host}:{where.port}" if where.port else where.host
-        own = Client(host, start=self._client.start)
+        own = Client(self._client.address, start=self._client.start)
         try:
             while True:
                 for event in own.watch(target, since=since):

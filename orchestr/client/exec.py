@@ -51,19 +51,35 @@ class ExecStream:
 
     def _recv(self) -> bytes:
         try:
-            return self.socket.recv(256 * 1024)
+            data = self.socket.recv(256 * 1024)
+            while pending := _decrypted(self.socket):  # select does not see it
+                data += self.socket.recv(pending)
+            return data
         except ConnectionResetError:  # closed before it had read all of our input
             return b""
 
     def flush(self) -> None:
         """Sends what the socket takes now; nothing more once the other side has closed."""
         try:
-            sent = self.socket.send(self.pending, socket.MSG_DONTWAIT)
+            sent = self._send_now()
         except BlockingIOError:
             return
         except (BrokenPipeError, ConnectionResetError):
             sent = len(self.pending)
         del self.pending[:sent]
+
+    def _send_now(self) -> int:
+        if not hasattr(self.socket, "pending"):
+            return self.socket.send(self.pending, socket.MSG_DONTWAIT)
+        from ssl import SSLWantReadError, SSLWantWriteError
+
+        self.socket.settimeout(0)  # TLS takes no flags; what it could not send is offered again, and more behind it
+        try:
+            return self.socket.send(self.pending)
+        except (SSLWantReadError, SSLWantWriteError):
+            return 0
+        finally:
+            self.socket.settimeout(None)
 
     def _messages(self) -> Iterator[tuple[Channel, bytes]]:
         for frame in self.decoder.frames():
@@ -106,3 +122,9 @@ class ExecStream:
 
     def close(self) -> None:
         self.socket.close()
+
+
+def _decrypted(sock: socket.socket) -> int:
+    """Bytes that TLS has decrypted and nobody has read."""
+    pending = getattr(sock, "pending", None)
+    return pending() if pending else 0

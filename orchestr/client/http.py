@@ -6,6 +6,7 @@ from contextlib import suppress
 from os import fstat
 from typing import BinaryIO
 
+from orchestr.client.credentials import Credentials
 from orchestr.client.paths import Address
 
 CONNECT_TIMEOUT = 5.0  # seconds; the daemon accepts at once or is stuck
@@ -28,7 +29,19 @@ def connect(address: Address, start: str) -> socket.socket:
         where = f"{address.host}:{address.port}" if address.port else address.host
         hint = "be root or in the group orch" if isinstance(error, PermissionError) else f"start it: {start}"
         raise NoDaemon(f"cannot reach the daemon at {where}: {error.strerror or error} ({hint})") from error
-    return sock
+    return sock if address.tls is None else _secured(sock, address, address.tls)
+
+
+def _secured(sock: socket.socket, address: Address, credentials: Credentials) -> socket.socket:
+    try:
+        context = credentials.context()
+        return context.wrap_socket(sock, server_hostname=credentials.server_name or address.host)
+    except OSError as error:  # ssl.SSLError is one
+        sock.close()
+        cause = getattr(error, "verify_message", "") or getattr(error, "reason", "") or error
+        raise NoDaemon(
+            f"cannot reach the daemon at {address.host}:{address.port}: TLS: {cause} (make a new kubeconfig)"
+        ) from error
 
 
 class Response:
@@ -97,7 +110,8 @@ class Connection:
         """
         size = len(body) if isinstance(body, bytes) else fstat(body.fileno()).st_size - body.tell()
         host = "localhost" if not self.address.port else f"{self.address.host}:{self.address.port}"
-        fields = {"host": host, **headers, **({"content-length": str(size)} if size or method != "GET" else {})}
+        own = self.address.tls.headers() if self.address.tls else {}
+        fields = {"host": host, **own, **headers, **({"content-length": str(size)} if size or method != "GET" else {})}
         head = "".join(
             [f"{method} {target} HTTP/1.1\r\n", *(f"{name}: {text}\r\n" for name, text in fields.items()), "\r\n"]
         )

@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from orchestr.client.credentials import Credentials
+
 UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
 ESCAPES = [chr(byte) if byte in UNRESERVED else f"%{byte:02X}" for byte in range(256)]
 
 
 class Address(NamedTuple):
-    """A daemon's address: a unix socket (port 0) or a TCP host."""
+    """A daemon's address: a unix socket (port 0) or a TCP host, with TLS for https."""
 
     host: str
     port: int
+    tls: Credentials | None = None
 
 
 def quote(text: str) -> str:
@@ -45,16 +48,24 @@ def with_query(target: str, query: Mapping[str, object]) -> str:
     return f"{target}{'&' if '?' in target else '?'}{text}"
 
 
-def address(host: str) -> Address:
-    """Of "/run/orch/orch.sock", "unix:///run/orch/orch.sock" or "http://127.0.0.1:8001". ValueError else."""
+def address(host: str | Address) -> Address:
+    """Of "/run/orch/orch.sock", "unix:///run/orch/orch.sock", "http://127.0.0.1:8001" or "https://[::1]:6443".
+
+    ValueError else. One that is an Address already is itself.
+    """
+    if isinstance(host, Address):
+        return host
     if host.startswith("/"):
         return Address(host, 0)
     if host.startswith("unix:"):
         return Address("/" + host.removeprefix("unix:").lstrip("/"), 0)
-    if host.startswith("http://"):
-        name, _, port = host.removeprefix("http://").rstrip("/").rpartition(":")
-        if name and port.isdecimal():
-            return Address(name.strip("[]"), int(port))
-    if host.startswith("https://"):
-        raise ValueError(f"cannot use host {host}: https is not supported (give unix:///run/orch/orch.sock)")
-    raise ValueError(f"cannot use host {host!r}: neither a socket nor a URL (give unix:///PATH or http://HOST:PORT)")
+    scheme, _, rest = host.partition("://")
+    if scheme in ("http", "https"):
+        name, _, port = rest.rstrip("/").rpartition(":")
+        if scheme == "https" and not name and port:
+            name, port = port, "443"
+        if name and port.isdecimal() and 0 < int(port) < 65536 and "/" not in name:
+            return Address(name.strip("[]"), int(port), Credentials() if scheme == "https" else None)
+    raise ValueError(
+        f"cannot use host {host!r}: neither a socket nor a URL (give unix:///PATH, http://HOST:PORT or https://HOST:PORT)"
+    )

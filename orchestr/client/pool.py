@@ -1,6 +1,7 @@
 """HTTP/1.1 on trio streams by h11: a pool of kept-alive connections for requests, a connection each for streams."""
 
 import json
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any
@@ -21,8 +22,11 @@ class Lost(Unavailable):
     """The connection ended before the answer did; a write may have been carried out."""
 
 
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
 class Connection:
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: Stream) -> None:
         self.stream, self.http = stream, h11.Connection(h11.CLIENT)
 
     async def send(self, request: h11.Request, body: bytes) -> h11.Response:
@@ -58,7 +62,7 @@ class Connection:
     async def _event(self) -> h11.Event:
         try:
             while (event := self.http.next_event()) is h11.NEED_DATA:
-                self.http.receive_data(await self.stream.receive_some(CHUNK))
+                self.http.receive_data(bytes(await self.stream.receive_some(CHUNK)))
         except (h11.RemoteProtocolError, trio.BrokenResourceError) as error:
             raise Lost(f"the server closed the connection: {error}") from error
         assert not isinstance(event, type)
@@ -78,6 +82,7 @@ class Pool:
     def __init__(self, address: Address) -> None:
         self.address, self.idle = address, list[Connection]()
         self.host = f"{address.host}:{address.port}" if address.port else "localhost"
+        self._tls = address.tls.context() if address.tls else None
 
     async def __aenter__(self) -> "Pool":
         return self
@@ -134,17 +139,31 @@ class Pool:
         headers = [("host", self.host), ("accept", "application/json"), ("content-length", str(len(body)))]
         if body:
             headers.append(("content-type", content_type))
+        if self.address.tls:
+            headers += self.address.tls.headers().items()
         return h11.Request(method=method, target=target, headers=headers)
 
     async def _connect(self) -> Connection:
         try:
             with trio.fail_after(CONNECT_TIMEOUT):
                 if self.address.port:
-                    return Connection(await trio.open_tcp_stream(self.address.host, self.address.port))
+                    stream = await trio.open_tcp_stream(self.address.host, self.address.port)
+                    return Connection(stream if self._tls is None else await self._secured(stream, self._tls))
                 return Connection(await trio.open_unix_socket(self.address.host))
-        except (OSError, trio.TooSlowError) as error:
-            cause = getattr(error, "strerror", None) or str(error) or "it does not accept connections"
+        except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
+            reason = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
+            cause = getattr(reason, "strerror", None) or str(reason) or "it does not accept connections"
             raise Unavailable(f"cannot reach {self.address.host}: {cause} (start the daemon)") from error
+
+    async def _secured(self, stream: trio.SocketStream, tls: ssl.SSLContext) -> "trio.SSLStream[trio.SocketStream]":
+        name = (self.address.tls.server_name if self.address.tls else "") or self.address.host
+        secured = trio.SSLStream(stream, tls, server_hostname=name, https_compatible=True)
+        try:
+            await secured.do_handshake()
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return secured
 
 
 @contextmanager

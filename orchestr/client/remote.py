@@ -1,4 +1,4 @@
-"""RemoteCluster: the Cluster seam over HTTP, to our daemon or to any Kubernetes API server without a password."""
+"""RemoteCluster: the Cluster seam over HTTP, to our daemon or to any Kubernetes API server."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from orchestr.api.base import Key, KubeObject, Model
 from orchestr.api.errors import BadRequest, Conflict, NotFound, from_status
 from orchestr.api.scheme import kind_of, load
-from orchestr.client.paths import address, path, with_query
+from orchestr.client.paths import Address, address, path, with_query
 from orchestr.client.pool import Lost, Pool
 from orchestr.client.sync import APPLY_PATCH, MERGE_PATCH, STRICT
 from orchestr.engine.cluster import EventType, Propagation, WatchEvent
@@ -30,8 +30,8 @@ def _json(data: Mapping[str, Any]) -> bytes:
 class RemoteCluster:
     """Use as an async context manager: it keeps connections."""
 
-    def __init__(self, host: str) -> None:
-        """`host`: a socket's path, unix:// or http:// URL. ValueError else."""
+    def __init__(self, host: str | Address) -> None:
+        """`host`: a socket's path, a URL (ValueError else), or an Address such as kubeconfig.load gives."""
         self._pool = Pool(address(host))
 
     async def __aenter__(self) -> "RemoteCluster":

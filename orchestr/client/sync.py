@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orchestr.api.errors import ApiError, from_status
 from orchestr.client.http import Connection, NoDaemon, Response
-from orchestr.client.paths import address, path, with_query
+from orchestr.client.paths import Address, address, path, with_query
 
 if TYPE_CHECKING:
     from orchestr.client.exec import ExecStream
@@ -28,8 +28,8 @@ Query = Mapping[str, object]
 class Client:
     """One kept-alive connection for requests; streams (watch, logs, exec) open their own. Not for several threads."""
 
-    def __init__(self, host: str, *, start: str = "orch system start", timeout: float = 60.0) -> None:
-        """`host`: a socket's path, unix:// or http:// URL (ValueError else); `start`: the command NoDaemon names."""
+    def __init__(self, host: str | Address, *, start: str = "orch system start", timeout: float = 60.0) -> None:
+        """`host`: a socket's path, a URL (ValueError else) or an Address; `start`: the command NoDaemon names."""
         self.address, self.start, self.timeout = address(host), start, timeout
         self._idle: Connection | None = None
 

@@ -42,6 +42,7 @@ class LocalNode:
         end: Callable[[bool], None],
     ) -> None:
         self.images, self.scratch = images, images.root
+        self.urls: tuple[str, ...] = ()  # where https listens
         self._instance, self._cluster, self._runtime, self._dataplane = instance, cluster, runtime, dataplane
         self._name, self._clock, self._end = name, clock, end
         self._places = Places(instance.state, runtime.volatile())
@@ -80,6 +81,7 @@ class LocalNode:
             "instance": instance.name,
             "node": self._name,
             "socket": instance.socket,
+            "https": list(self.urls),
             "state": instance.state,
             "run": instance.run,
             "bridge": instance.bridge,

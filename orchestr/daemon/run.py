@@ -26,7 +26,7 @@ import trio
 from orchestr import __version__
 from orchestr.agent.agent import Agent
 from orchestr.client.paths import address
-from orchestr.daemon import lines
+from orchestr.daemon import https, lines
 from orchestr.daemon.node import LocalNode, utc_now
 from orchestr.daemon.place import CannotStart, held
 from orchestr.daemon.ranges import settled
@@ -40,14 +40,16 @@ from orchestr.network.dataplane import LinuxDataplane
 from orchestr.network.seam import NetworkFailure
 from orchestr.runtime.client import SupervisedRuntime
 from orchestr.runtime.seam import RuntimeFailure
+from orchestr.server.access import Access
 from orchestr.server.app import App
 from orchestr.server.auth import group_id
 from orchestr.server.listen import AddressInUse, serve, unix_socket
 from orchestr.server.log import pairs
+from orchestr.server.tls import CannotListen
 from orchestr.store.local import LocalCluster, open_cluster
 from orchestr.store.schema import StoreError
 
-EXPECTED = (CannotStart, AddressInUse, StoreError, NetworkFailure, RuntimeFailure, ImageError)
+EXPECTED = (CannotStart, AddressInUse, CannotListen, StoreError, NetworkFailure, RuntimeFailure, ImageError)
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 log = logging.getLogger("orchestr.daemon")
@@ -67,7 +69,7 @@ class Ending:
 def main(instance: Instance, listen: Sequence[str] = (), *, debug: bool = False) -> int:
     """Runs a daemon in the foreground until SIGTERM, or POST /orchestr.dev/v1/stop. The exit code.
 
-    `listen`: unix:///PATH addresses; by default the instance's socket.
+    `listen`: unix:///PATH and https://IP:PORT; by default the instance's socket, and a free port of 127.0.0.1.
     """
     lines.set_up(debug=debug)
     os.umask(0o077)
@@ -136,12 +138,20 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
         agent_scope = trio.CancelScope()
         lower.start_soon(_within, agent_scope, agent.run)
         node = LocalNode(instance, cluster, runtime, dataplane, images, name=name, clock=time.time, end=ending.ask)
-        paths = [address(each).host for each in listen] or [instance.socket]
+        addresses = [address(each) for each in listen]
+        paths = [each.host for each in addresses if not each.port] or [instance.socket]
+        outside = https.sockets(instance, [each for each in addresses if each.port])
+        within = https.inside(ranges)
+        tls = await trio.to_thread.run_sync(https.settings, instance, name, ranges, outside)
+        node.urls = https.urls(outside)
+        app = App(cluster, node, Access(cluster, tls, node.urls))
         sockets = [unix_socket(path) for path in paths]
         async with trio.open_nursery() as upper:
             upper.start_soon(_signals, ending)
             upper.start_soon(manager.run)
-            upper.start_soon(partial(serve, App(cluster, node), sockets, started=partial(_ready, instance)))
+            upper.start_soon(tls.renew)
+            server = partial(serve, app, sockets, secure=[*outside, *within], tls=tls.context)
+            upper.start_soon(partial(server, started=partial(_ready, instance)))
             await ending.asked.wait()
             notify("STOPPING=1")
             upper.cancel_scope.cancel()

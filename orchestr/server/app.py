@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from orchestr.api.errors import ApiError, Forbidden, Invalid, Unavailable
+from orchestr.api.errors import ApiError, Invalid, Unavailable
 from orchestr.images.seam import ImageError
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.server import exec as exec_
+from orchestr.server.access import Access
 from orchestr.server.answer import Message, Receive, Scope, Send, failure, internal
-from orchestr.server.auth import Peer, refusal
 from orchestr.server.inbound import Inbound
 from orchestr.server.node import Node
 from orchestr.server.paths import target, unknown
@@ -26,8 +26,9 @@ from orchestr.store.local import LocalCluster
 class App:
     """The ASGI application of one daemon."""
 
-    def __init__(self, cluster: LocalCluster, node: Node) -> None:
-        self.node, self.routes = node, Routes(cluster, node)
+    def __init__(self, cluster: LocalCluster, node: Node, access: Access | None = None) -> None:
+        self.node, self.access = node, access or Access(cluster)
+        self.routes = Routes(cluster, node, self.access)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -50,7 +51,7 @@ class App:
 
     async def _response(self, scope: Scope, inbound: Inbound) -> Response:
         try:
-            _admit(scope["state"].get("peer"))
+            self.access.admit(scope)
             return await self.routes.respond(Request(scope, inbound.receive))
         except Exception as error:
             return failure(as_api_error(error, scope["path"]))
@@ -65,7 +66,7 @@ class App:
             await send(message)
 
         try:
-            _admit(scope["state"].get("peer"))
+            self.access.admit(scope)
             where = target(scope["path"]) if scope["path"].startswith(("/api/", "/apis/")) else None
             if where is None or (where.plural, where.sub) != ("pods", "exec"):
                 raise unknown(scope["path"])
@@ -86,13 +87,6 @@ def unfinished(send: Send) -> Send:
         await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
 
     return more
-
-
-def _admit(peer: Peer | None) -> None:
-    if peer is None:
-        raise Forbidden("cannot serve this client: its credentials are unknown (use the unix socket)")
-    if (refused := refusal(peer)) is not None:
-        raise refused
 
 
 def as_api_error(error: BaseException, path: str) -> ApiError:

@@ -1,13 +1,21 @@
-"""Who may: the kernel says who is at the other end of the unix socket. Root and the group `orch` may do everything."""
+"""Who asks: the kernel says who is at the other end of the unix socket, TLS whose certificate a client has, and a
+bearer token speaks for itself.
+
+Root and the group `orch` may do everything; everybody else what RBAC grants (authorize.py).
+"""
 
 import grp
 import os
 import pwd
 import socket
 import struct
-from typing import NamedTuple, Protocol
+from base64 import b64decode
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
-from orchestr.api.errors import Forbidden
+from orchestr.api.errors import ApiError, Forbidden
+from orchestr.server.answer import Scope
+from orchestr.server.user import ANONYMOUS, AUTHENTICATED, MASTERS, User
 
 GROUP = "orch"
 UCRED = struct.Struct("3i")  # struct ucred, unix(7)
@@ -17,6 +25,15 @@ class Peer(NamedTuple):
     pid: int
     uid: int
     gid: int
+
+
+class Unauthorized(ApiError):
+    """Nobody knows who asks. Why is not told: it would help whoever guesses."""
+
+    code, reason = 401, "Unauthorized"
+
+    def __init__(self) -> None:
+        super().__init__("Unauthorized")
 
 
 class Socket(Protocol):
@@ -53,3 +70,61 @@ def _groups(uid: int) -> list[int]:
     except KeyError:
         return []
     return os.getgrouplist(user.pw_name, user.pw_gid)
+
+
+Tokens = Callable[[str], User]  # the user of a bearer token; raises Unauthorized
+
+
+def authenticate(scope: Scope, tokens: Tokens) -> User:
+    """The user of a request; ANONYMOUS when it brings nothing. Unauthorized, or Forbidden for a stranger's socket."""
+    state = scope["state"]
+    if (who := state.get("peer")) is not None:
+        if (refused := refusal(who)) is not None:
+            raise refused
+        return _local(who)
+    if (subject := state.get("subject")) is not None:
+        name, groups = subject
+        return User(name, groups=(*groups, *(() if AUTHENTICATED in groups else (AUTHENTICATED,))))
+    if (token := bearer(scope)) is not None:
+        return tokens(token)
+    return ANONYMOUS
+
+
+def _local(who: Peer) -> User:
+    """A process of this machine: system:admin is root, and the daemon's own user."""
+    name = "system:admin" if who.uid in (0, os.geteuid()) else f"unix:{_user_name(who.uid)}"
+    return User(name, groups=(MASTERS, AUTHENTICATED))
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def bearer(scope: Scope) -> str | None:
+    """The token of the Authorization header, or of the sub-protocol that browsers must use. Unauthorized when it is
+    of another form."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    given = [value for name, value in headers if name == b"authorization"]
+    if not given:
+        return _offered(scope)
+    scheme, _, token = given[0].decode("latin-1").strip().partition(" ")
+    if len(given) != 1 or scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorized
+    return token.strip()
+
+
+PROTOCOL = "base64url.bearer.authorization.k8s.io."
+
+
+def _offered(scope: Scope) -> str | None:
+    offers: list[Any] = scope.get("subprotocols") or []
+    found = [each.removeprefix(PROTOCOL) for each in offers if each.startswith(PROTOCOL)]
+    if not found:
+        return None
+    try:
+        return b64decode(found[0] + "=" * (-len(found[0]) % 4), altchars=b"-_", validate=True).decode()
+    except ValueError:
+        raise Unauthorized from None

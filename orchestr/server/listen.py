@@ -1,4 +1,4 @@
-"""Listening: the unix socket, one hypercorn connection per client, and an end that waits for nobody for long.
+"""Listening: unix sockets and https, one hypercorn connection per client, and an end that waits for nobody for long.
 
 hypercorn's own worker does not tell the application which socket a request came by; here each connection gets
 its peer's credentials, and a scope that the application may cancel, through the ASGI state.
@@ -7,8 +7,10 @@ its peer's credentials, and a scope that the application may cancel, through the
 import contextlib
 import os
 import socket
+import ssl
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import trio
@@ -22,10 +24,12 @@ from hypercorn.utils import wrap_app
 from orchestr.server.answer import Receive, Scope, Send
 from orchestr.server.auth import group_id, peer
 from orchestr.server.log import log, pairs
+from orchestr.server.tls import subject
 
 IDLE = 120.0  # seconds that a connection may wait between requests, and take for a request's head
 STALLED = 60.0  # seconds that a client may leave a piece unread before it is cut off
-CONNECTIONS = 4096  # at once; more wait in the backlog
+CONNECTIONS = 4096  # at once by unix sockets, and as many by https; more wait in the backlog
+HANDSHAKE = 10.0  # seconds for TLS
 HEAD_LIMIT = 256 * 1024  # bytes; a command to exec travels in the head
 GRACE = 5.0  # seconds for running requests when the server stops
 
@@ -59,14 +63,17 @@ def unix_socket(path: str) -> socket.socket:
     return sock
 
 
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
 class BoundedStream:
     """What hypercorn needs of a stream; a client that does not read is cut off after STALLED seconds."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: Stream, sock: trio.socket.SocketType) -> None:
         self.stream = stream
-        self.socket = stream.socket
+        self.socket = sock
         self.receive_some = stream.receive_some
-        self.send_eof = stream.send_eof
+        self.send_eof = getattr(stream, "send_eof", trio.lowlevel.checkpoint)  # TLS ends both ways at once
         self.aclose = stream.aclose
 
     async def send_all(self, data: bytes) -> None:
@@ -109,18 +116,35 @@ def _config() -> Config:
     return config
 
 
-async def serve(app: Application, sockets: list[socket.socket], *, started: Callable[[], None] = lambda: None) -> None:
-    """Serves until cancelled; then streams end, running requests have GRACE seconds, and every connection is closed."""
+async def serve(
+    app: Application,
+    sockets: Sequence[socket.socket],
+    *,
+    secure: Sequence[socket.socket] = (),
+    tls: ssl.SSLContext | None = None,
+    started: Callable[[], None] = lambda: None,
+) -> None:
+    """Serves until cancelled; then streams end, running requests have GRACE seconds, and every connection is closed.
+
+    On the sockets in `secure` it speaks https with `tls`.
+    """
     async with trio.open_nursery() as nursery:
         connections = Connections(app)
         await nursery.start(connections.run)
         try:
-            listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]
+            plain, https = _listeners(sockets), _listeners(secure)
             started()
-            await trio.serve_listeners(connections.handle, listeners, handler_nursery=connections.nursery)
+            if https:
+                handle = partial(connections.handle, tls=tls)
+                nursery.start_soon(partial(trio.serve_listeners, handle, https, handler_nursery=connections.nursery))
+            await trio.serve_listeners(connections.handle, plain, handler_nursery=connections.nursery)
         finally:
             with trio.CancelScope(shield=True):
                 await connections.end()
+
+
+def _listeners(sockets: Sequence[socket.socket]) -> list[trio.SocketListener]:
+    return [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]
 
 
 class Connections:
@@ -130,7 +154,8 @@ class Connections:
         self.config, self.context = _config(), WorkerContext(None)
         asgi: Any = app  # hypercorn types each message, starlette none
         self.app = wrap_app(asgi, self.config.wsgi_max_body_size, "asgi")
-        self.slots = trio.CapacityLimiter(CONNECTIONS)
+        # Apart, so that strangers who hold all connections to the network leave the machine's own socket open.
+        self.slots = {secure: trio.CapacityLimiter(CONNECTIONS) for secure in (False, True)}
         self.streams: set[trio.SocketStream] = set()
         self.stopping, self.last_left, self.ended = trio.Event(), trio.Event(), trio.Event()
         self.nursery: trio.Nursery
@@ -142,11 +167,11 @@ class Connections:
                 await self.ended.wait()
                 self.nursery.cancel_scope.cancel()
 
-    async def handle(self, stream: trio.SocketStream) -> None:
-        async with self.slots:
+    async def handle(self, stream: trio.SocketStream, tls: ssl.SSLContext | None = None) -> None:
+        async with self.slots[tls is not None]:
             self.streams.add(stream)
             try:
-                await self._serve(stream)
+                await self._serve(stream, tls)
             except Exception as error:
                 log.error(pairs("connection failed", error=type(error).__name__, cause=str(error)[:256]))
             finally:
@@ -155,11 +180,21 @@ class Connections:
                     self.last_left.set()
                 await trio.aclose_forcefully(stream)
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
+    async def _serve(self, stream: trio.SocketStream, tls: ssl.SSLContext | None) -> None:
         with trio.CancelScope() as scope:
-            who = peer(stream.socket) if stream.socket.family == socket.AF_UNIX else None
-            state = ConnectionState({"peer": who, "connection": scope, "stopping": self.stopping})
-            bounded: Any = BoundedStream(stream)
+            state = ConnectionState({"connection": scope, "stopping": self.stopping})
+            above: Stream = stream
+            if tls is not None:
+                above = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
+                try:
+                    with trio.fail_after(HANDSHAKE):
+                        await above.do_handshake()
+                    state["subject"] = subject(above)
+                except (trio.BrokenResourceError, trio.TooSlowError, ValueError):
+                    return  # it is told by TLS's own alert
+            elif stream.socket.family == socket.AF_UNIX:
+                state["peer"] = peer(stream.socket)
+            bounded: Any = BoundedStream(above, stream.socket)
             await ClientServer(self.app, self.config, self.context, state, bounded).run()
 
     async def end(self) -> None:

@@ -8,7 +8,22 @@ from starlette.responses import Response
 
 from orchestr.api.errors import ApiError, BadRequest
 from orchestr.api.scheme import by_plural
-from orchestr.server import apply, discovery, images, logs, metrics, patch, read, scale, status, system, watch, write
+from orchestr.server import (
+    apply,
+    discovery,
+    images,
+    kubeconfig,
+    logs,
+    metrics,
+    patch,
+    read,
+    scale,
+    status,
+    system,
+    watch,
+    write,
+)
+from orchestr.server.access import Access
 from orchestr.server.answer import json_data, warning
 from orchestr.server.call import Call
 from orchestr.server.node import Node
@@ -49,8 +64,8 @@ PARTS: Mapping[str, Mapping[str, Handler]] = {
 
 
 class Routes:
-    def __init__(self, cluster: LocalCluster, node: Node) -> None:
-        self.cluster, self.node = cluster, node
+    def __init__(self, cluster: LocalCluster, node: Node, access: Access) -> None:
+        self.cluster, self.node, self.access = cluster, node, access
 
     async def respond(self, request: Request) -> Response:
         """Raises ApiError, or what the node raises."""
@@ -99,6 +114,7 @@ class Routes:
             ("POST", "apply"): lambda: apply.apply(self.cluster, request),
             ("GET", "system"): lambda: system.system(self.node),
             ("POST", "stop"): lambda: system.stop(self.node, query),
+            ("POST", "kubeconfig"): lambda: kubeconfig.make(self.access, request),
             ("GET", "images"): lambda: images.show(self.node, query),
             ("DELETE", "images"): lambda: images.remove(self.node, query),
             ("POST", "images/load"): lambda: images.load(self.node, request),

@@ -126,4 +126,10 @@ def test_colours_by_option_then_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert colored("auto")
     monkeypatch.setenv("NO_COLOR", "1")
     assert not colored("auto")
-    assert not set(GLOBAL.values()) - {"instance", "host", "color", "files", "project", "namespace"}
+    assert not set(GLOBAL.values()) - {
+        "instance",
+        "host",
+        "kubeconfig",
+        "context",
+        *("color", "files", "project", "namespace"),
+    }

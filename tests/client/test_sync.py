@@ -109,10 +109,10 @@ def test_imports_next_to_nothing() -> None:
     [("/run/s", ("/run/s", 0)), ("unix:///run/s", ("/run/s", 0)), ("http://127.0.0.1:80/", ("127.0.0.1", 80))],
 )
 def test_hosts(host: str, expected: tuple[str, int]) -> None:
-    assert address(host) == expected
+    assert address(host) == (*expected, None)
 
 
-@pytest.mark.parametrize("host", ["https://x:1", "x", "", "http://x", "tcp://x:1"])
+@pytest.mark.parametrize("host", ["https://x:y", "x", "", "http://x", "tcp://x:1"])
 def test_hosts_refused(host: str) -> None:
     with pytest.raises(ValueError, match="cannot use host"):
         address(host)

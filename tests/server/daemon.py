@@ -6,7 +6,7 @@ import random
 import socket
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
@@ -155,12 +155,12 @@ class Daemon(NamedTuple):
         return status, json.loads(text)
 
 
-async def read(stream: trio.SocketStream) -> tuple[int, dict[str, str], bytes]:
+async def read(stream: trio.abc.ReceiveStream) -> tuple[int, dict[str, str], bytes]:
     data = b""
     while b"\r\n\r\n" not in data:
         more = await stream.receive_some()
         if not more:
-            break
+            raise trio.BrokenResourceError("the server closed the connection")
         data += more
     head, _, body = data.partition(b"\r\n\r\n")
     status, *lines = head.decode().split("\r\n")
@@ -171,22 +171,23 @@ async def read(stream: trio.SocketStream) -> tuple[int, dict[str, str], bytes]:
     return int(status.split()[1]), headers, body
 
 
+def cluster_in(directory: str) -> AbstractAsyncContextManager[LocalCluster]:
+    return open_cluster(
+        os.path.join(directory, "orch.db"),
+        node="here",
+        services4=IPv4Network("10.89.0.0/16"),
+        services6=IPv6Network("fd00:89::/112"),
+        clock=partial(datetime.now, UTC),
+        uid=lambda: str(uuid.uuid4()),
+        chance=random.Random(7),
+        keep=200,
+    )
+
+
 @asynccontextmanager
 async def daemon(directory: str) -> AsyncIterator[Daemon]:
     path = os.path.join(directory, "orch.sock")
-    async with (
-        open_cluster(
-            os.path.join(directory, "orch.db"),
-            node="here",
-            services4=IPv4Network("10.89.0.0/16"),
-            services6=IPv6Network("fd00:89::/112"),
-            clock=partial(datetime.now, UTC),
-            uid=lambda: str(uuid.uuid4()),
-            chance=random.Random(7),
-            keep=200,
-        ) as cluster,
-        trio.open_nursery() as nursery,
-    ):
+    async with cluster_in(directory) as cluster, trio.open_nursery() as nursery:
         node = FakeNode(directory)
         started = trio.Event()
         sockets: list[socket.socket] = [unix_socket(path)]
