@@ -1,19 +1,29 @@
 """What there is: /api, /apis, /version and the lists of resources, as `kubectl api-resources` reads them."""
 
+import hashlib
 import platform
 from collections.abc import Iterable
 from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 from orchestr import __version__
 from orchestr.api.base import KubeObject
 from orchestr.api.scheme import KINDS
 from orchestr.arch import arch
+from orchestr.server import content
+from orchestr.server.answer import dump
 from orchestr.server.paths import unknown
 
 KUBERNETES = (1, 36)  # the release whose wire format is spoken
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 METRICS = ("metrics.k8s.io", "v1beta1")
 SCALED = ("Deployment", "ReplicaSet", "ReplicationController")
+ALL = (
+    "Pod", "ReplicationController", "Service", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob",
+    "HorizontalPodAutoscaler", "Stack",
+)  # fmt: skip
 
 Object = dict[str, Any]
 
@@ -75,6 +85,46 @@ def resource_list(group: str, version: str) -> Object:
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}
 
 
+def aggregated(request: Request, root: str) -> Response | None:
+    """/api or /apis with everything below it in one document, for a client that prefers that; None for another."""
+    accept = request.headers.get("accept") or ""
+    if root not in ("api", "apis") or "APIGroupDiscoveryList" not in accept:
+        return None
+    wanted = content.form(accept, content.DISCOVERY_VIEWS)
+    if not wanted.as_:
+        return None
+    found = {group: versions for group, versions in groups().items() if bool(group) is (root == "apis")}
+    items = [_discovered(group, versions) for group, versions in found.items()]
+    data = dump({"kind": wanted.as_, "apiVersion": wanted.api_version, "metadata": {}, "items": items})
+    etag = f'"{hashlib.sha256(data).hexdigest().upper()}"'
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers={"etag": etag})
+    return Response(data, headers={"etag": etag, "vary": "accept", "content-type": wanted.content_type})
+
+
+def _discovered(group: str, versions: Iterable[str]) -> Object:
+    """apidiscovery APIGroupDiscovery."""
+    shown = [{"version": version, "resources": _whole(group, version), "freshness": "Current"} for version in versions]
+    return {"metadata": {"name": group, "creationTimestamp": None}, "versions": shown}
+
+
+def _whole(group: str, version: str) -> list[Object]:
+    """The resources of a group version, each with its sub-resources."""
+    found: dict[str, Object] = {}
+    for resource in resource_list(group, version)["resources"]:
+        name, _, sub = resource["name"].partition("/")
+        kind = {"group": resource.get("group", group), "version": resource.get("version", version)}
+        common = {"responseKind": {**kind, "kind": resource["kind"]}, "verbs": resource["verbs"]}
+        if sub:
+            found[name].setdefault("subresources", []).append({"subresource": sub, **common})
+            continue
+        scope = "Namespaced" if resource["namespaced"] else "Cluster"
+        optional = {key: resource[key] for key in ("shortNames", "categories") if key in resource}
+        found[name] = {"resource": name, **common, "scope": scope, "singularResource": resource["singularName"]}
+        found[name] |= optional
+    return list(found.values())
+
+
 def parts(kind: type[KubeObject]) -> dict[str, Object]:
     """The sub-resources of a kind by name."""
     name, found = kind.__name__, {}
@@ -93,9 +143,16 @@ def parts(kind: type[KubeObject]) -> dict[str, Object]:
     return found
 
 
+def categories(kind: type[KubeObject]) -> Iterable[str]:
+    """`all` is what `kubectl get all` shows."""
+    own: tuple[str, ...] = getattr(kind, "CATEGORIES", ())
+    return own or (("all",) if kind.__name__ in ALL else ())
+
+
 def _resources(kind: type[KubeObject]) -> Iterable[Object]:
     entry = _entry(kind.PLURAL, kind.__name__, VERBS, singular=kind.__name__.lower(), namespaced=kind.NAMESPACED)
-    yield {**entry, **({"shortNames": list(kind.SHORT)} if kind.SHORT else {})}
+    optional = {"shortNames": list(kind.SHORT), "categories": list(categories(kind))}
+    yield {**entry, **{key: value for key, value in optional.items() if value}}
     for name, part in parts(kind).items():
         yield {**part, "name": f"{kind.PLURAL}/{name}"}
 

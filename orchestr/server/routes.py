@@ -15,6 +15,7 @@ from orchestr.server import (
     kubeconfig,
     logs,
     metrics,
+    openapi,
     patch,
     read,
     scale,
@@ -72,7 +73,10 @@ class Routes:
         path: str = request.scope["path"]
         if path.startswith(OWN):
             return await self._own(request, path.removeprefix(OWN))
-        fixed = _fixed(path)
+        if path.startswith("/openapi/"):
+            _only(request, "GET")
+            return await openapi.respond(request, path)
+        fixed = _fixed(request, path)
         if fixed is not None:
             _only(request, "GET")
             return fixed
@@ -127,13 +131,15 @@ class Routes:
         return await handler()
 
 
-def _fixed(path: str) -> Response | None:
+def _fixed(request: Request, path: str) -> Response | None:
     """Discovery and health: paths with a fixed answer. None for the path of a resource."""
     if path == "/version":
         return json_data(discovery.version())
     if path.startswith(system.HEALTH):
         return system.health()
     parts = path.strip("/").split("/")
+    if len(parts) == 1 and (aggregated := discovery.aggregated(request, parts[0])) is not None:
+        return aggregated
     if parts == ["api"]:
         return json_data(discovery.api_versions())
     if parts == ["apis"]:
