@@ -10,9 +10,11 @@ import trio
 from starlette.requests import ClientDisconnect, Request
 
 from orchestr.api.errors import ApiError, BadRequest, TooLarge, UnsupportedMedia, render
+from orchestr.server.protobuf import from_protobuf
 
 LIMIT = 3 * 1024 * 1024  # bytes; Kubernetes' limit for one object
 PATIENCE = 30.0  # seconds for a whole body of at most LIMIT
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 
 Twice = str  # path of a field that an object has twice
@@ -66,14 +68,16 @@ def media_type(request: Request) -> str:
 
 
 async def document(request: Request, limit: int = LIMIT) -> tuple[Any, list[Twice]]:
-    """JSON or YAML, by the content type, and the fields that it has twice (the last one counts)."""
+    """JSON, YAML or protobuf, by the content type, and the fields that it has twice (the last one counts)."""
     data, given = await body(request, limit), media_type(request)
     if given in YAML_TYPES:
         return from_yaml(data), []
+    if given == PROTOBUF:
+        return from_protobuf(data), []
     if given not in ("", "*/*", "application/json", "application/x-www-form-urlencoded"):
         raise UnsupportedMedia(
             f"the body of the request was in an unknown format - accepted media types include: application/json, "
-            f"application/yaml; {given[:100]} is not supported"
+            f"application/yaml, {PROTOBUF}; {given[:100]} is not supported"
         )
     return leniently(data)
 

@@ -1,5 +1,6 @@
 """One call of the API: what was asked of which resource, and what answers with."""
 
+import json
 from typing import NamedTuple
 
 from starlette.datastructures import QueryParams
@@ -8,7 +9,9 @@ from starlette.responses import Response
 
 from orchestr.api.base import Key, KubeObject
 from orchestr.server import content, views
+from orchestr.server.answer import dump
 from orchestr.server.node import Node
+from orchestr.server.query import dry_run
 from orchestr.store import refusals
 from orchestr.store.local import LocalCluster
 from orchestr.store.table import Row
@@ -44,7 +47,17 @@ class Call(NamedTuple):
     def answer(self, data: bytes, status: int = 200) -> Response:
         """An object's JSON in the form that the client wants."""
         form = content.form(self.request.headers.get("accept"), content.OBJECT_VIEWS)
+        if self.request.method != "GET" and dry_run(self.query):
+            data = self._unstored(data)
         return views.one(self.kind, self.query, form, data, status)
+
+    def _unstored(self, data: bytes) -> bytes:
+        """Without the resourceVersion that a dry run would have given, but did not."""
+        wire = json.loads(data)
+        found = self.cluster.row(self.kind, self.key) if self.name else None
+        wire["metadata"]["resourceVersion"] = str(found.revision) if found else None
+        wire["metadata"] = {key: value for key, value in wire["metadata"].items() if value is not None}
+        return dump(wire)
 
     def stored(self, obj: KubeObject) -> bytes:
         """The JSON of what a write returned: the store's own bytes, unless it was a dry run."""

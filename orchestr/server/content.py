@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from orchestr.api.errors import ApiError
 from orchestr.server.answer import JSON
+from orchestr.server.body import PROTOBUF
 
 YAML = "application/yaml"
-PROTOBUF = "application/vnd.kubernetes.protobuf"
 AS_JSON = (JSON, "application/*", "*/*", PROTOBUF)
 META = ("meta.k8s.io", ("v1", "v1beta1"))
 TABLE, PARTIAL, PARTIAL_LIST = "Table", "PartialObjectMetadata", "PartialObjectMetadataList"

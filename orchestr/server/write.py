@@ -1,5 +1,6 @@
 """POST, PUT and DELETE of objects and collections."""
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypedDict
 
@@ -11,12 +12,15 @@ from orchestr.api.errors import BadRequest, NotFound
 from orchestr.api.scheme import gvk
 from orchestr.engine.cluster import Propagation
 from orchestr.server.answer import success
-from orchestr.server.body import YAML_TYPES, as_object, body, document, from_yaml, media_type, parse
+from orchestr.server.body import PROTOBUF, YAML_TYPES, as_object, body, document, from_yaml, media_type, parse
 from orchestr.server.call import Call
 from orchestr.server.fieldvalidation import Screen
+from orchestr.server.protobuf import from_protobuf
 from orchestr.server.query import dry_run, number
 from orchestr.server.read import selection
 from orchestr.store import refusals
+
+READERS: Mapping[str, Callable[[bytes], Any]] = {**dict.fromkeys(YAML_TYPES, from_yaml), PROTOBUF: from_protobuf}
 
 
 async def create(call: Call) -> Response:
@@ -108,8 +112,7 @@ def _deletion(options: dict[str, Any]) -> Deletion:
 
 async def _options(call: Call) -> dict[str, Any]:
     """DeleteOptions of the body; what is missing there from the query."""
-    data = await body(call.request)
-    read = from_yaml if media_type(call.request) in YAML_TYPES else parse
+    data, read = await body(call.request), READERS.get(media_type(call.request), parse)
     options = read(data) if data.strip() else {}
     if not isinstance(options, dict) or options.get("kind", "DeleteOptions") != "DeleteOptions":
         raise BadRequest('cannot read the body: no DeleteOptions (send {"gracePeriodSeconds": 5} or nothing)')

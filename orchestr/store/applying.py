@@ -45,8 +45,7 @@ def apply(tx: Tx, site: Site, wanted: Mapping[str, Any], *, manager: str, force:
     merged = managed.apply(live, wire, manager=manager, force=force, now=tx.now)
     if merged == live:
         return Applied("unchanged", row)  # whatever is part of a stored object is valid
-    scheme.decode(wire)  # first what the user wrote: its errors name the user's fields
-    after = lifecycle.replace(tx, site, row, scheme.decode(merged), applied=True)
+    after = lifecycle.replace(tx, site, row, _merged(wire, merged), applied=True)
     return Applied("unchanged" if after is row else "configured", after)
 
 
@@ -73,6 +72,15 @@ def apply_all(
         raise _together(errors)
     pruned = [] if prune is None else _prune(tx, [done[i] for i in sorted(done)], manager, prune)
     return [done[index] for index in range(len(items))] + pruned
+
+
+def _merged(wire: Mapping[str, Any], merged: Mapping[str, Any]) -> KubeObject:
+    """The object that comes of it. What is wrong with it is told of what the user wrote, which may be a part only."""
+    try:
+        return scheme.decode(merged)
+    except Invalid:
+        scheme.decode(wire)
+        raise
 
 
 def _create(tx: Tx, site: Site, wire: dict[str, Any], manager: str) -> Row:

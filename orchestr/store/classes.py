@@ -18,7 +18,7 @@ def classed(request: Request) -> KubeObject:
     """A new pod with its priority, a new claim with its class. Raises Forbidden. Source: plugin/pkg/admission."""
     new = request.new
     if request.old is not None:
-        return new
+        return _kept(new, request.old)
     if isinstance(new, Pod):
         return _prioritized(request, new)
     if isinstance(new, PersistentVolumeClaim) and new.spec.storage_class_name is None:
@@ -26,6 +26,18 @@ def classed(request: Request) -> KubeObject:
         newest = max(found, key=lambda each: (each.metadata.created, each.metadata.name), default=None)
         return new.but(spec=new.spec.but(storage_class_name=newest.metadata.name)) if newest else new
     return new
+
+
+def _kept(new: KubeObject, old: KubeObject) -> KubeObject:
+    """What was given to a pod at its creation stays where an update does not mention it."""
+    if not isinstance(new, Pod) or not isinstance(old, Pod):
+        return new
+    spec = new.spec
+    if spec.priority is None:
+        spec = spec.but(priority=old.spec.priority)
+    if spec.preemption_policy is None:
+        spec = spec.but(preemption_policy=old.spec.preemption_policy)
+    return new if spec is new.spec else new.but(spec=spec)
 
 
 def one_default(request: Request) -> KubeObject:
