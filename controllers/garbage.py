@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from orchestr.api import scheme
 from orchestr.api.base import Key, KubeObject, OwnerReference
 from orchestr.api.core import Event, Namespace
+from orchestr.api.custom import Custom
 from orchestr.api.errors import NotFound
 from orchestr.engine import After, Index, Propagation, Related, Watches
 from orchestr.engine.controller import By, ControllerCluster
@@ -44,7 +45,8 @@ def keys(obj: KubeObject, index: Index) -> Iterator[Key]:
 WATCHES = Watches(
     Namespace,
     related=tuple(Related(kind, keys) for kind in scheme.KINDS),
-    indexes=tuple(By(kind, OWNERS, owners) for kind in scheme.KINDS),
+    indexes=(*(By(kind, OWNERS, owners) for kind in scheme.KINDS), By(Custom, OWNERS, owners)),
+    custom=keys,
 )
 
 
@@ -59,8 +61,8 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
         for dependent in _dependents(cluster, name):
             await _look(cluster, dependent)
         return None
-    kind = KINDS[word]
-    found = cluster.one(kind, Key(key.namespace, name))
+    kind = KINDS.get(word) or next((kind for kind in scheme.stored_customs() if _name(kind) == word), None)
+    found = cluster.one(kind, Key(key.namespace, name)) if kind else None
     return await _look(cluster, found) if found is not None else None
 
 
@@ -130,12 +132,12 @@ def _orphaned(obj: KubeObject, index: Index) -> bool:
 
 
 def _dependents(cluster: ControllerCluster, uid: str) -> Iterator[KubeObject]:
-    for kind in scheme.KINDS:
+    for kind in (*scheme.KINDS, *scheme.stored_customs()):
         yield from cluster.by(kind, OWNERS, uid)
 
 
 def _content(cluster: ControllerCluster, namespace: str) -> Iterator[KubeObject]:
-    for kind in scheme.KINDS:
+    for kind in (*scheme.KINDS, *scheme.stored_customs()):
         if kind.NAMESPACED and kind is not Event:  # Events have keys of their own
             yield from cluster.all(kind, namespace=namespace)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from orchestr.api import scheme
 from orchestr.api.base import Condition, Key, KubeObject
 from orchestr.api.core import Event, Namespace, ResourceQuota
+from orchestr.api.custom import Custom
 from orchestr.api.namespace import NamespaceStatus
 from orchestr.engine import Index, Related, Watches
 from orchestr.engine.controller import ControllerCluster
@@ -37,12 +38,13 @@ def gone_from(obj: KubeObject, index: Index) -> Sequence[Key]:
     return (key,) if namespace is not None and namespace.metadata.deleting else ()
 
 
-WATCHES = Watches(Namespace, related=tuple(Related(kind, gone_from) for kind in KINDS))
+WATCHES = Watches(Namespace, related=tuple(Related(kind, gone_from) for kind in KINDS), custom=gone_from)
 
 
 def next_stage(content: Mapping[type[KubeObject], Sequence[KubeObject]]) -> list[KubeObject]:
     """What to delete now: the first stage that is not empty, less what is on its way. Pure."""
-    for stage in STAGES:
+    customs = tuple(kind for kind in content if issubclass(kind, Custom))
+    for stage in (customs, *STAGES):  # what an operator made of them goes with them
         there = [obj for kind in stage for obj in content.get(kind, ())]
         if there:
             return [obj for obj in there if not obj.metadata.deleting]
@@ -71,7 +73,12 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> None:
     namespace = await cluster.get(Namespace, key)
     if namespace is None or not namespace.metadata.deleting:
         return
-    content = {kind: cluster.all(kind, namespace=key.name) for kind in KINDS}
+    content: dict[type[KubeObject], Sequence[KubeObject]] = {
+        kind: cluster.all(kind, namespace=key.name) for kind in KINDS
+    }
+    for custom in scheme.stored_customs():
+        if custom.NAMESPACED:
+            content[custom] = await cluster.list(custom, namespace=key.name)
     await cluster.delete_all(next_stage(content))
     if any(content.values()):
         await cluster.patch_status(namespace, status(namespace, content))

@@ -46,7 +46,9 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
     quotas = cluster.all(ResourceQuota, namespace=key.name)
     if not quotas:
         return None
-    used = total(_content(cluster, key.name))
+    customs = [kind for kind in scheme.stored_customs() if kind.NAMESPACED]
+    others = [obj for kind in customs for obj in await cluster.list(kind, namespace=key.name)]
+    used = total([*_content(cluster, key.name), *others])
     for quota in quotas:
         await cluster.patch_status(quota, status(quota, used))
     return After(AGAIN)

@@ -158,6 +158,7 @@ class KubeObject(Model):
     VERSION: ClassVar[str] = "v1"
     NAMESPACED: ClassVar[bool] = True
     SHORT: ClassVar[tuple[str, ...]] = ()  # ("po",)
+    STORED: "ClassVar[type[KubeObject] | None]" = None  # what it is stored as, when that is another version
 
     api_version: str
     kind: str

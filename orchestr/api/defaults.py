@@ -9,6 +9,7 @@ import base64
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from orchestr.api import definitionrules
 from orchestr.api.apps import Deployment, ReplicaSet, RollingUpdateDeployment
 from orchestr.api.base import KubeObject, Model
 from orchestr.api.batch import CONTROLLER_UID, JOB_NAME, Job
@@ -28,6 +29,7 @@ from orchestr.api.core import (
     SessionAffinityConfig,
     Volume,
 )
+from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.meta import LabelSelector
 from orchestr.api.otherdefaults import DEFAULTS as OTHER_DEFAULTS
 from orchestr.api.otherdefaults import changed as _changed
@@ -212,5 +214,6 @@ DEFAULTS: dict[type[KubeObject], Callable[[Any], Any]] = {
     PersistentVolumeClaim: _claim,
     PodTemplate: _pod_template,
     ReplicationController: _replication,
+    CustomResourceDefinition: definitionrules.default,
     **OTHER_DEFAULTS,
 }

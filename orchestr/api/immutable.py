@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from orchestr.api import definitionrules
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.certificates import CertificateSigningRequest, RuntimeClass
 from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Pod, PodSpec, Secret, Service
+from orchestr.api.custom import Custom
+from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.errors import Cause
 from orchestr.api.networking import IngressClass
 from orchestr.api.priority import PriorityClass
@@ -21,6 +24,8 @@ def validate_update(old: KubeObject, new: KubeObject) -> list[Cause]:
     causes += _same(old.metadata.namespace, new.metadata.namespace, "metadata.namespace")
     if new.metadata.uid and old.metadata.uid:
         causes += _same(old.metadata.uid, new.metadata.uid, "metadata.uid")
+    if isinstance(new, Custom) and isinstance(old, Custom):
+        return causes + list(new.changes(old))
     rules: Callable[[Any, Any], Iterator[Cause]] | None = RULES.get(type(new))
     return causes + list(rules(old, new)) if rules else causes
 
@@ -128,6 +133,7 @@ RULES: dict[type[KubeObject], Callable[[Any, Any], Iterator[Cause]]] = {
     PersistentVolumeClaim: _claim,
     CertificateSigningRequest: _fields("spec"),
     ControllerRevision: _fields("data"),
+    CustomResourceDefinition: definitionrules.validate_update,
     IngressClass: _ingress_class,
     PersistentVolume: _volume,
     PriorityClass: _fields("value", "preemption_policy"),

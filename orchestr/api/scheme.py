@@ -7,19 +7,21 @@ Kinds that Kubernetes has and this machine has no behaviour for, and kinds of gr
 `Foreign` objects, and only for a caller that asks for them (a client that only looks).
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, NoReturn, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from pydantic import ConfigDict, ValidationError
 
-from orchestr.api import core, schema, support
+from orchestr.api import core, events, schema, support
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.certificates import CertificateSigningRequest, RuntimeClass
 from orchestr.api.coordination import Lease
+from orchestr.api.custom import Custom
 from orchestr.api.decode import model_of, notes, refusal, without_nulls
 from orchestr.api.defaults import default
+from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.discovery import EndpointSlice
 from orchestr.api.errors import Cause, Invalid
 from orchestr.api.limits import LimitRange
@@ -43,6 +45,8 @@ __all__ = [
     "load",
     "namespaced",
     "notes",
+    "read",
+    "served",
     "validate",
     "validate_update",
 ]
@@ -75,7 +79,10 @@ KINDS: tuple[type[KubeObject], ...] = (
     PriorityClass,
     RuntimeClass,
     StorageClass,
+    CustomResourceDefinition,
 )  # those that are served; all others of Kubernetes only decode
+ALIASES: tuple[type[KubeObject], ...] = (events.Event,)  # served as well; stored as one of the above
+CUSTOM: dict[type[Custom], None] = {}  # custom resources, in the order in which they came
 
 
 class UnknownKind(Invalid):
@@ -94,8 +101,32 @@ def gvk(kind: type[KubeObject]) -> tuple[str, str]:
     return (f"{kind.GROUP}/{kind.VERSION}" if kind.GROUP else kind.VERSION), kind.__name__
 
 
-BY_NAME = {gvk(kind): kind for kind in KINDS}
-BY_PLURAL = {(kind.GROUP, kind.VERSION, kind.PLURAL): kind for kind in KINDS}
+BY_NAME: dict[tuple[str, str], type[KubeObject]] = {gvk(kind): kind for kind in (*KINDS, *ALIASES)}
+BY_PLURAL = {(kind.GROUP, kind.VERSION, kind.PLURAL): kind for kind in (*KINDS, *ALIASES)}
+
+
+def served() -> tuple[type[KubeObject], ...]:
+    """All kinds that are served now."""
+    return (*KINDS, *ALIASES, *CUSTOM)
+
+
+def stored_customs() -> tuple[type[Custom], ...]:
+    """Each custom kind once, in the version that it is stored in."""
+    return tuple(dict.fromkeys(cast(type[Custom], kind.STORED) for kind in CUSTOM))
+
+
+def register(kinds: Iterable[type[Custom]]) -> None:
+    """Begins to serve custom resources."""
+    for kind in kinds:
+        CUSTOM[kind] = None
+        BY_NAME[gvk(kind)] = BY_PLURAL[kind.GROUP, kind.VERSION, kind.PLURAL] = kind
+
+
+def forget(kinds: Iterable[type[Custom]]) -> None:
+    for kind in kinds:
+        CUSTOM.pop(kind, None)
+        if BY_NAME.get(gvk(kind)) is kind:
+            del BY_NAME[gvk(kind)], BY_PLURAL[kind.GROUP, kind.VERSION, kind.PLURAL]
 
 
 def kind_of(api_version: str, kind: str) -> type[KubeObject]:
@@ -155,12 +186,17 @@ def decode(data: Mapping[str, Any], *, foreign: bool = False) -> KubeObject:
     With `foreign`, kinds that are not served decode too, as Foreign.
     """
     api_version, kind = _names(data)
-    served = BY_NAME.get((api_version, kind))
-    if served:
-        return model_of(served, data)
+    found = BY_NAME.get((api_version, kind))
+    if found:
+        return read(found, data)
     if not foreign or not (known(api_version, kind) or custom(api_version)):
         _unknown(api_version, kind)
     return _foreign(without_nulls(data), schema.tables().kinds.get(f"{api_version} {kind}"))
+
+
+def read(kind: type[K], data: Mapping[str, Any]) -> K:
+    """An object of this kind. Raises Invalid with one cause for each problem."""
+    return cast(K, kind.read(data)) if issubclass(kind, Custom) else model_of(kind, data)
 
 
 def _names(data: Mapping[str, Any]) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from orchestr.api import names
+from orchestr.api import definitionrules, names
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
@@ -25,6 +25,8 @@ from orchestr.api.core import (
     Service,
     ServicePort,
 )
+from orchestr.api.custom import Custom
+from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.discovery import EndpointSlice
 from orchestr.api.errors import Cause
 from orchestr.api.immutable import validate_update
@@ -43,6 +45,8 @@ DATA_LIMIT = 1024 * 1024  # bytes of a ConfigMap or Secret
 def validate(obj: KubeObject) -> list[Cause]:
     """Everything that is wrong with the object; empty when it may be stored."""
     causes = list(_metadata(obj))
+    if isinstance(obj, Custom):
+        return causes + list(obj.problems())
     rules: Callable[[Any], Iterator[Cause]] | None = RULES.get(type(obj))
     return causes + list(rules(obj)) if rules else causes
 
@@ -258,6 +262,7 @@ RULES: dict[type[KubeObject], Callable[[Any], Iterator[Cause]]] = {
     ResourceQuota: _quota,
     PersistentVolumeClaim: _claim,
     EndpointSlice: _slice,
+    CustomResourceDefinition: definitionrules.validate,
     **OTHER_RULES,
 }
 NAME_RULES: dict[type[KubeObject], Callable[[str], str]] = {

@@ -227,6 +227,7 @@ TABLE: dict[str, Columns] = {
         _nothing,
     ),
     "RuntimeClass": (("HANDLER",), _fields("handler"), (), _nothing),
+    "CustomResourceDefinition": ((), _nothing, (), _nothing),
     "CertificateSigningRequest": (("SIGNERNAME", "REQUESTOR", "CONDITION"), _signing, (), _nothing),
     "Namespace": (("STATUS",), lambda obj: [str(_status(obj).get("phase", "Active"))], (), _nothing),
 }

@@ -43,6 +43,7 @@ KINDS = (
     Kind("PriorityClass", "priorityclasses", "scheduling.k8s.io", ("pc",), False),
     Kind("StorageClass", "storageclasses", "storage.k8s.io", ("sc",), False),
     Kind("RuntimeClass", "runtimeclasses", "node.k8s.io", (), False),
+    Kind("CustomResourceDefinition", "customresourcedefinitions", "apiextensions.k8s.io", ("crd", "crds"), False),
     Kind("CertificateSigningRequest", "certificatesigningrequests", "certificates.k8s.io", ("csr",), False),
 )
 ALL = ("stacks", "deployments", "jobs", "pods", "services")

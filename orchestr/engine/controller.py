@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from orchestr.api.base import Key, KubeObject
+from orchestr.api.custom import Custom
 from orchestr.engine.cluster import Cluster
 
 K = TypeVar("K", bound=KubeObject)
@@ -34,7 +35,7 @@ class Related(NamedTuple):
 
 
 class By(NamedTuple):
-    """An index of `kind`: each object is found under all of its values."""
+    """An index of `kind` (Custom: of every custom resource): each object is found under all of its values."""
 
     kind: type[KubeObject]
     name: str
@@ -94,13 +95,16 @@ class Watches:
         related: tuple[Related, ...] = (),
         reads: tuple[type[KubeObject], ...] = (),  # kinds that are read but wake nobody
         indexes: tuple[By, ...] = (),
+        custom: Callable[[Any, "Index"], Iterable[Key]] | None = None,  # as Related.keys, of every custom resource
     ) -> None:
+        self.custom = custom
         self.primary, self.owns, self.related, self.reads, self.indexes = primary, owns, related, reads, indexes
 
     @property
     def kinds(self) -> tuple[type[KubeObject], ...]:
         """Every kind that needs an informer, each once."""
-        related, indexed = (each.kind for each in self.related), (each.kind for each in self.indexes)
+        related = (each.kind for each in self.related)
+        indexed = (each.kind for each in self.indexes if each.kind is not Custom)
         return tuple(dict.fromkeys((self.primary, *self.owns, *related, *self.reads, *indexed)))
 
 

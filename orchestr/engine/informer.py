@@ -45,6 +45,11 @@ class Informer(Generic[K]):
         for obj in self.cache:
             handler(None, obj)
 
+    def clear(self) -> None:
+        """For a kind that is gone: so are its objects."""
+        self._replace({})
+        self._changed.unpark_all()
+
     async def wait(self, reached: Callable[["Informer[K]"], bool]) -> None:
         """Until `reached` holds; it is asked after each change."""
         while not reached(self):

@@ -63,7 +63,7 @@ class Loop:
         for kind in watches.owns:
             self._informers.add(kind).add_handler(self._owned)
         for related in watches.related:
-            self._informers.add(related.kind).add_handler(self._related(related))
+            self._informers.add(related.kind).add_handler(self.related(related))
 
     def _primary(self, old: KubeObject | None, new: KubeObject | None) -> None:
         obj = new or old
@@ -76,7 +76,9 @@ class Loop:
             if obj and owner and owner.kind == self._kind:
                 self.queue.add(Key(obj.key.namespace if self._namespaced else "", owner.name))
 
-    def _related(self, related: Related) -> Callable[[Any, Any], None]:
+    def related(self, related: Related) -> Callable[[Any, Any], None]:
+        """What an informer of a related kind has to call."""
+
         def handle(old: KubeObject | None, new: KubeObject | None) -> None:
             for obj in (old, new):
                 try:

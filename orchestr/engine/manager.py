@@ -15,6 +15,7 @@ import trio
 from orchestr.engine.cached import CachedCluster
 from orchestr.engine.cluster import Cluster
 from orchestr.engine.controller import Controller
+from orchestr.engine.customs import Customs
 from orchestr.engine.events import Recorder
 from orchestr.engine.informers import Informers
 from orchestr.engine.loop import Loop
@@ -50,6 +51,8 @@ class Manager:
             for name, controller in (by_entry_point() if controllers is None else controllers).items()
         ]
 
+        self._customs = Customs(self.informers, self._loops)
+
     @property
     def metrics(self) -> Mapping[str, Metrics]:
         return {loop.name: loop.metrics for loop in self._loops}
@@ -67,6 +70,7 @@ class Manager:
                 nursery.start_soon(loop.run)
             for informer in self.informers:
                 nursery.start_soon(informer.run)
+            nursery.start_soon(self._customs.run)
             task_status.started()
 
     def verify(self) -> None:

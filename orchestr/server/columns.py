@@ -1,7 +1,7 @@
 """The columns of a kind's table: what they are called, and what stands in them. Pure.
 
-The cells are read from the wire form, so that a kind needs no model of ours. Kubernetes' kinds are in builtin.py; a
-kind may bring its own columns (custom resources do) in a class variable `COLUMNS`; all else has Name and Age.
+The cells are read from the wire form, so that a kind needs no model of ours. Kubernetes' kinds are in builtin.py, a
+custom resource has those of its definition; all else has Name and Age.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from orchestr.api.base import KubeObject
+from orchestr.api.custom import Custom
 from orchestr.server.age import since
 
 Wire = Mapping[str, Any]
@@ -61,5 +62,8 @@ DEFAULT: Sequence[Column] = (NAME, AGE)
 def columns(kind: type[KubeObject]) -> Sequence[Column]:
     from orchestr.server.builtin import COLUMNS
 
-    own: Sequence[Column] | None = getattr(kind, "COLUMNS", None)
-    return own or COLUMNS.get((kind.GROUP, kind.__name__)) or DEFAULT
+    if issubclass(kind, Custom):
+        from orchestr.server import customcolumns
+
+        return customcolumns.columns(kind)
+    return COLUMNS.get((kind.GROUP, kind.__name__)) or DEFAULT

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from orchestr import __version__
 from orchestr.api.base import KubeObject
-from orchestr.api.scheme import KINDS
+from orchestr.api.custom import Custom
+from orchestr.api.scheme import served as kinds_served
 from orchestr.arch import arch
 from orchestr.server import content
 from orchestr.server.answer import dump
@@ -47,7 +48,7 @@ def version() -> Object:
 def groups() -> dict[str, list[str]]:
     """Served group versions by group, the core group as ""."""
     found: dict[str, list[str]] = {}
-    for group, version in [*((kind.GROUP, kind.VERSION) for kind in KINDS), METRICS]:
+    for group, version in [*((kind.GROUP, kind.VERSION) for kind in kinds_served()), METRICS]:
         if version not in found.setdefault(group, []):
             found[group].append(version)
     return found
@@ -78,7 +79,7 @@ def resource_list(group: str, version: str) -> Object:
     group_version = f"{group}/{version}" if group else version
     if version not in groups().get(group, []):
         raise unknown(f"/apis/{group_version}" if group else f"/api/{version}")
-    kinds = [kind for kind in KINDS if (group, version) == (kind.GROUP, kind.VERSION)]
+    kinds = [kind for kind in kinds_served() if (group, version) == (kind.GROUP, kind.VERSION)]
     resources = [resource for kind in kinds for resource in _resources(kind)]
     if (group, version) == METRICS:
         resources.append(_entry("pods", "PodMetrics", ("get", "list"), singular="pod"))
@@ -130,8 +131,8 @@ def parts(kind: type[KubeObject]) -> dict[str, Object]:
     name, found = kind.__name__, {}
     if "status" in kind.model_fields:
         found["status"] = _entry("status", name, ("get", "patch", "update"), namespaced=kind.NAMESPACED)
-    if name in SCALED:
-        found["scale"] = _entry("scale", "Scale", ("get", "patch", "update")) | {
+    if name in SCALED or (issubclass(kind, Custom) and kind.SCALE):
+        found["scale"] = _entry("scale", "Scale", ("get", "patch", "update"), namespaced=kind.NAMESPACED) | {
             "group": "autoscaling",
             "version": "v1",
         }
@@ -146,11 +147,14 @@ def parts(kind: type[KubeObject]) -> dict[str, Object]:
 def categories(kind: type[KubeObject]) -> Iterable[str]:
     """`all` is what `kubectl get all` shows."""
     own: tuple[str, ...] = getattr(kind, "CATEGORIES", ())
-    return own or (("all",) if kind.__name__ in ALL else ())
+    if own or issubclass(kind, Custom):
+        return own
+    return ("all",) if kind.__name__ in ALL else ()
 
 
 def _resources(kind: type[KubeObject]) -> Iterable[Object]:
-    entry = _entry(kind.PLURAL, kind.__name__, VERBS, singular=kind.__name__.lower(), namespaced=kind.NAMESPACED)
+    singular = kind.SINGULAR if issubclass(kind, Custom) else kind.__name__.lower()
+    entry = _entry(kind.PLURAL, kind.__name__, VERBS, singular=singular, namespaced=kind.NAMESPACED)
     optional = {"shortNames": list(kind.SHORT), "categories": list(categories(kind))}
     yield {**entry, **{key: value for key, value in optional.items() if value}}
     for name, part in parts(kind).items():

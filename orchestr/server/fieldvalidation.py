@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestr.api import schema
 from orchestr.api.base import KubeObject
+from orchestr.api.custom import Custom
 from orchestr.api.errors import BadRequest, Cause, Invalid, render
 from orchestr.api.schema import Path
 from orchestr.api.scheme import decode, gvk
@@ -54,6 +55,8 @@ class Screen:
 
 def without_strangers(kind: type[KubeObject], data: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Path]]:
     """The data less the fields that Kubernetes does not know, and where they were."""
+    if issubclass(kind, Custom):
+        return kind.pruned(data)
     api_version, name = gvk(kind)
     type_name = schema.tables().kinds.get(f"{api_version} {name}")
     if type_name is None:

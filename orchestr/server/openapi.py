@@ -1,12 +1,12 @@
 """/openapi/v3, a document for each group version, and /openapi/v2, all in one.
 
-A document is made when it is first asked for, in a thread, and kept; its hash is in the index's addresses, so that
-clients keep it too.
+A document is made when it is first asked for, in a thread, and kept while its kinds are the same; its hash is in the
+index's addresses, so that clients keep it too.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import trio
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orchestr.api.base import KubeObject
-from orchestr.api.scheme import KINDS
+from orchestr.api.scheme import served
 from orchestr.server import discovery
 from orchestr.server.answer import dump, json_bytes, json_data
 from orchestr.server.content import NotAcceptable
@@ -23,6 +23,7 @@ from orchestr.server.openapischemas import full_name, name_of, schemas
 from orchestr.server.paths import unknown
 
 Object = dict[str, Any]
+Kinds = tuple[type[KubeObject], ...]
 COMMON = ("meta.v1.Status", "meta.v1.DeleteOptions", "autoscaling.v1.Scale")
 OTHER_BODIES = {
     "Scale": "autoscaling.v1.Scale",
@@ -67,17 +68,29 @@ def _index() -> Object:
     }
 
 
-@cache
 def _hash(group: str, version: str) -> str:
-    return hashlib.sha256(_v3(group, version)).hexdigest()[:32].upper()
+    return _digest(group, version, _kinds(group, version))
 
 
-def _kinds(group: str, version: str) -> list[type[KubeObject]]:
-    return [kind for kind in KINDS if (group, version) == (kind.GROUP, kind.VERSION)]
-
-
-@cache
 def _v3(group: str, version: str) -> bytes:
+    return _document(group, version, _kinds(group, version))
+
+
+def _v2() -> bytes:
+    return _whole(served())
+
+
+@lru_cache(maxsize=256)
+def _digest(group: str, version: str, kinds: Kinds) -> str:
+    return hashlib.sha256(_document(group, version, kinds)).hexdigest()[:32].upper()
+
+
+def _kinds(group: str, version: str) -> Kinds:
+    return tuple(kind for kind in served() if (group, version) == (kind.GROUP, kind.VERSION))
+
+
+@lru_cache(maxsize=256)
+def _document(group: str, version: str, kinds: Kinds) -> bytes:
     def ref(name: str) -> Object:
         return {"allOf": [{"$ref": f"#/components/schemas/{name}"}]}
 
@@ -89,14 +102,13 @@ def _v3(group: str, version: str) -> bytes:
             return {"content": {media: {"schema": {"type": "object"}} for media in PATCHES[1:]}}
         return answer(name)
 
-    kinds = _kinds(group, version)
     paths = _paths(group, version, kinds, body, answer, flat=False)
     components = {"schemas": schemas(kinds, COMMON + _bodies(group, version), ref)}
     return dump({"openapi": "3.0.0", "info": _info(), "paths": paths, "components": components})
 
 
-@cache
-def _v2() -> bytes:
+@lru_cache(maxsize=2)
+def _whole(kinds: Kinds) -> bytes:
     def ref(name: str) -> Object:
         return {"$ref": f"#/definitions/{name}"}
 
@@ -108,7 +120,7 @@ def _v2() -> bytes:
     for group, version in _group_versions():
         paths |= _paths(group, version, _kinds(group, version), body, body, flat=True)
         more |= set(_bodies(group, version))
-    definitions = schemas(KINDS, sorted(more), ref)
+    definitions = schemas(kinds, sorted(more), ref)
     return dump({"swagger": "2.0", "info": _info(), "paths": paths, "definitions": definitions})
 
 

@@ -5,6 +5,9 @@ from typing import Any
 
 from starlette.responses import Response
 
+from orchestr.api.base import KubeObject
+from orchestr.api.custom import Custom
+from orchestr.api.definition import CustomResourceSubresourceScale
 from orchestr.api.errors import BadRequest, Cause, Invalid
 from orchestr.server import content, views
 from orchestr.server.answer import dump
@@ -17,16 +20,38 @@ from orchestr.server.query import dry_run
 COPIED = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
-def scale(wire: dict[str, Any]) -> dict[str, Any]:
-    """The Scale of an object that has spec.replicas and spec.selector."""
+def scale(wire: dict[str, Any], kind: type[KubeObject] | None = None) -> dict[str, Any]:
+    """The Scale of an object that has spec.replicas and spec.selector; of a custom resource by its definition."""
     spec, status = wire.get("spec") or {}, wire.get("status") or {}
+    if paths := _paths(kind):
+        spec = {"replicas": _at(wire, paths.spec_replicas_path) or 0}
+        status = {"replicas": _at(wire, paths.status_replicas_path) or 0}
+        selector = str(_at(wire, paths.label_selector_path or "") or "")
+    else:
+        selector = _selector(spec.get("selector") or {})
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {name: wire["metadata"][name] for name in COPIED if name in wire["metadata"]},
         "spec": {"replicas": spec.get("replicas", 0)},
-        "status": {"replicas": status.get("replicas", 0), "selector": _selector(spec.get("selector") or {})},
+        "status": {"replicas": status.get("replicas", 0), "selector": selector},
     }
+
+
+def _paths(kind: type[KubeObject] | None) -> CustomResourceSubresourceScale | None:
+    return kind.SCALE if kind is not None and issubclass(kind, Custom) else None
+
+
+def _at(wire: Any, path: str) -> Any:
+    """The value at a path such as .spec.replicas."""
+    for name in path.strip(".").split("."):
+        wire = wire.get(name) if isinstance(wire, dict) else None
+    return wire
+
+
+def _with(wire: dict[str, Any], names: list[str], value: Any) -> dict[str, Any]:
+    first, *rest = names
+    return {**wire, first: _with(wire.get(first) or {}, rest, value) if rest else value}
 
 
 def _selector(selector: dict[str, Any]) -> str:
@@ -56,17 +81,19 @@ async def patch(call: Call) -> Response:
 
 async def _write(call: Call, changed: Change) -> Response:
     def scaled(wire: dict[str, Any]) -> dict[str, Any]:
-        before = scale(wire)
+        before = scale(wire, call.kind)
         wanted = as_object(changed(before))
         metadata = {**wire["metadata"], **_conditions(wanted)}
-        return {**wire, "metadata": metadata, "spec": {**wire["spec"], "replicas": _replicas(call, wanted)}}
+        paths = _paths(call.kind)
+        names = paths.spec_replicas_path.strip(".").split(".") if paths else ["spec", "replicas"]
+        return _with({**wire, "metadata": metadata}, names, _replicas(call, wanted))
 
     stored = await call.cluster.modify(call.kind, call.key, scaled, manager=call.manager, dry_run=dry_run(call.query))
     return _answer(call, stored.wire())
 
 
 def _answer(call: Call, wire: dict[str, Any]) -> Response:
-    return views.answer(dump(scale(wire)), content.form(call.request.headers.get("accept")))
+    return views.answer(dump(scale(wire, call.kind)), content.form(call.request.headers.get("accept")))
 
 
 def _replicas(call: Call, wanted: dict[str, Any]) -> int:

@@ -12,6 +12,7 @@ from orchestr.api.core import Namespace, Pod, ResourceQuota, Service
 from orchestr.api.errors import Cause
 from orchestr.store import addresses, ports, quota, scheduling
 from orchestr.store.classes import classed, one_default
+from orchestr.store.definitions import custom_accepts, established
 from orchestr.store.limits import limited
 from orchestr.store.refusals import forbidden, invalid, not_found
 from orchestr.store.request import Request
@@ -82,6 +83,7 @@ def valid(request: Request) -> KubeObject:
 
 STEPS: tuple[Step, ...] = (
     namespace_accepts,
+    custom_accepts,
     fill_in,
     classed,
     limited,
@@ -89,6 +91,7 @@ STEPS: tuple[Step, ...] = (
     place_pod,
     give_addresses,
     valid,
+    established,
     one_default,
     count_quota,
 )

@@ -9,12 +9,21 @@ from orchestr.api.base import Key, KubeObject, ManagedFieldsEntry
 from orchestr.api.errors import ApiError, BadRequest, Cause, Conflict, Invalid
 from orchestr.engine.cluster import Propagation
 from orchestr.store import lifecycle, managed
+from orchestr.store.definitions import kind_in
 from orchestr.store.site import Site
-from orchestr.store.table import Row
+from orchestr.store.table import Row, served
 from orchestr.store.transaction import Tx
 
 # What others need comes first, so that a pod of the same set finds its namespace, quota, configuration and service.
-ORDER = ("Namespace", "ResourceQuota", "ConfigMap", "Secret", "PersistentVolumeClaim", "Service")
+ORDER = (
+    "CustomResourceDefinition",
+    "Namespace",
+    "ResourceQuota",
+    "ConfigMap",
+    "Secret",
+    "PersistentVolumeClaim",
+    "Service",
+)
 
 
 class Applied(NamedTuple):
@@ -28,9 +37,9 @@ class Applied(NamedTuple):
 
 def apply(tx: Tx, site: Site, wanted: Mapping[str, Any], *, manager: str, force: bool) -> Applied:
     """Creates or changes one object. Raises Conflict where another manager owns a field, Invalid, Forbidden, ..."""
-    kind = scheme.kind_of(str(wanted.get("apiVersion", "")), str(wanted.get("kind", "")))
+    kind = kind_in(tx, str(wanted.get("apiVersion", "")), str(wanted.get("kind", "")))
     if not isinstance(wanted.get("metadata"), Mapping) or not wanted["metadata"].get("name"):
-        scheme.decode(wanted)
+        scheme.read(kind, wanted)
         raise BadRequest(f"cannot apply {kind.__name__}: metadata.name is required")
     wire = managed.cleaned(wanted)
     metadata = wire["metadata"]
@@ -39,14 +48,14 @@ def apply(tx: Tx, site: Site, wanted: Mapping[str, Any], *, manager: str, force:
     key = Key(str(metadata["namespace"]) if kind.NAMESPACED else "", str(metadata["name"]))
     row = tx.get(kind, key)
     if row is None:
-        return Applied("created", _create(tx, site, wire, manager))
+        return Applied("created", served(_create(tx, site, kind, wire, manager), kind))
     lifecycle.check(row, uid=metadata.get("uid"), revision=metadata.get("resourceVersion"))
-    live = json.loads(row.data)
+    live = json.loads(served(row, kind).data)
     merged = managed.apply(live, wire, manager=manager, force=force, now=tx.now)
     if merged == live:
-        return Applied("unchanged", row)  # whatever is part of a stored object is valid
-    after = lifecycle.replace(tx, site, row, _merged(wire, merged), applied=True)
-    return Applied("unchanged" if after is row else "configured", after)
+        return Applied("unchanged", served(row, kind))  # whatever is part of a stored object is valid
+    after = lifecycle.replace(tx, site, row, _merged(kind, wire, merged), applied=True)
+    return Applied("unchanged" if after is row else "configured", served(after, kind))
 
 
 def apply_all(
@@ -74,20 +83,20 @@ def apply_all(
     return [done[index] for index in range(len(items))] + pruned
 
 
-def _merged(wire: Mapping[str, Any], merged: Mapping[str, Any]) -> KubeObject:
+def _merged(kind: type[KubeObject], wire: Mapping[str, Any], merged: Mapping[str, Any]) -> KubeObject:
     """The object that comes of it. What is wrong with it is told of what the user wrote, which may be a part only."""
     try:
-        return scheme.decode(merged)
+        return scheme.read(kind, merged)
     except Invalid:
-        scheme.decode(wire)
+        scheme.read(kind, wire)
         raise
 
 
-def _create(tx: Tx, site: Site, wire: dict[str, Any], manager: str) -> Row:
+def _create(tx: Tx, site: Site, kind: type[KubeObject], wire: dict[str, Any], manager: str) -> Row:
     metadata = wire["metadata"]
     if metadata.get("uid") or metadata.get("resourceVersion"):
         raise Conflict(f"cannot apply {wire['kind']} {metadata['name']}: it has a uid or resourceVersion and is gone")
-    obj = scheme.decode(wire)
+    obj = scheme.read(kind, wire)
     entries = managed.apply({}, wire, manager=manager, force=True, now=tx.now)["metadata"]["managedFields"]
     fields = tuple(ManagedFieldsEntry.model_validate(entry) for entry in entries)
     return lifecycle.create(tx, site, obj.but(metadata=obj.metadata.but(managed_fields=fields)))

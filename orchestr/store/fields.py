@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from orchestr.store.shapes import SETS, Path, granular, item_key, keyed
+from orchestr.store.shapes import Path, granular, is_set, item_key, keyed
 
 Fields = dict[str, Any]
 SELF = "."
@@ -23,7 +23,7 @@ def children(value: Any, path: Path) -> Iterator[tuple[str, Path, Any]]:
     if granular(value, path):
         for name, child in value.items():
             yield f"f:{name}", (*path, name), child
-    elif path in SETS and isinstance(value, list):
+    elif isinstance(value, list) and is_set(path):
         for member in value:
             yield f"v:{json.dumps(member)}", path, member
     elif keys := keyed(value, path):
@@ -102,7 +102,7 @@ def merge(live: Any, wanted: Any, path: Path = ()) -> Any:
     if granular(wanted, path) and isinstance(live, dict):
         names = {**live, **wanted}
         return {n: merge(live.get(n), wanted[n], (*path, n)) if n in wanted else live[n] for n in names}
-    if path in SETS and isinstance(wanted, list) and isinstance(live, list):
+    if isinstance(wanted, list) and isinstance(live, list) and is_set(path):
         return live + [member for member in wanted if member not in live]
     if (keys := keyed(wanted, path)) and keyed(live, path):
         return _merge_items(live, wanted, lambda item: element(item_key(item, keys) or {}), (*path, "[]"))

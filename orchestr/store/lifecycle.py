@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from orchestr.api.base import KubeObject, ManagedFieldsEntry, ObjectMeta
+from orchestr.api.base import Condition, KubeObject, ManagedFieldsEntry, ObjectMeta
 from orchestr.api.core import Namespace, Node, Pod, ResourceQuota
+from orchestr.api.custom import Custom
+from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.errors import Cause
+from orchestr.api.versions import stored_form
 from orchestr.engine.cluster import Propagation
 from orchestr.store import managed, quota
 from orchestr.store.admission import admit
@@ -27,7 +30,7 @@ DEFAULT_NAMESPACE = "default"
 
 def create(tx: Tx, site: Site, obj: KubeObject, manager: str | None = None) -> Row:
     """A new object. Raises AlreadyExists, Forbidden, Invalid, NotFound (of its namespace)."""
-    obj = _fresh(tx, site, obj)
+    obj = _fresh(tx, site, stored_form(obj))
     if tx.get(type(obj), obj.key) is not None:
         raise already_exists(type(obj), obj.metadata.name)
     if manager is not None:
@@ -40,7 +43,7 @@ def replace(tx: Tx, site: Site, row: Row, obj: KubeObject, manager: str | None =
 
     With `applied` it brings its own managedFields.
     """
-    old = row.object
+    old, obj = row.object, stored_form(obj)
     check(row, uid=obj.metadata.uid, revision=obj.metadata.resource_version)
     meta = obj.metadata.but(**{name: getattr(old.metadata, name) for name in STORE_FIELDS})
     meta = meta.but(managed_fields=(obj if applied else old).metadata.managed_fields)
@@ -61,6 +64,8 @@ def set_status(tx: Tx, row: Row, status: Any) -> Row:
     new = _with_status(row.object, status)
     if isinstance(new, ResourceQuota):
         new = quota.counted(tx, new)  # what a controller counted may be older than this transaction
+    if isinstance(new, Custom) and (causes := list(new.problems())):
+        raise invalid(type(new), new.metadata.name, causes)
     return _store(tx, new, row)
 
 
@@ -82,6 +87,15 @@ def delete(tx: Tx, row: Row, *, propagation: Propagation, grace: int | None) -> 
         at = tx.now + timedelta(seconds=seconds)
         meta = meta.but(deletion_timestamp=at, deletion_grace_period_seconds=seconds)
     marked = obj.but(metadata=meta)
+    if isinstance(marked, CustomResourceDefinition) and not obj.metadata.deleting:
+        ending = Condition(
+            type="Terminating",
+            status="True",
+            reason="InstanceDeletionPending",
+            message="CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+            last_transition_time=tx.now,
+        )
+        marked = marked.but(status=marked.status.but(conditions=(*marked.status.conditions, ending)))
     if isinstance(marked, Namespace):
         marked = marked.but(status=marked.status.but(phase="Terminating"))
     return _store(tx, marked, row)
@@ -132,7 +146,7 @@ def _fresh(tx: Tx, site: Site, obj: KubeObject) -> KubeObject:
         namespace=(meta.namespace or DEFAULT_NAMESPACE) if kind.NAMESPACED else None,
         uid=site.uid(),
         resource_version=None,
-        generation=1 if "spec" in kind.model_fields else None,
+        generation=1 if "spec" in kind.model_fields or issubclass(kind, Custom) else None,
         creation_timestamp=tx.now,
         deletion_timestamp=None,
         deletion_grace_period_seconds=None,
@@ -157,7 +171,7 @@ def _managed(obj: KubeObject, entries: Sequence[dict[str, Any]]) -> KubeObject:
 
 
 def _spec(obj: KubeObject) -> Any:
-    return getattr(obj, "spec", None)
+    return obj.content if isinstance(obj, Custom) else getattr(obj, "spec", None)
 
 
 def _grace(obj: KubeObject, grace: int | None) -> int:

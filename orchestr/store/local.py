@@ -21,18 +21,20 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from orchestr.api import scheme
 from orchestr.api.base import Key, KubeObject, Model
+from orchestr.api.custom import Custom
 from orchestr.api.errors import BadRequest
 from orchestr.engine.cluster import EventType, Propagation, WatchEvent
 from orchestr.store import lifecycle
 from orchestr.store.applying import Applied, apply, apply_all
 from orchestr.store.bootstrap import bootstrap
+from orchestr.store.definitions import DEFINITIONS, Catalogue
 from orchestr.store.mergepatch import merge_patch
 from orchestr.store.ports import claims
 from orchestr.store.refusals import not_found
 from orchestr.store.site import Site
 from orchestr.store.sqlite import Quarantined
 from orchestr.store.store import KEEP, Store, open_store
-from orchestr.store.table import Change, Row, kind_name
+from orchestr.store.table import Change, Row, kind_name, served
 from orchestr.store.transaction import Tx
 from orchestr.store.watch import Watcher
 
@@ -66,19 +68,23 @@ class LocalCluster:
     # reads
 
     def row(self, kind: type[KubeObject], key: Key) -> Row | None:
-        return self._store.table.get(kind_name(kind), key)
+        found = self._store.table.get(kind_name(kind), key)
+        return found and served(found, kind)
 
     def rows(
         self, kind: type[KubeObject], *, namespace: str | None = None, labels: Mapping[str, str] | None = None
     ) -> Rows:
         found = self._store.table.rows(kind_name(kind), namespace)
+        if kind.STORED is not None:
+            found = [served(row, kind) for row in found]
         if labels:
             found = [row for row in found if labels.items() <= row.object.metadata.labels.items()]
         return Rows(found, self._store.revision)
 
     def changes(self, kind: type[KubeObject], *, namespace: str | None = None, since: int) -> Watcher:
         """Changes after the revision `since`. Raises Expired, now or when it falls behind."""
-        return self._store.watch(kind_name(kind), namespace, since)
+        watcher = self._store.watch(kind_name(kind), namespace, since)
+        return watcher if kind.STORED is None else watcher.showing(kind)
 
     async def get(self, kind: type[K], key: Key) -> K | None:
         row = self.row(kind, key)
@@ -114,14 +120,14 @@ class LocalCluster:
 
     async def create(self, obj: K, *, manager: str | None = None, dry_run: bool = False) -> K:
         row = await self._write(lambda tx: lifecycle.create(tx, self._site, obj, manager), dry_run)
-        return cast(K, row.object)
+        return cast(K, served(row, type(obj)).object)
 
     async def update(self, obj: K, *, manager: str | None = None, dry_run: bool = False) -> K:
         def run(tx: Tx) -> Row:
             row = _found(tx, type(obj), obj.key)
             return lifecycle.replace(tx, self._site, row, obj, manager)
 
-        return cast(K, (await self._write(run, dry_run)).object)
+        return cast(K, served(await self._write(run, dry_run), type(obj)).object)
 
     async def patch(
         self,
@@ -156,16 +162,16 @@ class LocalCluster:
 
         def run(tx: Tx) -> Row:
             row = _found(tx, kind, key)
-            wire = change(json.loads(row.data))
+            wire = change(current(row, kind))
             new = decode(wire) if isinstance(wire, Mapping) else None
-            if type(new) is not kind or new.metadata.name != key.name:
+            if new is None or scheme.gvk(type(new)) != scheme.gvk(kind) or new.metadata.name != key.name:
                 raise BadRequest(f"cannot patch {kind.__name__} {key}: the patch may not change kind or name")
             if not status:
                 return lifecycle.replace(tx, self._site, row, new, manager)
             lifecycle.check(row, uid=new.metadata.uid, revision=new.metadata.resource_version)
             return lifecycle.set_status(tx, row, getattr(new, "status", None))
 
-        return cast(K, (await self._write(run, dry_run)).object)
+        return cast(K, served(await self._write(run, dry_run), kind).object)
 
     async def apply(
         self, obj: Mapping[str, Any], *, manager: str, force: bool = False, dry_run: bool = False
@@ -205,7 +211,7 @@ class LocalCluster:
                 raise not_found(type(obj), obj.metadata.name)
             return lifecycle.set_status(tx, row, status)
 
-        return cast(K, (await self._write(run, dry_run)).object)
+        return cast(K, served(await self._write(run, dry_run), type(obj)).object)
 
     async def delete(
         self,
@@ -241,10 +247,16 @@ class LocalCluster:
             return left or row, left is None
 
         row, gone = await self._write(run, dry_run)
-        return cast(K, row.object), gone
+        return cast(K, served(row, kind).object), gone
 
     async def _write(self, run: Callable[[Tx], T], dry_run: bool = False) -> T:
         return await self._store.write(run, dry_run=dry_run)
+
+
+def current(row: Row, kind: type[KubeObject]) -> dict[str, Any]:
+    """The wire form of a stored object, its own copy; of a custom resource, what its schema knows today."""
+    wire: dict[str, Any] = json.loads(served(row, kind).data)
+    return kind.pruned(wire)[0] if issubclass(kind, Custom) else wire
 
 
 def _found(tx: Tx, kind: type[KubeObject], key: Key) -> Row:
@@ -296,14 +308,24 @@ async def open_cluster(
 
     `clock` gives the time in UTC, `uid` a new uid; `keep` is how many revisions a watch can look back.
     """
-    site = Site(node, services4, services6, uid, chance)
+    site, catalogue = Site(node, services4, services6, uid, chance), Catalogue()
 
     def decode(kind: str, data: bytes) -> KubeObject:
-        return scheme.load(KINDS[kind], data)
+        if kind not in KINDS:
+            return catalogue.decode(kind, data)
+        obj = scheme.load(KINDS[kind], data)
+        if kind == DEFINITIONS:
+            catalogue.learn(obj)
+        return obj
 
     async with open_store(path, decode=decode, clock=clock, claims=claims, keep=keep) as store:
         cluster = LocalCluster(store, site)
+        catalogue.load(store.table)
+        store.observe(catalogue.changed)
         for obj in bootstrap():
             if await cluster.get(type(obj), obj.key) is None:
                 await cluster.create(obj)
-        yield cluster
+        try:
+            yield cluster
+        finally:
+            catalogue.close()

@@ -12,6 +12,7 @@ from typing import Any
 from orchestr.api.base import ManagedFieldsEntry, timestamp
 from orchestr.api.errors import Cause, Conflict
 from orchestr.store.fields import Fields, changed, disputes, dotted, dropped, fields_of, merge, minus, union, without
+from orchestr.store.shapes import root
 
 # Fields of metadata that belong to the store, whoever sends them.
 SYSTEM = ("creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generateName", "generation")
@@ -26,7 +27,7 @@ def owned(wire: Mapping[str, Any]) -> Fields:
     plain = {key: value for key, value in wire.items() if key not in ("apiVersion", "kind", "status")}
     metadata = wire.get("metadata") or {}
     plain["metadata"] = {key: value for key, value in metadata.items() if key not in SYSTEM + IDENTITY}
-    return fields_of(plain if plain["metadata"] else {k: v for k, v in plain.items() if k != "metadata"})
+    return fields_of(plain if plain["metadata"] else {k: v for k, v in plain.items() if k != "metadata"}, root(wire))
 
 
 def entries(wire: Mapping[str, Any]) -> list[Entry]:
@@ -63,7 +64,9 @@ def apply(live: dict[str, Any], wanted: dict[str, Any], *, manager: str, force: 
     # Controllers of this program write metadata under nobody's name: of that only what was set goes.
     if left := minus(last.get(METADATA, {}), kept.get(METADATA, {})):
         gone[METADATA] = left
-    merged: dict[str, Any] = merge(without(live, gone) or {}, {k: v for k, v in wanted.items() if k != "metadata"})
+    where = root(wanted)
+    rest = {k: v for k, v in wanted.items() if k != "metadata"}
+    merged: dict[str, Any] = merge(without(live, gone, where) or {}, rest, where)
     merged["metadata"] = merge(
         merged.get("metadata") or {},
         {k: v for k, v in wanted["metadata"].items() if k != "resourceVersion"},
@@ -77,7 +80,7 @@ def apply(live: dict[str, Any], wanted: dict[str, Any], *, manager: str, force: 
 def update(old: dict[str, Any] | None, new: dict[str, Any], *, manager: str, now: datetime) -> list[Entry]:
     """managedFields after `manager` wrote `new` in another way than apply."""
     before = entries(old or {})
-    touched = changed(_plain(old or {}), _plain(new))
+    touched = changed(_plain(old or {}), _plain(new), root(new))
     if not touched:
         return before
     present = owned(new)
@@ -101,7 +104,7 @@ def _settle_disputes(
     left: list[Entry] = []
     for entry in others:
         lost: Fields = {}
-        for trail, leaf in disputes(entry.get("fieldsV1", {}), mine, live, wanted):
+        for trail, leaf in disputes(entry.get("fieldsV1", {}), mine, live, wanted, root(wanted)):
             how = f'conflict with "{entry.get("manager")}"'
             causes.append(Cause(dotted(trail), how, "FieldManagerConflict"))
             lost = union(lost, leaf)

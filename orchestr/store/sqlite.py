@@ -22,6 +22,8 @@ LOG = 4 * 1024 * 1024  # bytes of write-ahead log after which SQLite moves it in
 RESERVE = LOG + 2 * 1024 * 1024  # bytes given back to a full disk: the log can be moved, and deletions still fit
 RESUME = 512  # revisions of history that are read at the start, for watches that a restart interrupted
 KEPT_WHEN_FULL = 1  # revisions of history on a full disk: what it holds of deleted objects makes room for more
+# definitions of kinds before the objects of those kinds
+ORDER = "ORDER BY kind <> 'customresourcedefinitions.apiextensions.k8s.io'"
 TRIM_EVERY = 512  # revisions between two trims of the log
 
 
@@ -65,7 +67,7 @@ class Database:
         """Everything; rows that `decode` cannot read are moved into the table `quarantine`."""
         rows: list[Row] = []
         broken: list[tuple[tuple[str, str, str, int, bytes], str]] = []
-        for record in self._connection.execute("SELECT kind, namespace, name, revision, data FROM objects"):
+        for record in self._connection.execute("SELECT kind, namespace, name, revision, data FROM objects " + ORDER):
             try:
                 rows.append(row(decode(record[0], record[4]), record[4]))
             except Exception as error:

@@ -35,6 +35,7 @@ class Store:
         self.table, self.revision, self.rings = table, loaded.revision, rings
         self._writer = writer
         self._open = True
+        self._observer: Callable[[Sequence[Change]], None] | None = None
         self.quarantined: tuple[Quarantined, ...] = ()
 
     async def write(self, run: Callable[[Tx], T], *, dry_run: bool = False) -> T:
@@ -54,8 +55,14 @@ class Store:
     def watch(self, kind: str, namespace: str | None, since: int) -> Watcher:
         return self.rings.watcher(kind, namespace, since)
 
+    def observe(self, observer: Callable[[Sequence[Change]], None]) -> None:
+        """Is called with each batch, on trio's thread, before the changes can be seen."""
+        self._observer = observer
+
     def publish(self, changes: Sequence[Change], jobs: Sequence[Job]) -> None:
         """Called on trio's thread when a batch is on disk (or failed): first visible, then answered."""
+        if self._observer is not None:
+            self._observer(changes)
         for change in changes:
             self.table.apply(change)
         if changes:

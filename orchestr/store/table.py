@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from orchestr.api.base import Key, KubeObject
+from orchestr.api.versions import same_version, served_form
 from orchestr.engine.cluster import EventType
 
 
 def kind_name(kind: type[KubeObject]) -> str:
     """How a kind is called in the store: "pods", "deployments.apps"."""
+    kind = kind.STORED or kind
     return f"{kind.PLURAL}.{kind.GROUP}" if kind.GROUP else kind.PLURAL
 
 
@@ -46,6 +48,14 @@ class Row:
     def fade(self) -> None:
         """For a row that is history: keeps the bytes (1 to 3 kB) only; whoever wants the object (16 kB) decodes."""
         self._object = None
+
+
+def served(row: Row, kind: type[KubeObject]) -> Row:
+    """The row as the version `kind` shows it; the same row where that is the version it is stored in."""
+    if same_version(row.model, kind):
+        return row
+    obj = served_form(row.object, kind)
+    return Row(obj, obj.canonical(), row.revision, row.claims)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

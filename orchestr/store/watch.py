@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import trio
 
+from orchestr.api.base import KubeObject
 from orchestr.api.errors import Expired
 from orchestr.engine.cluster import EventType
-from orchestr.store.table import Change
+from orchestr.store.table import Change, served
 
 FRESH = 256  # changes whose former objects stay decoded, for watchers that are about to read them
 YIELD_EVERY = 64  # changes handed out in one go before other tasks get their turn
@@ -61,7 +62,13 @@ class Watcher:
 
     def __init__(self, ring: Ring, position: int, namespace: str | None) -> None:
         self._ring, self._position, self._namespace = ring, position, namespace
+        self._kind: type[KubeObject] | None = None
         self._given = 0
+
+    def showing(self, kind: type[KubeObject]) -> "Watcher":
+        """Itself, but its changes show another version than the one that is stored."""
+        self._kind = kind
+        return self
 
     def __aiter__(self) -> "Watcher":
         return self
@@ -74,7 +81,7 @@ class Watcher:
         while True:
             change = self._next()
             if change is not None:
-                return change
+                return change if self._kind is None else _shown(change, self._kind)
             await self._ring.more()
 
     def _next(self) -> Change | None:
@@ -120,6 +127,10 @@ class Rings:
             raise expired()
         ring = self.of(kind)
         return Watcher(ring, ring.after(since), namespace)
+
+
+def _shown(change: Change, kind: type[KubeObject]) -> Change:
+    return Change(change.type, served(change.old, kind) if change.old else None, served(change.new, kind))
 
 
 def _fade(change: Change) -> None:
