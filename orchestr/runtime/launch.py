@@ -35,6 +35,7 @@ from orchestr.runtime.spawn import Launched, Spawn, Stdio
 from orchestr.runtime.users import User
 
 NAME: Final = "orchestr.dev/name"  # annotation: what messages call the container; its id without
+_LAUNCHING: Final = 8  # tasks; those of a launch are fewer
 
 
 class Target(NamedTuple):
@@ -88,7 +89,8 @@ def launch(spec: ContainerSpec, sandbox: SandboxSpec, ns: Namespaces, stdio: Std
     """
     cgroup = cgroup_of(spec, sandbox)
     resources = (spec.oci.get("linux") or {}).get("resources") or {}
-    cgroups.create(cgroup, resources)
+    few = _few(resources)
+    cgroups.create(cgroup, {**resources, "pids": {"limit": _LAUNCHING}} if few else resources)
     root = -1
     try:
         base = 0 if sandbox.host_users else sandbox.uid_base
@@ -105,7 +107,10 @@ def launch(spec: ContainerSpec, sandbox: SandboxSpec, ns: Namespaces, stdio: Std
             tty=spec.tty or bool((spec.oci.get("process") or {}).get("terminal")),
             readonly=spec.rootfs.readonly or bool((spec.oci.get("root") or {}).get("readonly")),
         )
-        return start(target, spec.oci, stdio)
+        launched = start(target, spec.oci, stdio)
+        if few:
+            cgroups.update(cgroup, {"pids": few})
+        return launched
     except BaseException as error:
         with suppress(OSError):
             cgroups.remove(cgroup)
@@ -115,6 +120,12 @@ def launch(spec: ContainerSpec, sandbox: SandboxSpec, ns: Namespaces, stdio: Std
     finally:
         if root >= 0:
             os.close(root)
+
+
+def _few(resources: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A limit of tasks that is too small for the launch itself: it is set when the container is alone."""
+    pids: Mapping[str, Any] = resources.get("pids") or {}
+    return pids if 0 <= int(pids.get("limit", -1)) < _LAUNCHING else None
 
 
 def joins(ns: Namespaces) -> tuple[tuple[int, int], ...]:
