@@ -8,11 +8,11 @@ from orchestr.runtime.plan import Builder
 from orchestr.runtime.scheduler import bits
 from orchestr.runtime.seam import RuntimeFailure
 
-_MODES: Final = {  # linux/mempolicy.h
+MODES: Final = {  # linux/mempolicy.h
     "MPOL_DEFAULT": 0, "MPOL_PREFERRED": 1, "MPOL_BIND": 2, "MPOL_INTERLEAVE": 3, "MPOL_LOCAL": 4,
     "MPOL_PREFERRED_MANY": 5, "MPOL_WEIGHTED_INTERLEAVE": 6,
 }  # fmt: skip
-_FLAGS: Final = {"MPOL_F_STATIC_NODES": 1 << 15, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_NUMA_BALANCING": 1 << 13}
+FLAGS: Final = {"MPOL_F_STATIC_NODES": 1 << 15, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_NUMA_BALANCING": 1 << 13}
 _NODES: Final = 1024  # MAX_NUMNODES of the largest kernel
 _DOMAINS: Final = {"LINUX": 0, "LINUX32": 8}  # PER_LINUX, PER_LINUX32
 
@@ -21,7 +21,7 @@ def apply(b: Builder, linux: Mapping[str, Any]) -> None:
     """Both are handed on by fork and execve. RuntimeFailure for what this machine does not do."""
     policy, persona = linux.get("memoryPolicy"), linux.get("personality")
     if policy:
-        mode = _MODES[str(policy["mode"])] | sum(_FLAGS[str(flag)] for flag in set(policy.get("flags") or ()))
+        mode = MODES[str(policy["mode"])] | sum(FLAGS[str(flag)] for flag in set(policy.get("flags") or ()))
         nodes = str(policy.get("nodes") or "")
         mask = bits(nodes, _NODES, "/linux/memoryPolicy/nodes") if nodes else None
         # The kernel reads one bit less than it is told.

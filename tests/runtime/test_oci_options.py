@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr.runtime import lean
-from orchestr.runtime.oci import command, events, exec, features, forms, kill, options, ps, state, update
+from orchestr.runtime.oci import command, events, exec, forms, kill, options, ps, state, update
 from orchestr.runtime.oci.options import GLOBAL, Call, Option, take
 from orchestr.runtime.seam import RuntimeFailure
 
@@ -243,13 +243,6 @@ def test_options_are_known_by_one_letter_once() -> None:
         letters = [option.short for option in command.find(name).options.values() if option.short]
         assert len(letters) == len(set(letters)), name
     assert options.Call("r", {}, {}, ["x"]).id == "x"
-
-
-def test_features_name_what_is_done() -> None:
-    found = features.described()
-    assert {"bind", "rbind", "ro", "rro", "rslave"} <= set(found["mountOptions"])
-    assert "SCMP_ARCH_X86_64" in found["linux"]["seccomp"]["archs"]
-    assert set(found["linux"]["namespaces"]) >= {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"}
 
 
 def test_the_stand_in_for_typing_makes_the_same_tuples() -> None:

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from orchestr.runtime import capabilities, cgroups, idmap, mountopts, seccomp
 from orchestr.runtime import namespaces as runtime_namespaces
@@ -15,6 +15,8 @@ from orchestr.runtime.oci import filters, namespaces, seccomp_agent
 from orchestr.runtime.oci.namespaces import Wanted
 from orchestr.runtime.oci.rootless import Maps, translated
 from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
+
+STRICT_CALLS: Final = "run.oci.seccomp_fail_unknown_syscall"  # annotation of crun(1)
 
 
 class Bundle(NamedTuple):
@@ -128,7 +130,7 @@ class Opened(NamedTuple):
 def prepare(bundle: Bundle, gate: int, *, pivot: bool = True, keyring: bool = True, preserve: int = 0) -> Opened:
     """Opens root and namespaces; the caller closes what is returned."""
     if section := (bundle.config.get("linux") or {}).get("seccomp"):
-        if (bundle.config.get("annotations") or {}).get("run.oci.seccomp_fail_unknown_syscall") == "1":  # crun(1)
+        if (bundle.config.get("annotations") or {}).get(STRICT_CALLS) == "1":
             section[seccomp.STRICT] = True
         filters.prepare(section)
     fds: list[int] = []

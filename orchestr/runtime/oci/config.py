@@ -389,7 +389,8 @@ LINUX: Final = table(
     }
 )
 
-_HOOKS: Final = array(
+HOOKS: Final = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+_HOOK_LIST: Final = array(
     table({"path": absolute, "args": texts, "env": texts, "timeout": number(1, 2**31 - 1)}, "path")  # seconds
 )
 CONFIG: Final = table(
@@ -412,11 +413,7 @@ CONFIG: Final = table(
         "process": PROCESS,
         "hostname": text,
         "domainname": text,
-        "hooks": table(
-            dict.fromkeys(
-                ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"), _HOOKS
-            )
-        ),
+        "hooks": table(dict.fromkeys(HOOKS, _HOOK_LIST)),
         "annotations": TEXT_MAP,
         "linux": LINUX,
     },

@@ -1,14 +1,18 @@
-"""features: what this runtime can do, in the form of the runtime specification's features.md."""
+"""features: what this runtime can do, in the form of the runtime specification's features.md, from the code's tables.
+
+"The Features structure is irrelevant to the actual availability of the features in the host operating system": AppArmor
+is there where labels are written, not where the kernel has it.
+"""
 
 from typing import Any, Final
 
 from orchestr import __version__
-from orchestr.runtime import capabilities, mountopts, seccomp, seccomp_compile
-from orchestr.runtime.oci import command, config, help
+from orchestr.runtime import capabilities, memorypolicy, mountopts, seccomp, seccomp_compile
+from orchestr.runtime.cgroups import limits, properties
+from orchestr.runtime.oci import bundle, config, help, namespaces
 from orchestr.runtime.oci.options import Call, Command
 
-_HOOKS: Final = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
-_KINDS: Final = ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]
+_NEWEST: Final = "1.3.0"  # netDevices and memoryPolicy are of it
 
 
 def features(call: Call) -> int:
@@ -21,23 +25,28 @@ def features(call: Call) -> int:
 def described() -> dict[str, Any]:
     return {
         "ociVersionMin": "1.0.0",
-        "ociVersionMax": command.VERSION,
-        "hooks": _HOOKS,
+        "ociVersionMax": _NEWEST,
+        "hooks": list(config.HOOKS),
         "mountOptions": mount_options(),
         "linux": {
-            "namespaces": _KINDS,
+            "namespaces": sorted(namespaces.FLAGS),
             "capabilities": list(capabilities.BITS),
-            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": True},
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": _rdma()},
             "seccomp": filters(),
-            "apparmor": {"enabled": False},
-            "selinux": {"enabled": False},
+            "apparmor": {"enabled": True},
+            "selinux": {"enabled": True},
+            "memoryPolicy": {"modes": list(memorypolicy.MODES), "flags": list(memorypolicy.FLAGS)},
             "intelRdt": {"enabled": False},
             "mountExtensions": {"idmap": {"enabled": True}},
-            "netDevices": {"enabled": False},
+            "netDevices": {"enabled": True},
         },
         "annotations": _annotations(),
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": [bundle.STRICT_CALLS, properties.PREFIX],
     }
+
+
+def _rdma() -> bool:
+    return any(each.name == "rdma" for each in limits.CONTROLLERS)
 
 
 def _annotations() -> dict[str, str]:
@@ -51,7 +60,7 @@ def mount_options() -> list[str]:
     """Of the tables that read them: what is here is done."""
     attributes = mountopts._ATTRS
     propagation = mountopts._PROPAGATION
-    plain = {"bind", "rbind", "idmap", "ridmap", *mountopts._NOTHING}
+    plain = {"bind", "rbind", "idmap", "ridmap", *mountopts._NOTHING, *mountopts._SUPERBLOCK, *mountopts._SWITCHES}
     return sorted({*attributes, *(f"r{name}" for name in (*attributes, *propagation)), *propagation, *plain})
 
 
