@@ -58,6 +58,7 @@ def enter(
     try:
         pidfd = os.pidfd_open(container_pid)
         root = os.open(f"/proc/{container_pid}/root", sc.O_PATH | os.O_DIRECTORY)
+        sc.call("pidfd_send_signal", pidfd, 0, 0, 0)  # it lives: nobody else had its number in between
     except OSError as error:
         raise LaunchError(f"cannot enter {what}: {error.strerror} (has it ended?)", reason="NotRunning") from error
     try:
