@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from e2e.runtime.bundles import Oci
+from orchestr.runtime.cgroups import layout
 
 
 def output(oci: Oci, script: str, process: dict[str, Any], linux: dict[str, Any] | None = None) -> str:
@@ -92,6 +93,20 @@ def test_scheduler_and_io_priority(oci: Oci) -> None:
     assert bundle.exec("sh", "-c", script).out == "5 3\nidle\n"
     deadline = {"policy": "SCHED_DEADLINE", "runtime": 10**7, "deadline": 2 * 10**7, "period": 3 * 10**7}
     assert output(oci, "cut -d' ' -f 41 /proc/1/stat", {"scheduler": deadline}) == "6\n"
+
+
+def test_real_time_needs_a_budget_where_cgroups_have_one(oci: Oci) -> None:
+    """With CONFIG_RT_GROUP_SCHED a new cgroup of v1 has no real-time budget: that is told."""
+    cpu = layout().v1.get("cpu", "")
+    file = Path(f"{cpu}/cpu.rt_runtime_us")
+    if not cpu or not file.exists() or int(file.read_text()) <= 0:
+        pytest.skip("cgroups have no real-time budget here")
+    scheduler = {"policy": "SCHED_FIFO", "priority": 3}
+    assert "/linux/resources/cpu/realtimeRuntime" in refused(oci, {"process": {"scheduler": scheduler}})
+    bundle = oci.bundle()
+    budget = {"cgroupsPath": f"/{bundle.cgroup.replace('/', '-')}", "resources": {"cpu": {"realtimeRuntime": 1000}}}
+    bundle.config({"process": {"scheduler": scheduler}, "linux": budget}).up()
+    assert bundle.exec("cut", "-d ", "-f", "40,41", "/proc/1/stat").out == "3 1\n"
 
 
 def test_affinity_is_for_exec_alone(oci: Oci) -> None:

@@ -140,9 +140,20 @@ def launch_error(name: str, step: Step, code: int, denied: bool) -> LaunchError:
     call = NAMES[step.nr]
     if step.what in ("find", "run"):
         return _not_run(name, step, errno.EACCES if denied and code in (errno.ENOENT, errno.ENOTDIR) else code)
-    hint = syscalls.hint(call, code)
+    hint = _cause(step, code) or syscalls.hint(call, code)
     where = f" on {step.where}" if step.where else ""
     return LaunchError(f"cannot {step.what}{where} of {name}: {os.strerror(code)} ({hint})", reason="StartError")
+
+
+def _cause(step: Step, code: int) -> str:
+    """What only the step knows, and the errno of its call does not say."""
+    if step.what.startswith("set /process/scheduler") and code == errno.EPERM:
+        from orchestr.runtime import scheduler
+
+        return scheduler.refused()
+    if step.what == "set oom_score_adj" and code == errno.EACCES:
+        return "to lower it CAP_SYS_RESOURCE is needed, in the machine's user namespace"
+    return ""
 
 
 def _not_run(name: str, step: Step, code: int) -> LaunchError:

@@ -4,6 +4,7 @@ They are set by the first child, while it is still root of the machine: CAP_SYS_
 for most of them. What a fork takes back (SCHED_DEADLINE, SCHED_FLAG_RESET_ON_FORK) is set by the process itself.
 """
 
+import os
 import struct
 from collections.abc import Mapping
 from typing import Any, Final
@@ -63,6 +64,19 @@ def attributes(scheduler: Mapping[str, Any]) -> bytes:
     flags = sum(_FLAGS[str(flag)] for flag in set(scheduler.get("flags") or ()))
     numbers = (int(scheduler.get(key) or 0) for key in ("nice", "priority", "runtime", "deadline", "period"))
     return struct.pack("IIQiIQQQ", _SIZE, _POLICIES[str(scheduler["policy"])], flags, *numbers)
+
+
+def refused() -> str:
+    """Why the kernel said EPERM. With CONFIG_RT_GROUP_SCHED a cgroup (v1) has a real-time budget, at first none."""
+    from orchestr.runtime.cgroups import layout
+
+    cpu = layout().v1.get("cpu")
+    if cpu and os.path.exists(f"{cpu}/cpu.rt_runtime_us"):
+        return (
+            "CAP_SYS_NICE is needed, and for SCHED_FIFO and SCHED_RR a cgroup with real-time budget: give "
+            "/linux/resources/cpu/realtimeRuntime, and cpu.rt_runtime_us to the cgroups above"
+        )
+    return "CAP_SYS_NICE is needed, in the machine's user namespace"
 
 
 def affinity(b: Builder, process: Mapping[str, Any], when: str) -> None:
