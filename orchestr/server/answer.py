@@ -41,10 +41,11 @@ def failure(error: ApiError) -> Response:
     return response
 
 
-def success(details: dict[str, Any] | None = None) -> Response:
+def success(details: dict[str, Any] | None = None, status: int = 200) -> Response:
     """What a delete answers when nothing is left to show."""
-    status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-    return json_data({**status, **({"details": details} if details else {})})
+    said: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    said |= {"code": status} if status != 200 else {}
+    return json_data({**said, **({"details": details} if details else {})}, status)
 
 
 def warning(text: str) -> str:

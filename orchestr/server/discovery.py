@@ -82,6 +82,7 @@ def resource_list(group: str, version: str) -> Object:
     kinds = [kind for kind in kinds_served() if (group, version) == (kind.GROUP, kind.VERSION)]
     resources = [resource for kind in kinds for resource in _resources(kind)]
     if (group, version) == METRICS:
+        resources.append(_entry("nodes", "NodeMetrics", ("get", "list"), namespaced=False))
         resources.append(_entry("pods", "PodMetrics", ("get", "list"), singular="pod"))
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}
 
@@ -139,6 +140,8 @@ def parts(kind: type[KubeObject]) -> dict[str, Object]:
     if name == "CertificateSigningRequest":
         found["approval"] = _entry("approval", name, ("get", "patch", "update"), namespaced=False)
     if name == "Pod":
+        found["binding"] = _entry("binding", "Binding", ("create",))
+        found["eviction"] = _entry("eviction", "Eviction", ("create",)) | {"group": "policy", "version": "v1"}
         found["log"] = _entry("log", name, ("get",))
         found["exec"] = _entry("exec", "PodExecOptions", ("create", "get"))
     return found

@@ -8,6 +8,7 @@ import trio
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
+from orchestr.api.base import KubeObject
 from orchestr.api.errors import ApiError, BadRequest, Expired
 from orchestr.server import content, views
 from orchestr.server.call import Call
@@ -23,8 +24,8 @@ class NotYet(ApiError):
     code, reason = 504, "Timeout"
 
 
-def selection(query: QueryParams) -> Selector:
-    return selector(query.get("labelSelector"), query.get("fieldSelector"))
+def selection(query: QueryParams, kind: type[KubeObject]) -> Selector:
+    return selector(query.get("labelSelector"), query.get("fieldSelector"), kind)
 
 
 class Page(NamedTuple):
@@ -55,7 +56,7 @@ async def single(call: Call) -> Response:
 async def collection(call: Call) -> Response:
     query, kind = call.query, call.kind
     form = content.form(call.request.headers.get("accept"), content.LIST_VIEWS)
-    chosen, limit = selection(query), number(query, "limit")
+    chosen, limit = selection(query, kind), number(query, "limit")
     rows, revision = call.cluster.rows(kind, namespace=call.namespace)
     token = query.get("continue")
     _check_list(query, token)

@@ -6,6 +6,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+from orchestr.api.core import Pod
 from orchestr.api.errors import ApiError, BadRequest
 from orchestr.api.scheme import by_plural
 from orchestr.server import (
@@ -17,6 +18,7 @@ from orchestr.server import (
     metrics,
     openapi,
     patch,
+    podparts,
     read,
     scale,
     status,
@@ -27,12 +29,14 @@ from orchestr.server import (
 from orchestr.server.access import Access
 from orchestr.server.answer import json_data, warning
 from orchestr.server.call import Call
+from orchestr.server.compress import compressed
 from orchestr.server.node import Node
 from orchestr.server.paths import Target, target, unknown
 from orchestr.server.query import flag
 from orchestr.store.local import LocalCluster
 
 Handler = Callable[[Call], Awaitable[Response]]
+REFUSED = ("ephemeralcontainers", "resize")  # sub-resources of pods that discovery does not name
 OWN = "/orchestr.dev/v1/"
 
 
@@ -59,6 +63,10 @@ PARTS: Mapping[str, Mapping[str, Handler]] = {
     "status": {"GET": read.single, "PUT": status.update, "PATCH": status.patch},
     "scale": {"GET": scale.get, "PUT": scale.update, "PATCH": scale.patch},
     "approval": {"GET": read.single, "PUT": status.update, "PATCH": status.patch},
+    "eviction": {"POST": podparts.evict},
+    "binding": {"POST": podparts.bind},
+    "ephemeralcontainers": dict.fromkeys(("GET", "PUT", "PATCH"), podparts.no_ephemeral),
+    "resize": dict.fromkeys(("GET", "PUT", "PATCH"), podparts.no_resize),
     "log": {"GET": _log},
     "exec": {"GET": _exec, "POST": _exec},
 }
@@ -90,7 +98,7 @@ class Routes:
         kind = by_plural(where.group, where.version, where.plural)
         if kind is None or (where.namespace and not kind.NAMESPACED) or where.sub not in PARTS:
             raise unknown(path)
-        if where.sub and where.sub not in discovery.parts(kind):
+        if where.sub and where.sub not in (*discovery.parts(kind), *(REFUSED if kind is Pod else ())):
             raise unknown(path)
         if kind.NAMESPACED and where.name and not where.namespace:
             raise unknown(path)
@@ -100,12 +108,14 @@ class Routes:
             raise _not_allowed(request)
         namespace = where.namespace or None
         call = Call(request, request.query_params, self.cluster, self.node, kind, namespace, where.name, [])
-        response = await handler(call)
+        response = await compressed(request, await handler(call))
         for text in call.warnings:
             response.headers.append("warning", warning(text))
         return response
 
     async def _metrics(self, where: Target, path: str) -> dict[str, object]:
+        if where.plural == "nodes" and not where.namespace and not where.sub:
+            return await (metrics.node(self.cluster, where.name) if where.name else metrics.nodes(self.cluster))
         if where.plural != "pods" or where.sub:
             raise unknown(path)
         if where.name:

@@ -34,7 +34,7 @@ def watch(call: Call) -> Stream:
     cluster, kind, namespace, query = call.cluster, call.kind, call.namespace, call.query
     form = content.form(call.request.headers.get("accept"), content.WATCH_VIEWS)
     shown = views.event_of(kind, query, form)
-    chosen = selection(query)
+    chosen = selection(query, kind)
     bookmarks = flag(query, "allowWatchBookmarks")
     since = number(query, "resourceVersion")
     initial = flag(query, "sendInitialEvents", default=not since)

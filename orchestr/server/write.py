@@ -11,6 +11,7 @@ from orchestr.api.base import Key, KubeObject
 from orchestr.api.errors import BadRequest, NotFound
 from orchestr.api.scheme import gvk
 from orchestr.engine.cluster import Propagation
+from orchestr.server import content, views
 from orchestr.server.answer import success
 from orchestr.server.body import PROTOBUF, YAML_TYPES, as_object, body, document, from_yaml, media_type, parse
 from orchestr.server.call import Call
@@ -66,7 +67,7 @@ def addressed(call: Call, data: dict[str, Any]) -> dict[str, Any]:
 
 async def delete(call: Call) -> Response:
     """The object while it is ending, a `Status` when it is gone."""
-    options = _deletion(await _options(call))
+    options = deletion(await _options(call))
     last, gone = await call.cluster.remove(call.kind, call.key, **options)
     if not gone:
         return call.answer(call.stored(last))
@@ -74,12 +75,15 @@ async def delete(call: Call) -> Response:
 
 
 async def delete_collection(call: Call) -> Response:
-    options, chosen = _deletion(await _options(call)), selection(call.query)
+    options, chosen = deletion(await _options(call)), selection(call.query, call.kind)
     rows = [row for row in call.cluster.rows(call.kind, namespace=call.namespace).rows if chosen.holds(row.object)]
     async with trio.open_nursery() as nursery:  # together, so that they share commits of the store
         for row in rows:
             nursery.start_soon(_delete_one, call, row.object.key, options)
-    return success({"group": call.kind.GROUP, "kind": call.kind.PLURAL})
+    metadata = {"resourceVersion": str(call.cluster.revision)}
+    return views.collected(
+        call.kind, content.form(call.request.headers.get("accept")), metadata, [r.data for r in rows]
+    )
 
 
 async def _delete_one(call: Call, key: Key, options: "Deletion") -> None:
@@ -97,7 +101,7 @@ class Deletion(TypedDict):
     dry_run: bool
 
 
-def _deletion(options: dict[str, Any]) -> Deletion:
+def deletion(options: dict[str, Any]) -> Deletion:
     conditions = options.get("preconditions") or {}
     if not isinstance(conditions, dict):
         raise BadRequest("cannot delete: preconditions is no object (send {...})")
