@@ -33,6 +33,8 @@ from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.meta import LabelSelector
 from orchestr.api.otherdefaults import DEFAULTS as OTHER_DEFAULTS
 from orchestr.api.otherdefaults import changed as _changed
+from orchestr.api.rbac import ClusterRoleBinding, RoleBinding
+from orchestr.api.rbacrules import default_binding
 from orchestr.api.replication import ReplicationController
 from orchestr.api.templates import PodTemplate
 
@@ -215,5 +217,7 @@ DEFAULTS: dict[type[KubeObject], Callable[[Any], Any]] = {
     PodTemplate: _pod_template,
     ReplicationController: _replication,
     CustomResourceDefinition: definitionrules.default,
+    RoleBinding: default_binding,
+    ClusterRoleBinding: default_binding,
     **OTHER_DEFAULTS,
 }

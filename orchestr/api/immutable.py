@@ -14,6 +14,8 @@ from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.errors import Cause
 from orchestr.api.networking import IngressClass
 from orchestr.api.priority import PriorityClass
+from orchestr.api.rbac import ClusterRoleBinding, RoleBinding
+from orchestr.api.rbacrules import same_role
 from orchestr.api.storage import PersistentVolume, StorageClass
 from orchestr.api.templates import ControllerRevision
 
@@ -131,6 +133,8 @@ RULES: dict[type[KubeObject], Callable[[Any, Any], Iterator[Cause]]] = {
     ConfigMap: _config,
     Secret: _config,
     PersistentVolumeClaim: _claim,
+    RoleBinding: same_role,
+    ClusterRoleBinding: same_role,
     CertificateSigningRequest: _fields("spec"),
     ControllerRevision: _fields("data"),
     CustomResourceDefinition: definitionrules.validate_update,

@@ -27,7 +27,9 @@ from orchestr.api.errors import Cause, Invalid
 from orchestr.api.limits import LimitRange
 from orchestr.api.networking import Endpoints, IngressClass
 from orchestr.api.priority import PriorityClass
+from orchestr.api.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from orchestr.api.replication import ReplicationController
+from orchestr.api.serviceaccount import ServiceAccount
 from orchestr.api.stack import Stack
 from orchestr.api.storage import StorageClass
 from orchestr.api.templates import ControllerRevision, PodTemplate
@@ -80,6 +82,11 @@ KINDS: tuple[type[KubeObject], ...] = (
     RuntimeClass,
     StorageClass,
     CustomResourceDefinition,
+    ServiceAccount,
+    Role,
+    ClusterRole,
+    RoleBinding,
+    ClusterRoleBinding,
 )  # those that are served; all others of Kubernetes only decode
 ALIASES: tuple[type[KubeObject], ...] = (events.Event,)  # served as well; stored as one of the above
 CUSTOM: dict[type[Custom], None] = {}  # custom resources, in the order in which they came

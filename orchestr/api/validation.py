@@ -35,6 +35,9 @@ from orchestr.api.metarules import at_key, check_annotations, check_labels, chec
 from orchestr.api.otherrules import RULES as OTHER_RULES
 from orchestr.api.podrules import pod_spec
 from orchestr.api.quantity import parse
+from orchestr.api.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
+from orchestr.api.rbacrules import RULES as RBAC_RULES
+from orchestr.api.rbacrules import path_segment
 from orchestr.api.rules import at_least, duplicates, one_of, port_number, required, wrong
 
 __all__ = ["validate", "validate_update"]
@@ -264,8 +267,13 @@ RULES: dict[type[KubeObject], Callable[[Any], Iterator[Cause]]] = {
     EndpointSlice: _slice,
     CustomResourceDefinition: definitionrules.validate,
     **OTHER_RULES,
+    **RBAC_RULES,
 }
 NAME_RULES: dict[type[KubeObject], Callable[[str], str]] = {
     Namespace: names.dns_label,
+    Role: path_segment,
+    ClusterRole: path_segment,
+    RoleBinding: path_segment,
+    ClusterRoleBinding: path_segment,
     Service: names.dns_label,  # a digit may come first, as Kubernetes allows since 1.34
 }

@@ -153,6 +153,16 @@ def _nothing(_obj: Object) -> list[str]:
     return []
 
 
+def _role(obj: Object) -> list[str]:
+    ref: Mapping[str, Any] = obj.get("roleRef") or {}
+    return [f"{ref.get('kind', '')}/{ref.get('name', '')}"]
+
+
+def _subjects(obj: Object) -> list[str]:
+    subjects: list[Mapping[str, Any]] = obj.get("subjects") or []
+    return [",".join(f"{each.get('kind', '')}/{each.get('name', '')}" for each in subjects) or "<none>"]
+
+
 def _lease(obj: Object) -> list[str]:
     return [str(_spec(obj).get("holderIdentity") or "")]
 
@@ -229,6 +239,11 @@ TABLE: dict[str, Columns] = {
     "RuntimeClass": (("HANDLER",), _fields("handler"), (), _nothing),
     "CustomResourceDefinition": ((), _nothing, (), _nothing),
     "CertificateSigningRequest": (("SIGNERNAME", "REQUESTOR", "CONDITION"), _signing, (), _nothing),
+    "ServiceAccount": ((), _nothing, (), _nothing),
+    "Role": ((), _nothing, (), _nothing),
+    "ClusterRole": ((), _nothing, (), _nothing),
+    "RoleBinding": (("ROLE",), _role, ("SUBJECTS",), _subjects),
+    "ClusterRoleBinding": (("ROLE",), _role, ("SUBJECTS",), _subjects),
     "Namespace": (("STATUS",), lambda obj: [str(_status(obj).get("phase", "Active"))], (), _nothing),
 }
 

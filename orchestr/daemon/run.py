@@ -40,6 +40,7 @@ from orchestr.network.dataplane import LinuxDataplane
 from orchestr.network.seam import NetworkFailure
 from orchestr.runtime.client import SupervisedRuntime
 from orchestr.runtime.seam import RuntimeFailure
+from orchestr.server import bootstraproles
 from orchestr.server.access import Access
 from orchestr.server.app import App
 from orchestr.server.auth import group_id
@@ -144,6 +145,7 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
         within = https.inside(ranges)
         tls = await trio.to_thread.run_sync(https.settings, instance, name, ranges, outside)
         node.urls = https.urls(outside)
+        await bootstraproles.ensure(cluster)
         app = App(cluster, node, Access(cluster, tls, node.urls))
         sockets = [unix_socket(path) for path in paths]
         async with trio.open_nursery() as upper:

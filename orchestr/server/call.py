@@ -12,6 +12,7 @@ from orchestr.server import content, views
 from orchestr.server.answer import dump
 from orchestr.server.node import Node
 from orchestr.server.query import dry_run
+from orchestr.server.user import User
 from orchestr.store import refusals
 from orchestr.store.local import LocalCluster
 from orchestr.store.table import Row
@@ -30,6 +31,12 @@ class Call(NamedTuple):
     @property
     def key(self) -> Key:
         return Key(self.namespace or "", self.name)
+
+    @property
+    def user(self) -> User:
+        """Who asks."""
+        found: User = self.request.scope["user"]
+        return found
 
     @property
     def manager(self) -> str | None:

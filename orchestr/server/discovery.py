@@ -11,6 +11,7 @@ from starlette.responses import Response
 from orchestr import __version__
 from orchestr.api.base import KubeObject
 from orchestr.api.custom import Custom
+from orchestr.api.reviews import REVIEWS
 from orchestr.api.scheme import served as kinds_served
 from orchestr.arch import arch
 from orchestr.server import content
@@ -48,7 +49,7 @@ def version() -> Object:
 def groups() -> dict[str, list[str]]:
     """Served group versions by group, the core group as ""."""
     found: dict[str, list[str]] = {}
-    for group, version in [*((kind.GROUP, kind.VERSION) for kind in kinds_served()), METRICS]:
+    for group, version in [*((kind.GROUP, kind.VERSION) for kind in (*kinds_served(), *REVIEWS)), METRICS]:
         if version not in found.setdefault(group, []):
             found[group].append(version)
     return found
@@ -81,6 +82,10 @@ def resource_list(group: str, version: str) -> Object:
         raise unknown(f"/apis/{group_version}" if group else f"/api/{version}")
     kinds = [kind for kind in kinds_served() if (group, version) == (kind.GROUP, kind.VERSION)]
     resources = [resource for kind in kinds for resource in _resources(kind)]
+    for kind in REVIEWS:
+        if (group, version) == (kind.GROUP, kind.VERSION):
+            name = kind.__name__
+            resources.append(_entry(kind.PLURAL, name, ("create",), singular=name.lower(), namespaced=kind.NAMESPACED))
     if (group, version) == METRICS:
         resources.append(_entry("nodes", "NodeMetrics", ("get", "list"), namespaced=False))
         resources.append(_entry("pods", "PodMetrics", ("get", "list"), singular="pod"))

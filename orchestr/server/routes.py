@@ -20,6 +20,7 @@ from orchestr.server import (
     patch,
     podparts,
     read,
+    reviews,
     scale,
     status,
     system,
@@ -89,6 +90,8 @@ class Routes:
             _only(request, "GET")
             return fixed
         where = target(path)
+        if (where.group, where.version) in reviews.GROUPS:
+            return await reviews.answer(self.access, request, where)
         if (where.group, where.version) == discovery.METRICS:
             _only(request, "GET")
             return json_data(await self._metrics(where, path))
@@ -125,7 +128,7 @@ class Routes:
     async def _own(self, request: Request, name: str) -> Response:
         query: QueryParams = request.query_params
         handlers: dict[tuple[str, str], Callable[[], Awaitable[Response]]] = {
-            ("POST", "apply"): lambda: apply.apply(self.cluster, request),
+            ("POST", "apply"): lambda: apply.apply(self.access, request),
             ("GET", "system"): lambda: system.system(self.node),
             ("POST", "stop"): lambda: system.stop(self.node, query),
             ("POST", "kubeconfig"): lambda: kubeconfig.make(self.access, request),

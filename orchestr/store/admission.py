@@ -81,6 +81,13 @@ def valid(request: Request) -> KubeObject:
     return new
 
 
+def granted(request: Request) -> KubeObject:
+    """The caller's own check, of what its user may hand out."""
+    if request.tx.guard is not None:
+        request.tx.guard(request)
+    return request.new
+
+
 STEPS: tuple[Step, ...] = (
     namespace_accepts,
     custom_accepts,
@@ -94,4 +101,5 @@ STEPS: tuple[Step, ...] = (
     established,
     one_default,
     count_quota,
+    granted,
 )

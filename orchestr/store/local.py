@@ -28,6 +28,7 @@ from orchestr.store import lifecycle
 from orchestr.store.applying import Applied, apply, apply_all
 from orchestr.store.bootstrap import bootstrap
 from orchestr.store.definitions import DEFINITIONS, Catalogue
+from orchestr.store.guard import guarded
 from orchestr.store.mergepatch import merge_patch
 from orchestr.store.ports import claims
 from orchestr.store.refusals import not_found
@@ -250,7 +251,7 @@ class LocalCluster:
         return cast(K, served(row, kind).object), gone
 
     async def _write(self, run: Callable[[Tx], T], dry_run: bool = False) -> T:
-        return await self._store.write(run, dry_run=dry_run)
+        return await self._store.write(guarded(run), dry_run=dry_run)
 
 
 def current(row: Row, kind: type[KubeObject]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ undone alone. Only what is left at the end goes to the database.
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from orchestr.api.base import Key, KubeObject
 from orchestr.engine.cluster import EventType
@@ -25,6 +26,7 @@ class Tx:
         self.table, self.now = table, now.replace(microsecond=0)
         self._first, self._claims = revision, claims
         self.changes: list[Change] = []
+        self.guard: Callable[[Any], None] | None = None  # guard.py
 
     @property
     def revision(self) -> int:
