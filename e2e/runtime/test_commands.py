@@ -1,5 +1,8 @@
 """The commands of orch-oci on real containers. Sentences quoted are of the runtime specification, runtime.md."""
 
+import pytest
+
+from e2e.checks import eventually
 from e2e.runtime.bundles import Oci
 
 
@@ -20,3 +23,14 @@ def test_the_life_of_a_container(oci: Oci) -> None:
     bundle.until("stopped")
     bundle.delete()
     assert "does not exist" in oci("state", bundle.id, code=1).err
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT"])
+def test_a_container_that_waits_ends_by_a_signal(oci: Oci, name: str) -> None:
+    """runtime.md, kill: "MUST send the specified signal to the container process", created ones too; the kernel keeps
+    most of them from the first process of a pid namespace."""
+    bundle = oci.bundle()
+    bundle.create()
+    oci("kill", bundle.id, name)
+    eventually(lambda: '"stopped"' in oci("state", bundle.id).out)
+    bundle.delete()

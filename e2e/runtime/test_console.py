@@ -117,3 +117,16 @@ def test_a_socket_where_nobody_listens_undoes_the_create(oci: Oci, tmp_path: Pat
     bundle = shell(oci)
     assert "is somebody listening?" in bundle.create("--console-socket", str(tmp_path / "none"), code=1).err
     assert "does not exist" in oci("state", bundle.id, code=1).err
+
+
+def test_lines_of_a_terminal_in_the_foreground_end_in_one_character(oci: Oci) -> None:
+    """As in runc: who reads us may be a program."""
+    bundle = shell(oci, "echo", "line")
+    done = subprocess.run(
+        oci.argv("run", "--bundle", str(bundle.path), bundle.id), env=oci.environ, stdin=subprocess.DEVNULL, check=True,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert done.stdout == b"line\n"
+    bundle = oci.bundle().up()
+    done = subprocess.run(oci.argv("exec", "-t", bundle.id, "echo", "line"), env=oci.environ, stdout=subprocess.PIPE)
+    assert done.stdout == b"line\n"

@@ -156,3 +156,25 @@ def test_one_that_hangs_is_ended_with_all_that_it_started(oci: Oci, tmp_path: Pa
 def test_one_that_does_not_exist(oci: Oci) -> None:
     bundle = with_hooks(oci, {"createContainer": [{"path": "/nowhere/at/all"}]})
     assert "/hooks/createContainer/0" in bundle.create(code=1).err
+
+
+def test_start_container_without_an_environment_has_the_processes_own(oci: Oci) -> None:
+    bundle = with_hooks(oci, {"startContainer": [hook("echo $MINE > /told")]})
+    bundle.config({"process": {"env": ["PATH=/bin", "MINE=here"]}})
+    bundle.up()
+    assert (bundle.rootfs / "told").read_text() == "here\n"
+
+
+def test_create_container_begins_in_the_root(oci: Oci) -> None:
+    """As in runc; hooks that put libraries into a container write to ./lib."""
+    with_hooks(oci, {"createContainer": [hook("pwd > here")]}).up()
+    bundle = with_hooks(oci, {"createContainer": [hook("pwd > here")]}).up()
+    assert (bundle.rootfs / "here").read_text() == f"{bundle.rootfs}\n"
+
+
+def test_an_error_names_point_and_number_and_signal(oci: Oci) -> None:
+    """In runc's words, which callers know, too."""
+    bundle = with_hooks(oci, {"createRuntime": [hook("true"), hook("kill -SYS $$")]})
+    err = bundle.create(code=1).err
+    assert "error running createRuntime hook #1: " in err
+    assert "signal 31: bad system call" in err

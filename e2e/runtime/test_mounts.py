@@ -201,3 +201,17 @@ def test_a_read_only_root_has_writable_mounts(oci: Oci) -> None:
 def test_no_pivot_shows_no_more_of_the_machine(oci: Oci) -> None:
     bundle = oci.bundle("ls", "/")
     assert sorted(bundle.run("--no-pivot").out.split()) == sorted(os.listdir(bundle.rootfs))
+
+
+def test_without_a_mount_namespace_the_cgroups_are_read_only_all_the_same(oci: Oci) -> None:
+    """No mount of the machine's is changed: the fixture looks."""
+    bundle = oci.bundle("sh", "-c", "touch /sys/fs/cgroup/x 2>&1; ls /sys/fs/cgroup | wc -l")
+    mount = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro", "nosuid"]}
+
+    def change(config: dict[str, Any]) -> None:
+        config["mounts"].append(mount)
+        config["linux"]["namespaces"].remove({"type": "mount"})
+
+    out = bundle.config(change).run().out
+    assert "Read-only file system" in out
+    assert int(out.split()[-1]) > 0

@@ -1,6 +1,8 @@
 """OCI `process` on the kernel, in containers and in execs into them. Quoted: runtime-spec config.md."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +156,43 @@ def test_exec_takes_all_of_a_process(oci: Oci) -> None:
     (bundle.path / "p.json").write_text(json.dumps(process))
     out = oci("exec", "--process", str(bundle.path / "p.json"), bundle.id).out
     assert out == "uid=9 gid=9 groups=10\n/var\n0077\nb\n"
+
+
+def test_a_caller_bound_to_one_cpu_does_not_bind_the_container(oci: Oci) -> None:
+    """As runc: where a service manager binds its daemons, that is not meant for the containers."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        bundle = oci.bundle().up()
+        seen = [bundle.exec("grep", "Cpus_allowed_list", f"/proc/{pid}/status").out.split()[1] for pid in ("1", "self")]
+    finally:
+        os.sched_setaffinity(0, before)
+    assert seen == [ours(), ours()]
+
+
+def test_the_environment_is_the_given_one_and_home(oci: Oci) -> None:
+    """As runc: of a name the last counts; HOME, when missing or empty, is the user's."""
+    bundle = oci.bundle("/bin/env", process={"env": ["A=1", "HOME=/x", "A=2", "HOME="], "user": {"uid": 9, "gid": 0}})
+    (bundle.rootfs / "etc/passwd").write_text("nine:x:9:0::/home/nine:/bin/sh\n")
+    assert sorted(bundle.run().out.splitlines()) == ["A=2", "HOME=/home/nine"]
+
+
+def test_a_script_whose_interpreter_is_missing(oci: Oci) -> None:
+    """It is found when the container is created; what is missing is known at its start, and told on its stderr."""
+    bundle = oci.bundle("/script")
+    (bundle.rootfs / "script").write_text("#!/no/such/shell\n")
+    (bundle.rootfs / "script").chmod(0o755)
+    assert bundle.run(code=125).err == "exec /script: no such file or directory\n"
+    other = oci.bundle().up()
+    shutil.copy(bundle.rootfs / "script", other.rootfs)
+    assert "exec /script: no such file or directory" in other.exec("/script", code=255).err
+
+
+def test_an_ambient_capability_that_is_not_inheritable_is_a_warning(oci: Oci) -> None:
+    """ "Any value which cannot be mapped to a relevant kernel interface, or cannot be granted otherwise, MUST be logged
+    as a warning by the runtime"."""
+    held = ["CAP_KILL", "CAP_CHOWN"]
+    sets = capabilities(bounding=held, permitted=held, effective=held, inheritable=["CAP_KILL"], ambient=held)
+    done = oci.bundle("grep", "CapAmb", "/proc/self/status", process=sets).run()
+    assert done.out.split()[1] == f"{1 << 5:016x}"
+    assert "can't raise ambient capability CAP_CHOWN" in done.err

@@ -138,7 +138,7 @@ def test_he_maps_his_subordinate_ids(user: Rootless) -> None:
     maps = mapping((0, NOBODY.pw_uid, 1), (1, SUBORDINATE, 1000))
     user.spec("sh", "-c", "touch /home/made && chown 33 /home/made && cat /proc/self/uid_map", **maps)
     config = json.loads((user.bundle / "config.json").read_text())
-    config["process"]["capabilities"]["effective"] = config["process"]["capabilities"]["permitted"]
+    config["process"]["capabilities"] = {name: ["CAP_CHOWN"] for name in ("bounding", "effective", "permitted")}
     (user.bundle / "config.json").write_text(json.dumps(config))
     user("run", "one")
     made = user.bundle / "rootfs/home/made"

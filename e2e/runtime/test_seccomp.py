@@ -118,3 +118,22 @@ def test_a_filter_that_kills_and_one_that_denies(oci: Oci) -> None:
     rule = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL_PROCESS"}
     bundle.config({"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}}})
     bundle.run(code=128 + 31)
+
+
+def test_a_hook_of_the_container_is_filtered_and_answered_for_too(oci: Oci, tmp_path: Path) -> None:
+    """startContainer "MUST be executed in the container namespace": under the container's filter."""
+    bundle = oci.bundle("true")
+    script = "test $(ls /proc/self/fd | wc -l) = 4 && ! mkdir /x"
+    bundle.config({"hooks": {"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}})
+    notify(bundle, tmp_path / "agent", "mkdir", "mkdirat")
+    agent = Agent(tmp_path / "agent", errno.EDOM)
+    bundle.run()
+    agent.close()
+    assert len(agent.states) == 2
+
+
+def test_the_flags_are_told_when_asked(oci: Oci) -> None:
+    bundle = oci.bundle("true")
+    bundle.config({"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_LOG"]}}})
+    done = oci("--debug", "run", "--bundle", str(bundle.path), bundle.id)
+    assert '"seccomp filter flags: 2"' in done.err

@@ -41,8 +41,10 @@ def available() -> list[str]:
 SETS: Final = ("bounding", "effective", "permitted", "inheritable", "ambient")
 
 
-def grantable(sets: Mapping[str, Iterable[str]], held: Iterable[str] | None) -> tuple[dict[str, list[str]], list[str]]:
-    """The sets without what is unknown or not in `held` (None: all are), and what was left out.
+def grantable(
+    sets: Mapping[str, Iterable[str]], held: Iterable[str] | None
+) -> tuple[dict[str, list[str]], list[str], list[str]]:
+    """The sets without what is unknown or not in `held` (None: all are), what of it was left out, and what of ambient.
 
     runtime-spec config.md: what cannot be granted "MUST be logged as a warning", and "runtimes SHOULD NOT fail". An
     ambient capability that is not permitted and inheritable, too, cannot be raised.
@@ -50,11 +52,13 @@ def grantable(sets: Mapping[str, Iterable[str]], held: Iterable[str] | None) -> 
     can = set(BITS) if held is None else set(held)
     sets = {key: sets.get(key) or () for key in SETS if key in sets}
     kept = {key: [name for name in names if name in can] for key, names in sets.items()}
-    if ambient := kept.get("ambient"):
+    lacking = {name for key, names in sets.items() for name in names if name not in kept[key]}
+    ambient, unraised = kept.get("ambient") or (), []
+    if ambient:
         both = set(kept.get("permitted", ())) & set(kept.get("inheritable", ()))
         kept["ambient"] = [name for name in ambient if name in both]
-    lacking = {name for key, names in sets.items() for name in names if name not in kept[key]}
-    return kept, sorted(lacking)
+        unraised = [name for name in ambient if name not in both]
+    return kept, sorted(lacking), unraised
 
 
 def last_capability() -> int:

@@ -53,7 +53,13 @@ _FLAGS: Final[Mapping[str, Mapping[str, int]]] = {
 _VALUES: Final[Mapping[str, Mapping[int, str]]] = {
     "prctl": {v: n for n, v in _prefixed(sc, "PR_").items()},
     "fsconfig": {v: n for n, v in _prefixed(sc, "FSCONFIG_").items()},
-    "ioctl": {0x40045431: "TIOCSPTLCK", 0x5441: "TIOCGPTPEER", 0x540E: "TIOCSCTTY", 0x5414: "TIOCSWINSZ"},
+    "ioctl": {
+        0x40045431: "TIOCSPTLCK",
+        0x5441: "TIOCGPTPEER",
+        0x540E: "TIOCSCTTY",
+        0x5414: "TIOCSWINSZ",
+        0x5402: "TCSETS",
+    },
     "keyctl": {1: "KEYCTL_JOIN_SESSION_KEYRING"},
     "rlimit": dict(
         enumerate(
@@ -107,6 +113,7 @@ _CALLS: Final = {
     "sendmsg": "fd message -",
     "capset": "- capabilities",
     "rt_sigaction": " - - -",
+    "sched_setaffinity": "- - cpus",
     "rt_sigprocmask": "- signals - -",
     "close_range": "- - -",
 }
@@ -251,6 +258,11 @@ def _signals(_: Arg) -> str:
     return "none"
 
 
+def _cpus(arg: Arg) -> str:
+    mask = int.from_bytes(arg if isinstance(arg, bytes) else b"", "little")
+    return "all" if mask & mask + 1 == 0 and mask.bit_length() > 1024 else hex(mask)
+
+
 def _capabilities(arg: Arg) -> str:
     """struct __user_cap_data_struct[2] of capget(2): effective, permitted, inheritable, low then high."""
     from orchestr.runtime.capabilities import BITS
@@ -280,4 +292,5 @@ _STRUCTURES: Final[Mapping[str, Callable[[Arg], str]]] = {
     "message": _message,
     "signals": _signals,
     "capabilities": _capabilities,
+    "cpus": _cpus,
 }

@@ -41,6 +41,7 @@ def enter(
     seccomp: Mapping[str, Any] | None = None,
     name: str = "",
     preserve: int = 0,
+    plain: bool = False,
     path: str = "",
     linux: Mapping[str, Any] | None = None,
     listener: Tell | None = None,
@@ -62,7 +63,7 @@ def enter(
     except OSError as error:
         raise LaunchError(f"cannot enter {what}: {error.strerror} (has it ended?)", reason="NotRunning") from error
     try:
-        with Spawn(what, stdio, tty=tty, preserve=preserve) as spawn:
+        with Spawn(what, stdio, tty=tty, plain=plain, preserve=preserve) as spawn:
             spawn.fds += (pidfd, root)
             spawn.cgroup(container_cgroup, container_pid, below)
             listening = listen(spawn, seccomp, listener)

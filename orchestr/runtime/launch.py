@@ -51,6 +51,7 @@ class Target(NamedTuple):
     init: bool
     tty: bool
     readonly: bool
+    plain: bool = False  # of the terminal, see process.Terminal
     gate: int = -1  # a FIFO, open for both ways: the command runs once a byte is written to it
     pivot: bool = True  # False: chroot instead, see rootfs.enter
     preserve: int = 0  # descriptors 3, 4, ... that the command gets as they are here
@@ -135,7 +136,7 @@ def joins(ns: Namespaces) -> tuple[tuple[int, int], ...]:
 
 def start(target: Target, oci: Mapping[str, Any], stdio: Stdio) -> Launched:
     """Builds the plan and runs it."""
-    with Spawn(target.name, stdio, tty=target.tty, preserve=target.preserve) as spawn:
+    with Spawn(target.name, stdio, tty=target.tty, plain=target.plain, preserve=target.preserve) as spawn:
         spawn.cgroup(target.cgroup)
         proc = oci.get("process") or {}
         enter_outside(spawn.outside, proc, spawn.tasks, target.join, target.ids.owner(), target.time_offsets)
@@ -168,6 +169,7 @@ def enter_outside(
     for file in cgroup_files:
         # "0" to `tasks` moves the writer without the lock over all forks of the machine, which costs 0.1 ms each.
         b.add("join cgroup", "", "write", file, b"0", 1)
+    scheduler.all_cpus(b, proc)
     process.raise_limits(b, proc)
     process.oom_score(b, proc)
     scheduler.outside(b, proc)
@@ -249,8 +251,8 @@ def _mount_context(spawn: Spawn, target: Target, linux: Mapping[str, Any]) -> mo
 
 
 def identify(proc: Mapping[str, Any], root: int) -> User:
-    has_home = any(str(item).startswith("HOME=") for item in proc.get("env") or ())
-    return users.of_process(proc.get("user") or {}, root, home=not has_home)
+    homes = [str(item) for item in proc.get("env") or () if str(item).startswith("HOME=")]
+    return users.of_process(proc.get("user") or {}, root, home=not homes or homes[-1] == "HOME=")
 
 
 def finish(
@@ -270,6 +272,8 @@ def finish(
     """
     load = _loader(spawn, proc, config, last) if config else None
     scheduler.inside(spawn.inside, proc)
+    if gate:
+        process.end_by_signals(spawn.inside)
     process.limit(spawn.inside, proc)
     env = process.environment(proc, user)
     command = process.Command(spawn.inside, spawn.keep, proc, env, path=path, preserve=spawn.preserve)
@@ -279,7 +283,7 @@ def finish(
     if init:
         command.run_below_init()
     else:
-        command.run()
+        command.run(alone=gate)
 
 
 def listen(spawn: Spawn, config: Mapping[str, Any] | None, tell: Tell | None) -> int:

@@ -16,7 +16,7 @@ from orchestr.runtime import mountopts, targets
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.mountcontext import Context, attach, change, resolve
 from orchestr.runtime.mountopts import Options
-from orchestr.runtime.plan import Result
+from orchestr.runtime.plan import Builder, Result
 from orchestr.runtime.seam import RuntimeFailure
 
 __all__ = ["Context", "add", "filesystem", "finish"]
@@ -159,19 +159,28 @@ def remount(context: Context, destination: str, options: Options) -> None:
     b, what = context.builder, "remount"
     target = targets.open_existing(b, context.root, destination, what)
     if options.parameters:
-        fs = b.keep(what, destination, "fspick", target, b"", 1 | 8)  # FSPICK_CLOEXEC | FSPICK_EMPTY_PATH
-        for key, value in options.parameters:
-            kind = sc.FSCONFIG_SET_FLAG if value is None else sc.FSCONFIG_SET_STRING
-            b.add(f"set {key.decode()}", destination, "fsconfig", fs, kind, key, value, 0)
-        b.add(what, destination, "fsconfig", fs, sc.FSCONFIG_CMD_RECONFIGURE, None, None, 0)
+        _reconfigure(b, target, options.parameters, what, destination)
     if options.on or options.off or options.propagation:
         change(b, target, sc.mount_attr(options.on, options.off, options.propagation), what, destination)
     if options.deep_on or options.deep_off:
         change(b, target, sc.mount_attr(options.deep_on, options.deep_off), what, destination, recursive=True)
 
 
+def _reconfigure(
+    b: Builder, mount: int | Result, parameters: tuple[tuple[bytes, bytes | None], ...], what: str, destination: str
+) -> None:
+    fs = b.keep(what, destination, "fspick", mount, b"", 1 | 8)  # FSPICK_CLOEXEC | FSPICK_EMPTY_PATH
+    for key, value in parameters:
+        kind = sc.FSCONFIG_SET_FLAG if value is None else sc.FSCONFIG_SET_STRING
+        b.add(f"set {key.decode()}", destination, "fsconfig", fs, kind, key, value, 0)
+    b.add(what, destination, "fsconfig", fs, sc.FSCONFIG_CMD_RECONFIGURE, None, None, 0)
+
+
 def finish(context: Context) -> None:
     """The last steps: what was asked to be read-only and had to be written to."""
-    attr = sc.mount_attr(sc.MOUNT_ATTR_RDONLY)
+    b, what, attr = context.builder, "make read-only", sc.mount_attr(sc.MOUNT_ATTR_RDONLY)
     for destination, mount in context.late:
-        change(context.builder, mount, attr, "make read-only", destination)
+        if context.private:
+            change(b, mount, attr, what, destination)
+        else:  # a detached tree is changed by its root alone: so it is the file system that becomes so
+            _reconfigure(b, mount, ((b"ro", None),), what, destination)

@@ -158,9 +158,8 @@ def _cause(step: Step, code: int) -> str:
 
 def _not_run(name: str, step: Step, code: int) -> LaunchError:
     if code in (errno.ENOENT, errno.ENOTDIR):
-        text = (
-            "executable file not found: No such file or directory (check the command, PATH and the script's first line)"
-        )
+        cause = f"executable file not found: exec {step.where[1:-1]}: no such file or directory"
+        text = f"{cause} (check the command, PATH and the script's first line)"
         return LaunchError(f"cannot run {step.where} of {name}: {text}", reason="ExecutableNotFound", exit_code=127)
     cause = "permission denied: is a directory" if code == errno.EISDIR else os.strerror(code)
     text = f"{cause} (is the file executable, and built for this machine?)".lower()

@@ -25,8 +25,15 @@ _RLIMITS: Final = tuple(
     ("CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME").split()  # noqa: SIM905
 )
 _TIOCSPTLCK, _TIOCGPTPEER, _TIOCSCTTY, _TIOCSWINSZ = 0x40045431, 0x5441, 0x540E, 0x5414
+_TCSETS: Final = 0x5402
+# struct termios of a new terminal (the kernel's tty_std_termios), but for ONLCR: OPOST alone is set of the second.
+_PLAIN: Final = struct.pack(
+    "4Ib19s", 0x500, 0x1, 0xBF, 0x8A3B, 0, bytes((3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22))
+)
 _X_OK, _AT_EACCESS = 1, 0x200
 _NOT_HERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
+_ENDING: Final = (1, 2, 3, 15)  # SIGHUP, SIGINT, SIGQUIT, SIGTERM
+_SA_RESTORER: Final = 0x04000000  # without it x86 delivers nothing
 Find = Callable[[], None]
 Load = Callable[[], None]
 
@@ -35,6 +42,7 @@ class Terminal(NamedTuple):
     socket: int  # the child sends the master through it
     master: int  # the number that the master gets before it is sent: a descriptor that the child can do without
     console: bool  # bind the slave to /dev/console
+    plain: bool = False  # lines end in "\n" for who reads the master, as in runc: a pipe or a file may be what he has
 
 
 class Keep(list[object]):
@@ -101,6 +109,8 @@ def terminal(b: Builder, root: int | Result, keep: Keep, tty: Terminal, user: Us
     slave = b.keep("open the pty's slave", where, "ioctl", master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     if size != (0, 0):
         b.add("set the size of the pty", where, "ioctl", slave, _TIOCSWINSZ, struct.pack("4H", *size, 0, 0))
+    if tty.plain:
+        b.add("set the modes of the pty", where, "ioctl", slave, _TCSETS, _PLAIN)
     b.add("give the pty to the user", where, "fchown", slave, user.uid, 2**32 - 1)
     if tty.console:
         how = (sc.OPEN_TREE_CLONE | sc.OPEN_TREE_CLOEXEC) | sc.AT_EMPTY_PATH
@@ -181,6 +191,17 @@ def signals(b: Builder) -> None:
     b.add("unblock signals", "the process", "rt_sigprocmask", 2, bytes(8), None, 8)
 
 
+def end_by_signals(b: Builder) -> None:
+    """While it waits the process ends by these, even as the first of its pid namespace, which the kernel else keeps.
+
+    exec makes them the default again. The handler is _exit(2), with the signal's number.
+    """
+    end = ctypes.cast(ctypes.CDLL(None)._exit, ctypes.c_void_p).value or 0
+    action = struct.pack("QQQQ", end, _SA_RESTORER, end, 0)
+    for number in _ENDING:
+        b.add("end by signals", "the process", "rt_sigaction", number, action, None, 8)
+
+
 def close_all(b: Builder, pipe: int, init: int, preserve: int = 0, listener: int = -1) -> int:
     """Leaves 0-2, then `preserve` more, and what exec closes (CVE-2024-21626): the pipe, the init program, a listener's
     socket. The number of the last one comes back.
@@ -196,14 +217,11 @@ def close_all(b: Builder, pipe: int, init: int, preserve: int = 0, listener: int
 
 
 def environment(process: Mapping[str, Any], user: User) -> list[str]:
-    """The process's own; PATH and HOME are added when missing, as Docker does."""
-    env = [str(item) for item in process.get("env") or ()]
-    names = {item.partition("=")[0] for item in env}
-    if "PATH" not in names:
-        env.append(f"PATH={DEFAULT_PATH}")
-    if "HOME" not in names:
-        env.append(f"HOME={user.home or '/'}")
-    return env
+    """The process's own, the last of each name; HOME is the user's when it is missing or empty, as in runc."""
+    env = {text.partition("=")[0]: text for text in map(str, process.get("env") or ())}
+    if env.get("HOME", "HOME=") == "HOME=":
+        env["HOME"] = f"HOME={user.home or '/'}"
+    return list(env.values())
 
 
 def candidates(command: str, env: Sequence[str]) -> list[str]:
@@ -256,12 +274,17 @@ class Command:
         gate = INIT + self._preserve
         self._b.add("wait for the start", "the process", "read", gate, self._keep.address(bytes(8)), 1)
 
-    def run(self) -> None:
-        """Tries each place in turn."""
+    def run(self, *, alone: bool = False) -> None:
+        """Tries each place in turn. `alone`: nobody waits for an error any more, so that stderr has to have it."""
         argv = self._keep.strings(self.args)
         for place in self._places:
-            tolerate = () if place == self._places[-1] else _NOT_HERE
+            last = (errno.ENOENT,) if alone else ()
+            tolerate = last if place == self._places[-1] else _NOT_HERE
             self._b.add("run", self._what, "execve", os.fsencode(place), argv, self._env, tolerate=tolerate)
+        if alone:  # found before: so it is a script, and what its first line names is missing
+            text = f"exec {self._what[1:-1]}: no such file or directory\n".encode()
+            self._b.add("report", "the process", "write", 2, text, len(text))
+            self._b.add("run", self._what, "execve", os.fsencode(self._places[-1]), argv, self._env)
 
     def run_below_init(self) -> None:
         """The init searches again."""

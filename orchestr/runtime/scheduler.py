@@ -24,6 +24,7 @@ _FLAGS: Final = {
 _SIZE: Final = 48  # of struct sched_attr, its first version (Linux 3.14)
 _CLASSES: Final = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
 _CPUS: Final = 8192  # NR_CPUS of the largest kernel
+_ALL: Final = b"\xff" * (_CPUS // 8)  # the kernel takes those that there are
 
 
 def outside(b: Builder, process: Mapping[str, Any]) -> None:
@@ -85,6 +86,15 @@ def affinity(b: Builder, process: Mapping[str, Any], when: str) -> None:
     if text:
         mask = bits(text, _CPUS, f"/process/execCPUAffinity/{when}")
         b.add(f"set /process/execCPUAffinity/{when} to {text}", "", "sched_setaffinity", 0, len(mask), mask)
+
+
+def all_cpus(b: Builder, process: Mapping[str, Any]) -> None:
+    """Whatever the caller is bound to, the process may use all CPUs that its cgroup has, as with runc.
+
+    With execCPUAffinity the affinity "SHOULD NOT" be changed but as it says (config.md).
+    """
+    if not process.get("execCPUAffinity"):
+        b.add("use all CPUs", "", "sched_setaffinity", 0, len(_ALL), _ALL)
 
 
 def bits(text: str, room: int, pointer: str) -> bytes:

@@ -30,8 +30,8 @@ class Launched(NamedTuple):
 class Spawn:
     """A context manager; `run` carries the steps out."""
 
-    def __init__(self, name: str, stdio: Stdio, *, tty: bool, preserve: int = 0) -> None:
-        self.name, self.tty, self.preserve = name, tty, preserve
+    def __init__(self, name: str, stdio: Stdio, *, tty: bool, plain: bool = False, preserve: int = 0) -> None:
+        self.name, self.tty, self.plain, self.preserve = name, tty, plain, preserve
         self.keep, self.fds = Keep(), list[int]()
         self.outside, self.inside = Builder(), Builder()
         self.tasks: tuple[int, ...] = ()  # of v1 cgroups
@@ -102,7 +102,7 @@ class Spawn:
         size = proc.get("consoleSize") or {}
         rows, columns = int(size.get("height", 0)), int(size.get("width", 0))
         # Only its number matters: the child puts the pty's master there.
-        tty = Terminal(self.raised(self._ends[1].fileno()), self.raised(self._ends[1].fileno()), console)
+        tty = Terminal(self.raised(self._ends[1].fileno()), self.raised(self._ends[1].fileno()), console, self.plain)
         slave = process.terminal(self.inside, root, self.keep, tty, user, (rows, columns))
         return (slave, slave, slave)
 

@@ -142,3 +142,11 @@ def test_without_a_cgroup_nothing_is_killed() -> None:
     cgroups.remove("")
     with pytest.raises(RuntimeFailure, match="no cgroup"):
         cgroups.update("", {})
+
+
+def test_other_letters_of_access_are_left_out() -> None:
+    """As in runc, for both ways of limiting devices."""
+    items = [{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "rwa"}]
+    listed = devices.rules(items)
+    assert [rule.access for rule in listed] == ["rwm", "rw"]
+    assert len(devices.program(listed)) % 8 == 0

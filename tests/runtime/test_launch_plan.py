@@ -101,13 +101,13 @@ def test_the_command_is_looked_for_before_a_filter_that_may_not_allow_that(no_ne
     assert "execve" not in names
 
 
-def test_path_and_home_are_given_when_missing() -> None:
-    assert process.environment({"env": ["A=1"]}, User(1, 1, (), "/home/x")) == [
-        "A=1",
-        f"PATH={process.DEFAULT_PATH}",
-        "HOME=/home/x",
-    ]
-    assert process.environment({"env": ["PATH=/x", "HOME=/y"]}, User(1, 1)) == ["PATH=/x", "HOME=/y"]
+def test_home_is_given_when_missing_or_empty_and_the_last_of_a_name_counts() -> None:
+    def given(*env: str) -> list[str]:
+        return process.environment({"env": env}, User(1, 1, (), "/home/x"))
+
+    assert given("A=1", "A=2") == ["A=2", "HOME=/home/x"]
+    assert given("HOME=/y", "HOME=") == ["HOME=/home/x"]
+    assert given("HOME=", "PATH=/x", "HOME=/y") == ["HOME=/y", "PATH=/x"]
 
 
 def test_a_failed_step_is_told_with_its_object_and_hint() -> None:

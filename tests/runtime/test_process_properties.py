@@ -15,9 +15,9 @@ from orchestr.runtime.seam import RuntimeFailure
 
 def test_capabilities_that_cannot_be_granted_are_left_out_and_named() -> None:
     sets = {"permitted": ["CAP_CHOWN", "CAP_KILL"], "inheritable": ["CAP_KILL"], "ambient": ["CAP_CHOWN", "CAP_KILL"]}
-    kept, lacking = capabilities.grantable(sets, {"CAP_CHOWN"})
+    kept, lacking, unraised = capabilities.grantable(sets, {"CAP_CHOWN"})
     assert kept == {"permitted": ["CAP_CHOWN"], "inheritable": [], "ambient": []}
-    assert lacking == ["CAP_CHOWN", "CAP_KILL"]
+    assert (lacking, unraised) == (["CAP_KILL"], ["CAP_CHOWN"])
     assert capabilities.grantable(sets, None)[0]["ambient"] == ["CAP_KILL"]
 
 

@@ -33,3 +33,16 @@ def test_device_rules_deny_first() -> None:
     rules = spec.device_rules([{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}])
     assert rules[0] == {"allow": False, "access": "rwm"}
     assert rules[-1] == {"allow": True, "access": "rwm", "type": "c", "major": 10, "minor": 229}
+
+
+def test_the_command_spec_writes_what_runcs_writes() -> None:
+    """What scripts count on that begin with it, runc's own tests among them."""
+    from orchestr.runtime.oci.spec import default
+
+    made = default(0, 0, rootless=False)
+    process, linux = made["process"], made["linux"]
+    assert (process["terminal"], process["noNewPrivileges"], process["args"]) == (True, True, ["sh"])
+    assert process["capabilities"]["bounding"] == ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+    assert process["rlimits"] == [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}]
+    assert {item["type"] for item in linux["namespaces"]} >= {"pid", "network", "ipc", "uts", "mount"}
+    assert "seccomp" not in linux

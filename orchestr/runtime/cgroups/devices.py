@@ -49,7 +49,9 @@ def rules(items: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
             str(item.get("type") or "a"),
             -1 if major is None else int(major),
             -1 if minor is None else int(minor),
-            str(item.get("access") or "rwm"),
+            "".join(
+                letter for letter in str(item.get("access") or "rwm") if letter in _ACCESS
+            ),  # no others, as in runc
         )
 
     return tuple(of(item) for item in items)

@@ -80,11 +80,14 @@ def _grant(config: dict[str, Any], host_users: bool) -> tuple[str, ...]:
         return ()
     process["user"] = {key: value for key, value in (process.get("user") or {}).items() if key != "username"}
     held = set(capabilities.available()) if host_users else None
-    process["capabilities"], lacking = capabilities.grantable(process.get("capabilities") or {}, held)
+    process["capabilities"], lacking, unraised = capabilities.grantable(process.get("capabilities") or {}, held)
     config["process"] = process
-    if not lacking:
-        return ()
-    return (f"cannot give capabilities {', '.join(lacking)}: unknown, or not ours to give (left out)",)
+    warnings = [
+        f"can't raise ambient capability {name}: not permitted and inheritable, too (left out)" for name in unraised
+    ]
+    if lacking:
+        warnings.append(f"cannot give capabilities {', '.join(lacking)}: unknown, or not ours to give (left out)")
+    return tuple(warnings)
 
 
 def _ids(linux: dict[str, Any], wanted: Wanted) -> Mappings:

@@ -51,7 +51,7 @@ def run(argv: list[str]) -> int:
         return call(name, root_of(common), common, rest[1:])
     except (RuntimeFailure, OSError) as error:
         log.error(_text(error))
-        known = error.exit_code if isinstance(error, RuntimeFailure) and name in ("run", "exec") else None
+        known = error.exit_code if isinstance(error, RuntimeFailure) and name == "run" else None
         return known or _CODES.get(name, 1)
 
 

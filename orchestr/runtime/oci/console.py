@@ -81,7 +81,10 @@ class _Relay:
 
 @contextmanager
 def raw(fd: int) -> Iterator[None]:
-    """Keys reach the container's terminal, which makes of them what its process wants. Nothing when it is none."""
+    """Keys reach the container's terminal, which makes of them what its process wants. Nothing when it is none.
+
+    The end of a line stays our terminal's to make: the container's makes none, see process.Terminal.
+    """
     if not os.isatty(fd):
         yield
         return
@@ -90,6 +93,9 @@ def raw(fd: int) -> Iterator[None]:
 
     before = termios.tcgetattr(fd)
     tty.setraw(fd, termios.TCSANOW)
+    mode = termios.tcgetattr(fd)
+    mode[1] |= termios.OPOST
+    termios.tcsetattr(fd, termios.TCSANOW, mode)
     try:
         yield
     finally:

@@ -91,7 +91,7 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
             found = _place(stack, call, found, owner)
             note = note._replace(cgroup=found.sandbox.cgroup)
             log.debug(f"launch {sandbox.id}")
-            launched = _launch(call, found)
+            launched = _launch(call, found, attached)
             log.debug(f"{sandbox.id} waits as pid {launched.pid}")
             state.save(call.root, note._replace(pid=launched.pid, start_time=state.start_time(launched.pid)))
             return Created(launched, handover.give(call, launched, attached=attached))
@@ -129,7 +129,7 @@ def _check_empty(cgroup: str, id: str) -> None:
         )
 
 
-def _launch(call: Call, found: bundle.Bundle) -> Launched:
+def _launch(call: Call, found: bundle.Bundle, attached: bool) -> Launched:
     gate = os.open(f"{state.directory(call.root, call.id)}/exec.fifo", os.O_RDWR | os.O_CLOEXEC)
     try:
         opened = bundle.prepare(
@@ -140,7 +140,7 @@ def _launch(call: Call, found: bundle.Bundle) -> Launched:
             preserve=handover.preserved(call),
         )
         try:
-            return launch(opened.target, found.config, (0, 1, 2))
+            return launch(opened.target._replace(plain=attached), found.config, (0, 1, 2))
         finally:
             opened.close()
     finally:

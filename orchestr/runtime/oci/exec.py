@@ -36,7 +36,7 @@ def exec_(call: Call) -> int:
     process = described(call, found)
     detach, tty = call.flag("detach"), bool(process.get("terminal"))
     handover.check(call, tty, attached=not detach)
-    launched = _enter(call, found, process, tty)
+    launched = _enter(call, found, process, tty, plain=not detach)
     log.debug(f"exec in {found.id}: pid {launched.pid}")
     try:
         console = handover.give(call, launched, attached=not detach)
@@ -57,7 +57,7 @@ def _running(call: Call) -> state.State:
     return found
 
 
-def _enter(call: Call, found: state.State, process: dict[str, Any], tty: bool) -> Launched:
+def _enter(call: Call, found: state.State, process: dict[str, Any], tty: bool, *, plain: bool) -> Launched:
     from orchestr.runtime.enter import enter
 
     linux = found.config.get("linux") or {}
@@ -68,6 +68,7 @@ def _enter(call: Call, found: state.State, process: dict[str, Any], tty: bool) -
         *(found.pid, found.cgroup, None, process, (0, 1, 2), tty),
         seccomp=seccomp,
         name=found.id,
+        plain=plain,
         preserve=handover.preserved(call),
         linux=linux,
         below=_below(call),

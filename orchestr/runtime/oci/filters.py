@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from orchestr.runtime import seccomp
+from orchestr.runtime.oci import log
 
 _LIBRARIES: Final = ("/usr/lib/{}-linux-gnu", "/usr/lib64", "/usr/lib", "/lib/{}-linux-gnu", "/lib64", "/lib")
 _FORMAT: Final = 1  # one more whenever what we make of a configuration changes
@@ -20,6 +21,7 @@ _MOST: Final = 1 << 20  # bytes
 
 def prepare(config: Mapping[str, Any]) -> None:
     """So that a launch with this `linux.seccomp` finds it compiled. RuntimeFailure when it is not understood."""
+    log.debug(f"seccomp filter flags: {seccomp.flags(config)}")
     key = seccomp.key_of(config)
     if not (path := _path(key)):
         return

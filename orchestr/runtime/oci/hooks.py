@@ -15,10 +15,11 @@ from orchestr.runtime import idmap, process
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.enter import enter, foreign
 from orchestr.runtime.launch import become
+from orchestr.runtime.oci import seccomp_agent
 from orchestr.runtime.plan import Builder, Plan, launch_error
 from orchestr.runtime.plan import run as run_plan
 from orchestr.runtime.seam import RuntimeFailure
-from orchestr.runtime.signals import SIGKILL, blocked, unblocked
+from orchestr.runtime.signals import SIGKILL, blocked, system, unblocked
 
 Hook = Mapping[str, Any]
 FAILED: Final = "HookFailed"  # reason of the RuntimeFailure
@@ -57,9 +58,10 @@ def run(
         try:
             _run(point, pointer, hook, config, state, pid, cgroup)
         except RuntimeFailure as error:
+            text = f"error running {point} hook #{index}: {error}"  # runc's words
             if point != "poststop":
-                raise RuntimeFailure(str(error), reason=FAILED) from error  # its exit code is not the command's
-            warnings.append(str(error))
+                raise RuntimeFailure(text, reason=FAILED) from error  # its exit code is not the command's
+            warnings.append(text)
     return warnings
 
 
@@ -82,9 +84,12 @@ def _run(
         os.lseek(given, 0, os.SEEK_SET)
         stdio = given, said, said
         if point == "startContainer":
-            child = _as_container(pointer, hook, config, (pid, cgroup), stdio)
+            child = _as_container(pointer, hook, config, (pid, cgroup), stdio, state)
         else:
-            child = _as_machine(pointer, hook, str(state["bundle"]), stdio, pid if inside else 0)
+            place = str(state["bundle"])
+            if inside:  # as in runc; where the root is going to be entered
+                place = os.path.join(place, str((config.get("root") or {}).get("path") or "rootfs"))
+            child = _as_machine(pointer, hook, place, stdio, pid if inside else 0)
         _wait(pointer, hook, child, said)
     finally:
         os.close(given)
@@ -98,11 +103,18 @@ def _innermost(pid: int) -> int:
 
 
 def _as_container(
-    pointer: str, hook: Hook, config: Mapping[str, Any], where: tuple[int, str], stdio: tuple[int, int, int]
+    pointer: str,
+    hook: Hook,
+    config: Mapping[str, Any],
+    where: tuple[int, str],
+    stdio: tuple[int, int, int],
+    state: Mapping[str, Any],
 ) -> int:
     """With the identity and the limits of the container's process: the program is one of the container's."""
     own = config.get("process") or {}
-    proc = {**own, "terminal": False, "args": _argv(hook), "env": list(hook.get("env") or ())}
+    proc = {**own, "terminal": False, "args": _argv(hook)}
+    if "env" in hook:  # else the process's own, as with runc
+        proc["env"] = hook["env"]
     linux = config.get("linux") or {}
     launched = enter(
         *(*where, None, proc, stdio, False),
@@ -110,12 +122,13 @@ def _as_container(
         linux=linux,
         name=pointer,
         path=str(hook["path"]),
+        listener=seccomp_agent.told_by(config, {**state, "pid": where[0]}),
     )
     os.close(launched.pidfd)
     return launched.pid
 
 
-def _as_machine(pointer: str, hook: Hook, bundle: str, stdio: tuple[int, int, int], pid: int) -> int:
+def _as_machine(pointer: str, hook: Hook, directory: str, stdio: tuple[int, int, int], pid: int) -> int:
     """A program of the machine, with all rights; in all namespaces of process `pid`, or where we are with 0.
 
     Joining a mount namespace leads to what covers its root; from the waiting process's own root the machine's files
@@ -131,7 +144,7 @@ def _as_machine(pointer: str, hook: Hook, bundle: str, stdio: tuple[int, int, in
             become(outside, *idmap.of(pid).owner())
         outside.add("see the machine", "", "fchdir", fds[1])
         outside.add("see the machine", "", "chroot", b".")
-    inside.add("enter the bundle", bundle, "chdir", os.fsencode(bundle))
+    inside.add("enter", directory, "chdir", os.fsencode(directory))
     inside.add("start a session", "", "setsid")
     pipe = os.pipe2(os.O_CLOEXEC)
     high = [_raised(fd) for fd in (*stdio, pipe[1])]
@@ -184,7 +197,7 @@ def _wait(pointer: str, hook: Hook, child: int, said: int) -> None:
     if not in_time:
         raise RuntimeFailure(f"cannot run hook {pointer}: still running after {timeout} s (see {hook['path']})")
     if code:
-        how = f"exit code {code}" if code > 0 else f"signal {-code}"
+        how = f"exit code {code}" if code > 0 else f"signal {-code}: {system.strsignal(-code)}".lower()
         said_last = os.pread(said, 1 << 16, max(0, os.fstat(said).st_size - (1 << 16))).decode(errors="replace")
         line = (said_last.strip().splitlines() or ["it wrote nothing"])[-1][-_QUOTED:]
         raise RuntimeFailure(f"cannot run hook {pointer}: {hook['path']}: {how} ({line})")

@@ -44,7 +44,8 @@ def _send(path: str, data: bytes, fd: int) -> None:
             end.connect(f"\0{path[1:]}" if path.startswith("@") else path)
             what = "send to"
             sent = socket.send_fds(end, [data], [fd])
-            end.sendall(data[sent:])
+            if sent < len(data):  # even of nothing sendall makes a call, which fails when the agent has hung up
+                end.sendall(data[sent:])
     except OSError as error:
         text = error.strerror or str(error)
         raise RuntimeFailure(

@@ -3,12 +3,15 @@
 import os
 from typing import Any, Final
 
-from orchestr.runtime import cgroups, seccomp_profile
+from orchestr.runtime import cgroups
 from orchestr.runtime.oci.options import Call, Command, Option
+from orchestr.runtime.process import DEFAULT_PATH
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.spec import default_spec
 
 _KINDS: Final = ("pid", "network", "ipc", "uts", "mount")
+# As runc's and crun's: whoever starts from this file adds what his program needs, and a filter.
+_CAPABILITIES: Final = ("AUDIT_WRITE", "KILL", "NET_BIND_SERVICE")
 
 
 def spec(call: Call) -> int:
@@ -25,15 +28,20 @@ def spec(call: Call) -> int:
 
 
 def default(uid: int, gid: int, *, rootless: bool) -> dict[str, Any]:
-    config = default_spec(["sh"], ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"])
-    config["process"]["terminal"] = True
+    config = default_spec(
+        *(["sh"], [f"PATH={DEFAULT_PATH}", "TERM=xterm"]),
+        cap_drop=("ALL",),
+        cap_add=_CAPABILITIES,
+        seccomp=False,
+        terminal=True,
+        rlimits=[{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
+    )
     config["root"] = {"path": "rootfs", "readonly": True}
     config["hostname"] = "orch"
     linux = config["linux"]
     # As runc: with cgroup v1 hierarchies a tool inside may look for the paths that /proc/PID/cgroup names.
     kinds = (*_KINDS, "cgroup") if cgroups.layout().v2_controllers else _KINDS
     linux["namespaces"] = [{"type": kind} for kind in kinds]
-    linux["seccomp"] = seccomp_profile.default(config["process"]["capabilities"]["bounding"])
     return _rootless(config, uid, gid) if rootless else config
 
 
