@@ -34,6 +34,7 @@ from orchestr.api.stack import Stack
 from orchestr.api.storage import StorageClass
 from orchestr.api.templates import ControllerRevision, PodTemplate
 from orchestr.api.validation import validate, validate_update
+from orchestr.api.webhooks import MutatingWebhookConfiguration, ValidatingWebhookConfiguration
 
 __all__ = [
     "KINDS",
@@ -87,6 +88,8 @@ KINDS: tuple[type[KubeObject], ...] = (
     ClusterRole,
     RoleBinding,
     ClusterRoleBinding,
+    MutatingWebhookConfiguration,
+    ValidatingWebhookConfiguration,
 )  # those that are served; all others of Kubernetes only decode
 ALIASES: tuple[type[KubeObject], ...] = (events.Event,)  # served as well; stored as one of the above
 CUSTOM: dict[type[Custom], None] = {}  # custom resources, in the order in which they came

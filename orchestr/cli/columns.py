@@ -193,6 +193,10 @@ def _endpoints(obj: Object) -> list[str]:
     return [",".join(pairs[:3]) + more or "<none>"]
 
 
+def _webhooks(obj: Object) -> list[str]:
+    return [str(len(obj.get("webhooks") or []))]
+
+
 def _signing(obj: Object) -> list[str]:
     conditions = [str(each["type"]) for each in _status(obj).get("conditions") or []]
     issued = ["Issued"] if _status(obj).get("certificate") else []
@@ -237,6 +241,8 @@ TABLE: dict[str, Columns] = {
         _nothing,
     ),
     "RuntimeClass": (("HANDLER",), _fields("handler"), (), _nothing),
+    "MutatingWebhookConfiguration": (("WEBHOOKS",), _webhooks, (), _nothing),
+    "ValidatingWebhookConfiguration": (("WEBHOOKS",), _webhooks, (), _nothing),
     "CustomResourceDefinition": ((), _nothing, (), _nothing),
     "CertificateSigningRequest": (("SIGNERNAME", "REQUESTOR", "CONDITION"), _signing, (), _nothing),
     "ServiceAccount": ((), _nothing, (), _nothing),

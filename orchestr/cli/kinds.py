@@ -18,6 +18,7 @@ class Kind(NamedTuple):
         return f"{self.group}/v1" if self.group else "v1"
 
 
+REGISTRATION = "admissionregistration.k8s.io"
 KINDS = (
     Kind("Stack", "stacks", "orchestr.dev", ("st",)),
     Kind("Deployment", "deployments", "apps", ("deploy",)),
@@ -49,6 +50,8 @@ KINDS = (
     Kind("ClusterRoleBinding", "clusterrolebindings", "rbac.authorization.k8s.io", (), False),
     Kind("RuntimeClass", "runtimeclasses", "node.k8s.io", (), False),
     Kind("CustomResourceDefinition", "customresourcedefinitions", "apiextensions.k8s.io", ("crd", "crds"), False),
+    Kind("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", REGISTRATION, (), False),
+    Kind("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", REGISTRATION, (), False),
     Kind("CertificateSigningRequest", "certificatesigningrequests", "certificates.k8s.io", ("csr",), False),
 )
 ALL = ("stacks", "deployments", "jobs", "pods", "services")

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orchestr.api.core import Pod
+from orchestr.api.custom import Custom
 from orchestr.api.errors import ApiError, BadRequest
 from orchestr.api.scheme import by_plural
 from orchestr.server import (
@@ -34,6 +35,8 @@ from orchestr.server.compress import compressed
 from orchestr.server.node import Node
 from orchestr.server.paths import Target, target, unknown
 from orchestr.server.query import flag
+from orchestr.server.user import User
+from orchestr.store.caller import SYSTEM, acting
 from orchestr.store.local import LocalCluster
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -111,7 +114,10 @@ class Routes:
             raise _not_allowed(request)
         namespace = where.namespace or None
         call = Call(request, request.query_params, self.cluster, self.node, kind, namespace, where.name, [])
-        response = await compressed(request, await handler(call))
+        if issubclass(kind, Custom) and kind.WARNING:
+            call.warnings.append(kind.WARNING)
+        with acting(_user(request), call.warnings):
+            response = await compressed(request, await handler(call))
         for text in call.warnings:
             response.headers.append("warning", warning(text))
         return response
@@ -142,6 +148,12 @@ class Routes:
         if handler is None:
             raise _not_allowed(request) if name in {each for _, each in handlers} else unknown(OWN + name)
         return await handler()
+
+
+def _user(request: Request) -> Mapping[str, object]:
+    """UserInfo of whoever sent the request."""
+    user = request.scope["state"].get("user")
+    return user.wire() if isinstance(user, User) else SYSTEM
 
 
 def _fixed(request: Request, path: str) -> Response | None:

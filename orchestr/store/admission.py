@@ -16,6 +16,7 @@ from orchestr.store.definitions import custom_accepts, established
 from orchestr.store.limits import limited
 from orchestr.store.refusals import forbidden, invalid, not_found
 from orchestr.store.request import Request
+from orchestr.store.webhooks import mutate, validated
 
 Step = Callable[[Request], KubeObject]
 CONTENT = "kubernetes"  # the finalizer of a namespace: its content has to go first
@@ -94,11 +95,16 @@ STEPS: tuple[Step, ...] = (
     fill_in,
     classed,
     limited,
+    mutate,
+    fill_in,
+    classed,
+    limited,
     hold_namespace,
     place_pod,
     give_addresses,
     valid,
     established,
+    validated,
     one_default,
     count_quota,
     granted,

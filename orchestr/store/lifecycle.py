@@ -22,6 +22,7 @@ from orchestr.store.request import Request
 from orchestr.store.site import Site
 from orchestr.store.table import Row
 from orchestr.store.transaction import Tx
+from orchestr.store.webhooks import Subject, mutated, review
 
 FOREGROUND = "foregroundDeletion"  # finalizer: dependents go first
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # as Kubernetes: no vowels, nothing that reads like another
@@ -62,6 +63,9 @@ def replace(tx: Tx, site: Site, row: Row, obj: KubeObject, manager: str | None =
 def set_status(tx: Tx, row: Row, status: Any) -> Row:
     """The stored object with another status."""
     new = _with_status(row.object, status)
+    if tx.attempt is not None:
+        new = mutated(Subject(tx, new, row.object, "status"))
+        review(Subject(tx, new, row.object, "status"))
     if isinstance(new, ResourceQuota):
         new = quota.counted(tx, new)  # what a controller counted may be older than this transaction
     if isinstance(new, Custom) and (causes := list(new.problems())):
@@ -73,6 +77,8 @@ def delete(tx: Tx, row: Row, *, propagation: Propagation, grace: int | None) -> 
     """Asks for deletion: None when the object is gone, else the row that waits for finalizers or its agent."""
     obj = row.object
     uid = obj.metadata.uid or ""
+    if not obj.metadata.deleting:
+        review(Subject(tx, None, obj))
     if propagation is Propagation.ORPHAN:
         _let_go(tx, uid)
     finalizers = tuple(name for name in obj.metadata.finalizers if name != FOREGROUND)
@@ -137,14 +143,14 @@ def _fresh(tx: Tx, site: Site, obj: KubeObject) -> KubeObject:
     kind, meta = type(obj), obj.metadata
     name = meta.name
     if not name and meta.generate_name:
-        name = meta.generate_name[:58] + "".join(site.chance.choices(ALPHABET, k=5))
+        name = meta.generate_name[:58] + tx.once(lambda: "".join(site.chance.choices(ALPHABET, k=5)))
     if not name:
         cause = Cause("metadata.name", "name or generateName is required", "FieldValueRequired")
         raise invalid(kind, "", [cause])
     meta = meta.but(
         name=name,
         namespace=(meta.namespace or DEFAULT_NAMESPACE) if kind.NAMESPACED else None,
-        uid=site.uid(),
+        uid=tx.once(site.uid),
         resource_version=None,
         generation=1 if "spec" in kind.model_fields or issubclass(kind, Custom) else None,
         creation_timestamp=tx.now,

@@ -19,14 +19,19 @@ from ipaddress import IPv4Network, IPv6Network
 from random import Random
 from typing import Any, NamedTuple, TypeVar, cast
 
+import trio
+
 from orchestr.api import scheme
 from orchestr.api.base import Key, KubeObject, Model
+from orchestr.api.core import Service
 from orchestr.api.custom import Custom
-from orchestr.api.errors import BadRequest
+from orchestr.api.errors import BadRequest, Conflict
 from orchestr.engine.cluster import EventType, Propagation, WatchEvent
-from orchestr.store import lifecycle
+from orchestr.store import lifecycle, webhooks
 from orchestr.store.applying import Applied, apply, apply_all
+from orchestr.store.attempt import Ask, Attempt, Question, attempted
 from orchestr.store.bootstrap import bootstrap
+from orchestr.store.caller import caller
 from orchestr.store.definitions import DEFINITIONS, Catalogue
 from orchestr.store.guard import guarded
 from orchestr.store.mergepatch import merge_patch
@@ -42,6 +47,7 @@ from orchestr.store.watch import Watcher
 K = TypeVar("K", bound=KubeObject)
 T = TypeVar("T")
 
+ATTEMPTS = 64  # of one write; each has one more webhook answered, or a newer object
 KINDS = {kind_name(kind): kind for kind in scheme.KINDS}
 
 
@@ -251,7 +257,43 @@ class LocalCluster:
         return cast(K, served(row, kind).object), gone
 
     async def _write(self, run: Callable[[Tx], T], dry_run: bool = False) -> T:
-        return await self._store.write(guarded(run), dry_run=dry_run)
+        run = guarded(run)
+        if not webhooks.there(self._store.table):
+            return await self._store.write(run, dry_run=dry_run)
+        return await self._attempt(run, dry_run)
+
+    async def _attempt(self, run: Callable[[Tx], T], dry_run: bool) -> T:
+        """Asks webhooks outside of the transaction, and runs it again with what they answered."""
+        from orchestr.store.callouts import ask  # TLS and HTTP, which few need
+
+        attempt, who = Attempt(), caller()
+
+        def attempted_(tx: Tx) -> T:
+            with attempted(tx, attempt):
+                return run(tx)
+
+        async def answer(question: Question) -> None:
+            attempt.answers[question.key] = await ask(question, who, self._service, dry_run=dry_run)
+
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._store.write(attempted_, dry_run=dry_run)
+            except Ask as needed:
+                async with trio.open_nursery() as nursery:
+                    for question in needed.questions:
+                        nursery.start_soon(answer, question)
+        raise Conflict("the object changes while webhooks are asked about it; please try again")
+
+    def _service(self, namespace: str, name: str, port: int) -> tuple[str, int]:
+        """Where a Service answers."""
+        row = self.row(Service, Key(namespace, name))
+        if row is None:
+            raise LookupError(f'service "{name}" not found')
+        assert isinstance(row.object, Service)
+        spec = row.object.spec
+        if port not in {each.port for each in spec.ports} or not spec.cluster_ip or spec.headless:
+            raise LookupError(f'no service port {port} found for service "{name}"')
+        return spec.cluster_ip, port
 
 
 def current(row: Row, kind: type[KubeObject]) -> dict[str, Any]:

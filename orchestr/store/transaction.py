@@ -6,12 +6,14 @@ undone alone. Only what is left at the end goes to the database.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestr.api.base import Key, KubeObject
 from orchestr.engine.cluster import EventType
+from orchestr.store.attempt import Attempt
 from orchestr.store.table import Change, Row, Table, kind_name
 
+T = TypeVar("T")
 Claims = Callable[[KubeObject], tuple[str, ...]]
 
 
@@ -27,10 +29,15 @@ class Tx:
         self._first, self._claims = revision, claims
         self.changes: list[Change] = []
         self.guard: Callable[[Any], None] | None = None  # guard.py
+        self.attempt: Attempt | None = None  # of a write that webhooks are asked about
 
     @property
     def revision(self) -> int:
         return self._first + len(self.changes)
+
+    def once(self, make: Callable[[], T]) -> T:
+        """What `make` gives, the same in every attempt of a write."""
+        return make() if self.attempt is None else self.attempt.once(make)
 
     def get(self, kind: type[KubeObject], key: Key) -> Row | None:
         return self.table.get(kind_name(kind), key)
