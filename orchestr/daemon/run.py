@@ -47,6 +47,7 @@ from orchestr.server.auth import group_id
 from orchestr.server.listen import AddressInUse, serve, unix_socket
 from orchestr.server.log import pairs
 from orchestr.server.tls import CannotListen
+from orchestr.server.tokens import Issuer
 from orchestr.store.local import LocalCluster, open_cluster
 from orchestr.store.schema import StoreError
 
@@ -146,7 +147,8 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
         tls = await trio.to_thread.run_sync(https.settings, instance, name, ranges, outside)
         node.urls = https.urls(outside)
         await bootstraproles.ensure(cluster)
-        app = App(cluster, node, Access(cluster, tls, node.urls))
+        issuer = Issuer(tls.directory.signing_key(), time.time, lambda: str(uuid.uuid4()))
+        app = App(cluster, node, Access(cluster, tls, node.urls, issuer))
         sockets = [unix_socket(path) for path in paths]
         async with trio.open_nursery() as upper:
             upper.start_soon(_signals, ending)

@@ -11,6 +11,7 @@ from orchestr.server.authorize import Authorizer, Published
 from orchestr.server.escalation import guard
 from orchestr.server.impersonate import impersonated
 from orchestr.server.tls import Tls
+from orchestr.server.tokens import ISSUER, Issuer, audiences_of, user_of
 from orchestr.server.user import ANONYMOUS, User
 from orchestr.store.guard import GUARD
 from orchestr.store.local import LocalCluster
@@ -20,9 +21,15 @@ STREAMS = ("exec", "attach", "portforward")
 
 
 class Access:
-    def __init__(self, cluster: LocalCluster, tls: Tls | None = None, urls: tuple[str, ...] = ()) -> None:
-        """`urls`: where https listens, the one for kubeconfig files first."""
-        self.cluster, self.tls, self.urls = cluster, tls, urls
+    def __init__(
+        self,
+        cluster: LocalCluster,
+        tls: Tls | None = None,
+        urls: tuple[str, ...] = (),
+        issuer: Issuer | None = None,
+    ) -> None:
+        """`urls`: where https listens, the one for kubeconfig files first. Without an issuer no token is good."""
+        self.cluster, self.tls, self.urls, self.issuer = cluster, tls, urls, issuer
         self.authorizer = Authorizer(Published(cluster))
 
     def admit(self, scope: Scope) -> User:
@@ -62,4 +69,10 @@ class Access:
 
     def token(self, token: str, audiences: Sequence[str] = ()) -> tuple[User, tuple[str, ...]]:
         """The user of a token and for which of the audiences (by default the server itself) it is. Unauthorized."""
-        raise Unauthorized
+        if self.issuer is None:
+            raise Unauthorized
+        claims = self.issuer.claims(token)
+        meant = tuple(each for each in audiences or (ISSUER,) if each in audiences_of(claims))
+        if not meant:
+            raise Unauthorized
+        return user_of(claims, self.authorizer.objects), meant

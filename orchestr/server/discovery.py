@@ -142,6 +142,9 @@ def parts(kind: type[KubeObject]) -> dict[str, Object]:
             "group": "autoscaling",
             "version": "v1",
         }
+    if name == "ServiceAccount":
+        request = {"group": "authentication.k8s.io", "version": "v1"}
+        found["token"] = _entry("token", "TokenRequest", ("create",)) | request
     if name == "CertificateSigningRequest":
         found["approval"] = _entry("approval", name, ("get", "patch", "update"), namespaced=False)
     if name == "Pod":

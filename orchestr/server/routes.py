@@ -18,6 +18,7 @@ from orchestr.server import (
     logs,
     metrics,
     openapi,
+    openid,
     patch,
     podparts,
     read,
@@ -25,6 +26,7 @@ from orchestr.server import (
     scale,
     status,
     system,
+    tokenrequest,
     watch,
     write,
 )
@@ -88,11 +90,17 @@ class Routes:
         if path.startswith("/openapi/"):
             _only(request, "GET")
             return await openapi.respond(request, path)
+        if path in (openid.CONFIGURATION, openid.KEYS):
+            _only(request, "GET")
+            return openid.answer(self.access, path)
         fixed = _fixed(request, path)
         if fixed is not None:
             _only(request, "GET")
             return fixed
         where = target(path)
+        if (where.group, where.plural, where.sub) == ("", "serviceaccounts", "token") and where.namespace:
+            _only(request, "POST")
+            return await tokenrequest.answer(self.access, request, where.namespace, where.name)
         if (where.group, where.version) in reviews.GROUPS:
             return await reviews.answer(self.access, request, where)
         if (where.group, where.version) == discovery.METRICS:

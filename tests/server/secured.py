@@ -4,6 +4,8 @@ import json
 import os
 import socket
 import ssl
+import time
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ from orchestr.server.access import Access
 from orchestr.server.app import App
 from orchestr.server.listen import serve, unix_socket
 from orchestr.server.tls import Tls, tcp_socket
+from orchestr.server.tokens import Issuer
 from orchestr.store.local import LocalCluster
 from tests.server.daemon import Daemon, FakeNode, cluster_in, read
 
@@ -76,7 +79,8 @@ async def secured(directory: str) -> AsyncIterator[Secured]:
         port: int = sockets[0].getsockname()[1]
         clock = partial(datetime.now, UTC)
         tls = Tls(pki.Directory(os.path.join(directory, "pki")), ("localhost", "127.0.0.1", "::1"), clock)
-        access = Access(cluster, tls, (f"https://127.0.0.1:{port}",))
+        issuer = Issuer(tls.directory.signing_key(), time.time, lambda: str(uuid.uuid4()))
+        access = Access(cluster, tls, (f"https://127.0.0.1:{port}",), issuer)
         started = trio.Event()
         app = App(cluster, FakeNode(directory), access)
         run = partial(serve, app, [unix_socket(path)], secure=sockets, tls=tls.context, started=started.set)
