@@ -119,8 +119,8 @@ def test_a_socket_where_nobody_listens_undoes_the_create(oci: Oci, tmp_path: Pat
     assert "does not exist" in oci("state", bundle.id, code=1).err
 
 
-def test_lines_of_a_terminal_in_the_foreground_end_in_one_character(oci: Oci) -> None:
-    """As in runc: who reads us may be a program."""
+def test_for_a_pipe_the_lines_of_a_terminal_end_in_one_character(oci: Oci) -> None:
+    """As in runc, but where both sides are terminals: who reads us is a program, or a file."""
     bundle = shell(oci, "echo", "line")
     done = subprocess.run(
         oci.argv("run", "--bundle", str(bundle.path), bundle.id), env=oci.environ, stdin=subprocess.DEVNULL, check=True,

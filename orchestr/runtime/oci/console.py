@@ -81,10 +81,7 @@ class _Relay:
 
 @contextmanager
 def raw(fd: int) -> Iterator[None]:
-    """Keys reach the container's terminal, which makes of them what its process wants. Nothing when it is none.
-
-    The end of a line stays our terminal's to make: the container's makes none, see process.Terminal.
-    """
+    """Keys reach the container's terminal, which makes of them what its process wants. Nothing when it is none."""
     if not os.isatty(fd):
         yield
         return
@@ -93,9 +90,6 @@ def raw(fd: int) -> Iterator[None]:
 
     before = termios.tcgetattr(fd)
     tty.setraw(fd, termios.TCSANOW)
-    mode = termios.tcgetattr(fd)
-    mode[1] |= termios.OPOST
-    termios.tcsetattr(fd, termios.TCSANOW, mode)
     try:
         yield
     finally:

@@ -140,7 +140,7 @@ def _launch(call: Call, found: bundle.Bundle, attached: bool) -> Launched:
             preserve=handover.preserved(call),
         )
         try:
-            return launch(opened.target._replace(plain=attached), found.config, (0, 1, 2))
+            return launch(opened.target._replace(plain=handover.plain(attached=attached)), found.config, (0, 1, 2))
         finally:
             opened.close()
     finally:

@@ -36,7 +36,7 @@ def exec_(call: Call) -> int:
     process = described(call, found)
     detach, tty = call.flag("detach"), bool(process.get("terminal"))
     handover.check(call, tty, attached=not detach)
-    launched = _enter(call, found, process, tty, plain=not detach)
+    launched = _enter(call, found, process, tty, plain=handover.plain(attached=not detach))
     log.debug(f"exec in {found.id}: pid {launched.pid}")
     try:
         console = handover.give(call, launched, attached=not detach)

@@ -41,6 +41,11 @@ def check(call: Call, tty: bool, *, attached: bool) -> None:
     preserved(call)
 
 
+def plain(*, attached: bool) -> bool:
+    """Who reads the terminal's master from us is a pipe or a file: the ends of lines are not made for a screen."""
+    return attached and not (os.isatty(0) and os.isatty(1))
+
+
 def give(call: Call, launched: Launched, *, attached: bool) -> int:
     """Terminal and pidfd to their sockets, then the pid to its file; the terminal's master when it is ours, else -1."""
     console = launched.console
