@@ -98,7 +98,7 @@ def test_by_files(bundles: Bundles) -> None:
         ({"cpu": {"realtimeRuntime": 1000}}, "cgroup v2 has no control of real-time tasks"),
         ({"unified": {"foo.bar": "1"}}, "the requested cgroup controller `foo` is not available"),
         ({"unified": {"memory.nothing": "1"}}, "has no such file"),
-        ({"network": {"classID": 5}}, "cgroup v2 has no net_cls"),
+        ({"network": {"priorities": [{"name": "a b", "priority": 1}]}}, "no name of a device"),
         ({"memory": {"swap": 1 << 20}}, "unable to set swap limit without memory limit"),
     ],
 )
@@ -108,6 +108,26 @@ def test_what_v2_cannot_do_is_said(bundles: Bundles, resources: dict[str, Any], 
     assert told.code != 0
     assert words in told.err
     assert bundles.machine.run("ls -d /sys/fs/cgroup/one").code != 0
+
+
+def test_what_it_sends_has_its_class(bundles: Bundles) -> None:
+    """`network.classID` and `priorities` by nftables: packets have them, and the rules go with the container."""
+    network = {"classID": 0x100002, "priorities": [{"name": "lo", "priority": 7}]}
+    bundles.write("/net/c1", {"network": network})
+    up = bundles.up()
+    assert up.code == 0, up.err
+    state = json.loads(bundles.run("state", "c1").out)
+    listed = bundles.machine.sh(f"nsenter -t {state['pid']} -n nft list ruleset")
+    assert 'socket cgroupv2 level 2 "net/c1"' in listed
+    counting = "add table inet t; add chain inet t c { type filter hook output priority 9; };"
+    counting += "add rule inet t c meta priority 0:7 counter"
+    bundles.machine.sh(f"nsenter -t {state['pid']} -n nft '{counting}'")
+    send = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))"
+    told = bundles.run("exec", "c1", "python3", "-c", send)
+    assert told.code == 0, told.err
+    counted = bundles.machine.sh(f"nsenter -t {state['pid']} -n nft list table inet t")
+    assert "packets 1" in counted
+    assert bundles.run("delete", "--force", "c1").code == 0
 
 
 def test_a_container_may_have_cgroups_of_its_own(bundles: Bundles) -> None:

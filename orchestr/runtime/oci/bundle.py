@@ -185,23 +185,31 @@ def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: boo
 
 
 def _hooks(bundle: Bundle) -> Callable[[str, int], None] | None:
-    """Network devices come first, for the hooks may look for them."""
+    """What the network needs comes first, for the hooks may look for it."""
     called = None
     if bundle.config.get("hooks"):
         from orchestr.runtime.oci import hooks
 
         called = hooks.launching(bundle.config, bundle.state)
-    if not (bundle.config.get("linux") or {}).get("netDevices"):
+    linux = bundle.config.get("linux") or {}
+    network = (linux.get("resources") or {}).get("network")
+    if not linux.get("netDevices") and not network:
         return called
-    from orchestr.runtime.oci import netdevices
+    from orchestr.runtime.oci import netclass, netdevices
 
-    def both(point: str, pid: int) -> None:
+    classes = bool(network) and bool(bundle.sandbox.cgroup) and netclass.wanted(bundle.config)
+    if not linux.get("netDevices") and not classes:
+        return called
+
+    def all_of_them(point: str, pid: int) -> None:
         if point == "createRuntime":
             netdevices.move(bundle.config, pid)
+            if classes:
+                netclass.apply(bundle.config, bundle.sandbox.cgroup, pid)
         if called:
             called(point, pid)
 
-    return both
+    return all_of_them
 
 
 def _open_root(bundle: Bundle, fds: list[int]) -> int:

@@ -110,7 +110,7 @@ def _place(stack: ExitStack, call: Call, found: bundle.Bundle, owner: int) -> bu
     path = found.sandbox.cgroup
     log.debug(f"make cgroup {path}")
     try:
-        stack.enter_context(cgroups.placed(found.config, path, owner, manager(call)))
+        stack.enter_context(cgroups.placed(_limited(stack, found), path, owner, manager(call)))
     except RuntimeFailure as error:
         if rootless.entered(call.common) is None:
             raise
@@ -118,6 +118,22 @@ def _place(stack: ExitStack, call: Call, found: bundle.Bundle, owner: int) -> bu
             log.warning(f"limits are not applied: {error}")
         return found._replace(sandbox=found.sandbox._replace(cgroup=""))
     return found
+
+
+def _limited(stack: ExitStack, found: bundle.Bundle) -> dict[str, Any]:
+    """The configuration without what is not for cgroups to do; that is undone with the stack when the launch fails."""
+    linux = found.config.get("linux") or {}
+    resources = linux.get("resources") or {}
+    if not resources.get("network"):
+        return found.config
+    from orchestr.runtime.oci import netclass
+
+    def undo(kind: object, _error: object, _trace: object) -> None:
+        if kind:
+            netclass.remove(found.config, found.sandbox.cgroup)
+
+    stack.push(undo)
+    return {**found.config, "linux": {**linux, "resources": netclass.left(resources)}}
 
 
 def _check_empty(cgroup: str, id: str) -> None:

@@ -54,6 +54,10 @@ def _away(root: str, id: str, force: bool) -> None:
 def destroy(root: str, found: state.State) -> None:
     """Its lock is the caller's."""
     _end(found)
+    if ((found.config.get("linux") or {}).get("resources") or {}).get("network"):
+        from orchestr.runtime.oci import netclass
+
+        netclass.remove(found.config, found.cgroup)
     cgroups.remove(found.cgroup)
     state.forget(root, found.id)
     if (found.config.get("hooks") or {}).get("poststop"):

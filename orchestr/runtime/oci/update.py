@@ -66,10 +66,18 @@ def update(call: Call) -> int:
         found = state.load(call.root, call.id)
         if (now := state.status(call.root, found)) == "stopped":
             raise RuntimeFailure(f"cannot update container {call.id}: it is {now}")
-        cgroups.update(state.cgroup(found), resources)
         linux = found.config.get("linux") or {}
         merged = {**linux, "resources": merge(linux.get("resources") or {}, resources)}
-        state.save(call.root, found._replace(config={**found.config, "linux": merged}))
+        changed = {**found.config, "linux": merged}
+        if resources.get("network"):
+            from orchestr.runtime.oci import netclass
+
+            cgroups.update(state.cgroup(found), netclass.left(resources))
+            if netclass.wanted(changed):
+                netclass.apply(changed, found.cgroup, found.pid)
+        else:
+            cgroups.update(state.cgroup(found), resources)
+        state.save(call.root, found._replace(config=changed))
     finally:
         os.close(lock)
     return 0
