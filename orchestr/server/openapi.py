@@ -18,7 +18,7 @@ from orchestr.api.scheme import served
 from orchestr.server import discovery
 from orchestr.server.answer import dump, json_bytes, json_data
 from orchestr.server.content import NotAcceptable
-from orchestr.server.openapipaths import PATCHES, STATUS, operations
+from orchestr.server.openapipaths import PATCH, PATCH_OF_OURS, STATUS, operations, patches
 from orchestr.server.openapischemas import full_name, name_of, schemas
 from orchestr.server.paths import unknown
 
@@ -31,6 +31,7 @@ OTHER_BODIES = {
     "Binding": "core.v1.Binding",
     "TokenRequest": "authentication.v1.TokenRequest",
 }
+ITEMS: Mapping[str, Object] = {"array": {"items": {"type": "object"}}}
 MEDIA = ("application/json", "application/yaml")
 
 
@@ -98,8 +99,9 @@ def _document(group: str, version: str, kinds: Kinds) -> bytes:
         return {"content": {media: {"schema": ref(name)["allOf"][0]} for media in MEDIA}}
 
     def body(name: str) -> Object:
-        if name == "patch":
-            return {"content": {media: {"schema": {"type": "object"}} for media in PATCHES[1:]}}
+        if name in (PATCH, PATCH_OF_OURS):
+            kinds = {media: "array" if "json-patch" in media else "object" for media in patches(ours=name != PATCH)}
+            return {"content": {m: {"schema": {"type": t, **ITEMS.get(t, {})}} for m, t in kinds.items()}}
         return answer(name)
 
     paths = _paths(group, version, kinds, body, answer, flat=False)
@@ -113,7 +115,7 @@ def _whole(kinds: Kinds) -> bytes:
         return {"$ref": f"#/definitions/{name}"}
 
     def body(name: str) -> Object:
-        return {"schema": {"type": "object"} if name == "patch" else ref(name)}
+        return {"schema": {"type": "object"} if name in (PATCH, PATCH_OF_OURS) else ref(name)}
 
     paths: Object = {}
     more: set[str] = set(COMMON)

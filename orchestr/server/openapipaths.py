@@ -50,6 +50,7 @@ PATCHES = (
     "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 )
+PATCH, PATCH_OF_OURS = "patch", "patch of a kind that is not Kubernetes'"  # what a Body is asked for
 
 
 def parameter(name: str, where: str, type_: str, text: str, *, flat: bool) -> Object:
@@ -107,7 +108,7 @@ def _with_body(operation: Object, verb: str, schema: str, body: Body, *, flat: b
     if verb in ("create", "update"):
         sent, required = body(schema), True
     elif verb == "patch":
-        sent, required = body("patch"), True
+        sent, required = body(PATCH_OF_OURS if _ours(schema) else PATCH), True
     elif verb in ("delete", "deletecollection"):
         sent, required = body("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"), False
     else:
@@ -116,4 +117,13 @@ def _with_body(operation: Object, verb: str, schema: str, body: Body, *, flat: b
         return {**operation, "requestBody": {**sent, **({"required": True} if required else {})}}
     whole = {"name": "body", "in": "body", **sent, **({"required": True} if required else {})}
     found = {**operation, "parameters": [*operation["parameters"], whole]}
-    return {**found, "consumes": list(PATCHES)} if verb == "patch" else found
+    return {**found, "consumes": patches(ours=_ours(schema))} if verb == "patch" else found
+
+
+def _ours(schema: str) -> bool:
+    return not schema.startswith("io.k8s.")
+
+
+def patches(*, ours: bool) -> list[str]:
+    """The patches that a kind takes: only Kubernetes' own have lists that merge strategically."""
+    return [media for media in PATCHES if not (ours and "strategic" in media)]
