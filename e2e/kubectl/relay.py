@@ -2,46 +2,43 @@
 
 import contextlib
 import socket
-import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-def pump(source: socket.socket, target: socket.socket) -> None:
-    try:
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)
-    except OSError:
-        pass
-    finally:
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+def _connection(client: socket.socket, path: str) -> None:
+    with client, socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
+        server.connect(path)
+        up = threading.Thread(target=_pump, args=(client, server))
+        up.start()
+        _pump(server, client)
         with contextlib.suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
+            client.shutdown(socket.SHUT_RDWR)
+        up.join()
 
 
-def serve(listener: socket.socket, path: str) -> None:
-    """Until the listener is closed."""
-    while True:
-        try:
+def _serve(listener: socket.socket, path: str) -> None:
+    with contextlib.suppress(OSError):
+        while True:
             client, _ = listener.accept()
-        except OSError:
-            return
-        server = socket.socket(socket.AF_UNIX)
-        try:
-            server.connect(path)
-        except OSError:
-            client.close()
-            continue
-        for pair in ((client, server), (server, client)):
-            threading.Thread(target=pump, args=pair, daemon=True).start()
+            threading.Thread(target=_connection, args=(client, path), daemon=True).start()
 
 
-def relay(path: str) -> tuple[socket.socket, int]:
-    """(the listener, to be closed; its port)."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    threading.Thread(target=serve, args=(listener, path), daemon=True).start()
-    return listener, listener.getsockname()[1]
-
-
-if __name__ == "__main__":
-    listener, port = relay(sys.argv[1])
-    print(port, flush=True)
-    threading.Event().wait()
+@contextmanager
+def relay(path: str) -> Iterator[int]:
+    """The port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_serve, args=(listener, path), daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)  # wakes accept
+        thread.join()

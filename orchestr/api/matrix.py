@@ -21,8 +21,8 @@ Made by `python -m orchestr.api.matrix > docs/kubernetes.md` from the models; do
 - **no effect**: accepted, kept and shown, because it cannot matter on one machine
 - **not supported**: refused, with the reason
 
-An unknown field is always an error. Kinds that are not served are checked by `apply --dry-run=client` and refused by
-`apply`.
+An unknown field is an error, unless a client of the API asks for less with fieldValidation. Kinds that are not served
+are checked by `apply --dry-run=client` and refused by `apply`.
 """
 
 

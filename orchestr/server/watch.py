@@ -40,6 +40,8 @@ def watch(call: Call) -> Stream:
     initial = flag(query, "sendInitialEvents", default=not since)
     if "sendInitialEvents" in query and query.get("resourceVersionMatch") != "NotOlderThan":
         raise BadRequest("cannot watch: sendInitialEvents needs resourceVersionMatch=NotOlderThan (add it)")
+    if "resourceVersionMatch" in query and "sendInitialEvents" not in query:
+        raise BadRequest("cannot watch: resourceVersionMatch is forbidden without sendInitialEvents (leave it out)")
     if since and since > cluster.revision:
         raise Expired(f"Too large resource version: {since}, current: {cluster.revision} (list anew)")
     start = cluster.revision if initial or not since else since

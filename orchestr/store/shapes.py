@@ -61,6 +61,7 @@ LIST_KEYS: Mapping[str, tuple[str, ...]] = {
     "hostAliases": ("ip",),
     "imagePullSecrets": ("name",),
     "initContainers": ("name",),
+    "matchConditions": ("name",),
     "ownerReferences": ("uid",),
     "podIPs": ("ip",),
     "schedulingGates": ("name",),
@@ -68,6 +69,7 @@ LIST_KEYS: Mapping[str, tuple[str, ...]] = {
     "volumeDevices": ("devicePath",),
     "volumeMounts": ("mountPath",),
     "volumes": ("name",),
+    "webhooks": ("name",),
 }
 CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 SETS = frozenset({("metadata", "finalizers")})  # lists of unique scalars
