@@ -47,7 +47,7 @@ def replace(tx: Tx, site: Site, row: Row, obj: KubeObject, manager: str | None =
     old, obj = row.object, stored_form(obj)
     check(row, uid=obj.metadata.uid, revision=obj.metadata.resource_version)
     meta = obj.metadata.but(**{name: getattr(old.metadata, name) for name in STORE_FIELDS})
-    meta = meta.but(managed_fields=(obj if applied else old).metadata.managed_fields)
+    meta = meta.but(managed_fields=obj.metadata.managed_fields if applied else _entries(obj, old, manager))
     if old.metadata.deleting and (added := set(meta.finalizers) - set(old.metadata.finalizers)):
         message = f"no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
         raise invalid(type(obj), old.metadata.name, [Cause("metadata.finalizers", message, "FieldValueForbidden")])
@@ -58,6 +58,14 @@ def replace(tx: Tx, site: Site, row: Row, obj: KubeObject, manager: str | None =
     if manager is not None:
         new = _managed(new, managed.update(old.wire(), new.wire(), manager=manager, now=tx.now))
     return finish(tx, _store(tx, new, row))
+
+
+def _entries(obj: KubeObject, old: KubeObject, manager: str | None) -> tuple[ManagedFieldsEntry, ...]:
+    """managedFields before this write: a client may correct them, and an entry without a manager empties them."""
+    given = obj.metadata.managed_fields
+    if manager is None or not given or given == old.metadata.managed_fields:
+        return old.metadata.managed_fields
+    return () if any(not entry.manager for entry in given) else given
 
 
 def set_status(tx: Tx, row: Row, status: Any) -> Row:

@@ -78,8 +78,8 @@ def apply(live: dict[str, Any], wanted: dict[str, Any], *, manager: str, force: 
 
 
 def update(old: dict[str, Any] | None, new: dict[str, Any], *, manager: str, now: datetime) -> list[Entry]:
-    """managedFields after `manager` wrote `new` in another way than apply."""
-    before = entries(old or {})
+    """managedFields after `manager` wrote `new`, which brings those of before, in another way than apply."""
+    before = entries(new if old else {})
     touched = changed(_plain(old or {}), _plain(new), root(new))
     if not touched:
         return before

@@ -137,3 +137,17 @@ async def test_metrics_of_the_machine(served: Daemon) -> None:
     _, node = await served.request("GET", "/apis/metrics.k8s.io/v1beta1/nodes/here")
     assert node["usage"]["memory"].endswith("Ki")
     assert (await served.request("GET", "/apis/metrics.k8s.io/v1beta1/nodes/there"))[0] == 404
+
+
+async def test_managed_fields_can_be_corrected(served: Daemon) -> None:
+    """As kubectl does when it takes over from client-side apply, and to begin anew."""
+    await served.request("POST", f"{MAPS}?fieldManager=old", config_map("a", k="1"))
+    _, stored = await served.request("GET", f"{MAPS}/a")
+    (entry,) = stored["metadata"]["managedFields"]
+    renamed = [{**entry, "manager": "new", "operation": "Apply"}]
+    steps = [{"op": "replace", "path": "/metadata/managedFields", "value": renamed}]
+    status, after = await served.request("PATCH", f"{MAPS}/a?fieldManager=x", steps, JSON_PATCH)
+    assert (status, [each["manager"] for each in after["metadata"]["managedFields"]]) == (200, ["new"])
+    steps = [{"op": "replace", "path": "/metadata/managedFields", "value": [{}]}]
+    status, after = await served.request("PATCH", f"{MAPS}/a?fieldManager=x", steps, JSON_PATCH)
+    assert (status, after["metadata"].get("managedFields")) == (200, None)
