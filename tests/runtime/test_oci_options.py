@@ -259,5 +259,9 @@ def test_the_stand_in_for_typing_makes_the_same_tuples() -> None:
     assert made._fields == real._fields
     assert made(3).twice() == 6
     assert made(3)._replace(b=("x",)) == (3, ("x",))
+    later = {key: value for key, value in body.items() if key != "__annotations__"}
+    later["__annotate_func__"] = lambda _format: body["__annotations__"]  # of Python 3.14
+    lazy: Any = type(forms.NamedTuple)("Made", (forms.NamedTuple,), later)
+    assert lazy._fields == real._fields
     form: Any = forms.Form()
     assert form[int, str] | None | form is form

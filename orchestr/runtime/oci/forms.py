@@ -11,7 +11,8 @@ from _collections import _tuplegetter  # type: ignore[import-not-found]
 from collections.abc import Callable
 from types import ModuleType
 
-_NOT_KEPT = ("__annotations__", "__orig_bases__")
+_ANNOTATE = "__annotate_func__"  # what a class body has instead of __annotations__ from Python 3.14 on, see PEP 649
+_NOT_KEPT = ("__annotations__", "__orig_bases__", _ANNOTATE, "__classdictcell__")
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -35,7 +36,7 @@ class _Meta(type):
     def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> type:
         if not bases:
             return super().__new__(mcs, name, bases, body)
-        fields = tuple(body.get("__annotations__", ()))
+        fields = tuple(body[_ANNOTATE](1) if _ANNOTATE in body else body.get("__annotations__", ()))
         defaults = {field: body[field] for field in fields if field in body}
         made = {key: value for key, value in body.items() if key not in _NOT_KEPT and key not in fields}
         made |= {field: _tuplegetter(index, "") for index, field in enumerate(fields)}
