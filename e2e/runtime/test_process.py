@@ -111,6 +111,14 @@ def test_real_time_needs_a_budget_where_cgroups_have_one(oci: Oci) -> None:
     assert bundle.exec("cut", "-d ", "-f", "40,41", "/proc/1/stat").out == "3 1\n"
 
 
+def test_a_deadline_does_not_go_with_a_part_of_the_cpus(oci: Oci) -> None:
+    if ours() == "0":
+        pytest.skip("this machine has one CPU")
+    deadline = {"policy": "SCHED_DEADLINE", "runtime": 10**7, "deadline": 2 * 10**7, "period": 3 * 10**7}
+    change = {"process": {"scheduler": deadline}, "linux": {"resources": {"cpu": {"cpus": "0"}}}}
+    assert "can't be used together with AllowedCPUs" in refused(oci, change)
+
+
 def test_affinity_is_for_exec_alone(oci: Oci) -> None:
     """ "This setting is not applicable to the container's init process"."""
     bundle = oci.bundle().config({"process": {"execCPUAffinity": {"initial": "0", "final": "0"}}}).up()

@@ -35,10 +35,7 @@ _MEANINGS: Final = {
     ("prlimit64", errno.EPERM): "CAP_SYS_RESOURCE is needed to raise a hard limit",
     ("sched_setattr", errno.EBUSY): "the processors have no such time left",
     ("sched_setattr", errno.EINVAL): "the policy does not go with these values",
-    (
-        "sched_setattr",
-        errno.EPERM,
-    ): "CAP_SYS_NICE is needed, and for a deadline all CPUs: process scheduler can't be used together with AllowedCPUs",
+    ("sched_setattr", errno.EPERM): "CAP_SYS_NICE is needed",
     ("seccomp", errno.EACCES): "CAP_SYS_ADMIN or no_new_privs is needed",
     ("seccomp", errno.EBUSY): "another filter has a listener already",
     ("seccomp", errno.EINVAL): "the kernel lacks an action or flag of the filter",

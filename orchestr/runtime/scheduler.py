@@ -24,6 +24,8 @@ _FLAGS: Final = {
 _SIZE: Final = 48  # of struct sched_attr, its first version (Linux 3.14)
 _CLASSES: Final = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
 _CPUS: Final = 8192  # NR_CPUS of the largest kernel
+# sched_setattr(2), EPERM: SCHED_DEADLINE wants every CPU of the machine. The words are runc's.
+_CPUS_OF_A_DEADLINE: Final = "with SCHED_DEADLINE the process scheduler can't be used together with AllowedCPUs"
 _ALL: Final = b"\xff" * (_CPUS // 8)  # the kernel takes those that there are
 
 
@@ -75,9 +77,9 @@ def refused() -> str:
     if cpu and os.path.exists(f"{cpu}/cpu.rt_runtime_us"):
         return (
             "CAP_SYS_NICE is needed, and for SCHED_FIFO and SCHED_RR a cgroup with real-time budget: give "
-            "/linux/resources/cpu/realtimeRuntime, and cpu.rt_runtime_us to the cgroups above"
+            f"/linux/resources/cpu/realtimeRuntime, and cpu.rt_runtime_us to the cgroups above; {_CPUS_OF_A_DEADLINE}"
         )
-    return "CAP_SYS_NICE is needed, in the machine's user namespace"
+    return f"CAP_SYS_NICE is needed, in the machine's user namespace; {_CPUS_OF_A_DEADLINE}"
 
 
 def affinity(b: Builder, process: Mapping[str, Any], when: str) -> None:
