@@ -63,7 +63,9 @@ def _schedule(b: Builder, scheduler: Mapping[str, Any]) -> None:
 
 
 def attributes(scheduler: Mapping[str, Any]) -> bytes:
-    """struct sched_attr."""
+    """struct sched_attr. RuntimeFailure."""
+    if scheduler["policy"] == "SCHED_DEADLINE":
+        _check_deadline(scheduler)
     flags = sum(_FLAGS[str(flag)] for flag in set(scheduler.get("flags") or ()))
     numbers = (int(scheduler.get(key) or 0) for key in ("nice", "priority", "runtime", "deadline", "period"))
     return struct.pack("IIQiIQQQ", _SIZE, _POLICIES[str(scheduler["policy"])], flags, *numbers)
@@ -80,6 +82,31 @@ def refused() -> str:
             f"/linux/resources/cpu/realtimeRuntime, and cpu.rt_runtime_us to the cgroups above; {_CPUS_OF_A_DEADLINE}"
         )
     return f"CAP_SYS_NICE is needed, in the machine's user namespace; {_CPUS_OF_A_DEADLINE}"
+
+
+def _check_deadline(scheduler: Mapping[str, Any]) -> None:
+    """The rules of sched(7), for which the kernel has but EINVAL. Worded as in crun."""
+    for key in ("runtime", "deadline"):
+        if key not in scheduler:
+            raise _deadline(key, f"requires `{key}`")
+    runtime, deadline = int(scheduler["runtime"]), int(scheduler["deadline"])
+    values = {"runtime": runtime, "deadline": deadline, "period": int(scheduler.get("period") or deadline)}
+    for key, value in values.items():
+        if not value:
+            raise _deadline(key, f"{key} must be greater than 0")
+    for key, most in (("runtime", "deadline"), ("deadline", "period")):
+        if values[key] > values[most]:
+            raise _deadline(key, f"{key} ({values[key]}) must be <= {most} ({values[most]})")
+    for key, value in values.items():
+        if not 1024 <= value < 2**63:
+            raise _deadline(key, f"{key} ({value}) must be between 1024 and 2^63 - 1 nanoseconds")
+
+
+def _deadline(key: str, cause: str) -> RuntimeFailure:
+    return RuntimeFailure(
+        f"cannot use /process/scheduler/{key} for sched_setattr: `SCHED_DEADLINE` {cause} (see sched(7))",
+        reason="StartError",
+    )
 
 
 def affinity(b: Builder, process: Mapping[str, Any], when: str) -> None:

@@ -27,6 +27,25 @@ def test_struct_sched_attr_is_the_kernels() -> None:
     assert struct.unpack("IIQiIQQQ", data) == (48, 0, 1, -5, 0, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"deadline": 10**7}, "/process/scheduler/runtime for sched_setattr: `SCHED_DEADLINE` requires `runtime`"),
+        ({"runtime": 10**7}, "requires `deadline`"),
+        ({"runtime": 0, "deadline": 10**7}, "runtime must be greater than 0"),
+        ({"runtime": 3000, "deadline": 2000}, "runtime (3000) must be <= deadline (2000)"),
+        ({"runtime": 2000, "deadline": 4000, "period": 3000}, "deadline (4000) must be <= period (3000)"),
+        ({"runtime": 1023, "deadline": 4000}, "runtime (1023) must be between 1024 and 2^63 - 1"),
+        ({"runtime": 2000, "deadline": 2**63}, "deadline (9223372036854775808) must be between"),
+    ],
+)
+def test_a_deadline_is_within_what_the_kernel_takes(values: dict[str, int], told: str) -> None:
+    """sched(7): sched_runtime <= sched_deadline <= sched_period; a period of 0 is the deadline."""
+    with pytest.raises(RuntimeFailure) as caught:
+        scheduler.attributes({"policy": "SCHED_DEADLINE", **values})
+    assert told in str(caught.value)
+
+
 @given(st.sets(st.integers(0, 200), min_size=1))
 def test_a_list_of_cpus_is_a_mask(cpus: set[int]) -> None:
     mask = scheduler.bits(",".join(map(str, sorted(cpus))), 1024, "/x")
