@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from e2e.runtime.bundles import Oci
+from e2e.runtime.bundles import NAMESPACES, Oci
 from orchestr.runtime import syscalls as sc
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="root is needed")
@@ -215,3 +215,23 @@ def test_without_a_mount_namespace_the_cgroups_are_read_only_all_the_same(oci: O
     out = bundle.config(change).run().out
     assert "Read-only file system" in out
     assert int(out.split()[-1]) > 0
+
+
+def test_idmap_spells_out_mappings(oci: Oci, tmp_path: Path) -> None:
+    """crun(1): idmap=uids=ID-HOST-SIZE;gids=..., which podman hands on."""
+    (tmp_path / "file").write_text("")
+    options = ["bind", "idmap=uids=0-1000-10;gids=0-2000-10"]
+    entry = {"destination": "/m", "source": str(tmp_path), "options": options}
+    assert mounted(oci, "stat", "-c", "%u:%g", "/m/file", mounts=[entry]) == "1000:2000\n"
+
+
+def test_sys_without_a_network_of_its_own(oci: Oci) -> None:
+    """A user namespace may not mount sysfs for a network that it does not own: it gets the host's, to read."""
+    kinds = [{"type": kind} for kind in (*NAMESPACES, "user") if kind != "network"]
+    bundle = oci.bundle("sh", "-c", "ls /sys/class >/dev/null && grep ' /sys' /proc/self/mountinfo")
+    bundle.config({"linux": {"namespaces": kinds, "maskedPaths": ["/sys/firmware"]}})
+    lines = bundle.run().out.splitlines()
+    assert lines
+    assert all("ro" in line.split()[5].split(",") for line in lines)
+    writable = [{**entry, "options": ["rw"]} if entry["type"] == "sysfs" else entry for entry in bundle.data["mounts"]]
+    assert "/sys" in bundle.config({"mounts": writable}).run(code=1).err  # not the host's to write (CVE-2023-25809)

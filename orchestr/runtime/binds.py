@@ -131,9 +131,11 @@ def set_attributes(
 
 def _mapping(context: Context, source: str, destination: str, options: Options, mount: Mapping[str, Any]) -> int:
     """The user namespace that has the mount's mappings: its own, the container's, or -1 for none."""
-    if mount.get("uidMappings") or mount.get("gidMappings"):
+    if options.ranges or mount.get("uidMappings") or mount.get("gidMappings"):
         from orchestr.runtime import idmapped
 
+        if options.ranges:
+            mount = idmapped.ranges(options.ranges, context.ids, destination)
         return context.own(idmapped.user_namespace(mount, destination))
     if options.idmap and context.userns < 0 and context.bundle:
         raise RuntimeFailure(

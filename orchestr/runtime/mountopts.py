@@ -81,6 +81,7 @@ class Options(NamedTuple):
     deep_propagation: bool = False
     idmap: bool = False
     deep_idmap: bool = False
+    ranges: str = ""  # of idmap=RANGES, see idmapped.ranges
     subpath: str = ""  # "x-orch.subpath=a/b": below the source, resolved without leaving it
     parameters: tuple[tuple[bytes, bytes | None], ...] = ()
     remount: bool = False
@@ -110,6 +111,8 @@ def parse(options: Iterable[str], fstype: str, where: str) -> Options:
             changed["recursive"] = changed.get("recursive", False) or option == "rbind"
         elif option in ("idmap", "ridmap"):
             changed.update(idmap=True, deep_idmap=option == "ridmap")
+        elif bind and option.startswith(("idmap=", "ridmap=")):
+            changed.update(idmap=True, deep_idmap=option[0] == "r", ranges=option.partition("=")[2])
         elif option.startswith(_SUBPATH):
             changed["subpath"] = option[len(_SUBPATH) :]
         elif option in _SWITCHES:

@@ -71,7 +71,10 @@ def filesystem(context: Context, fstype: str, destination: str, options: Options
     if context.label and fstype in _LABELLED and not any(key == b"context" for key, _ in parameters):
         parameters = (*parameters, (b"context", os.fsencode(context.label)))
     target = place(context, fstype, destination)
-    fs = b.keep(f"open {fstype}", destination, "fsopen", fstype.encode(), sc.FSOPEN_CLOEXEC)
+    fallback = _fallback(context, fstype, destination, options)
+    refused = (errno.EPERM,) if fallback >= 0 else ()
+    opening = len(b.steps)  # where sysfs is refused; mqueue is, when it is created
+    fs = b.keep(f"open {fstype}", destination, "fsopen", fstype.encode(), sc.FSOPEN_CLOEXEC, tolerate=refused)
     name = os.fsencode(source or fstype)
     b.add(f"name {fstype}", destination, "fsconfig", fs, sc.FSCONFIG_SET_STRING, b"source", name, 0)
     for key, value in parameters:
@@ -81,9 +84,7 @@ def filesystem(context: Context, fstype: str, destination: str, options: Options
         # A group that the container's user namespace does not have cannot own a terminal: then root does, as with crun.
         unmapped = (errno.EINVAL,) if fstype == "devpts" and key == b"gid" and context.userns >= 0 else ()
         b.add(f"set {key.decode()} of {fstype}", destination, "fsconfig", fs, kind, key, value, 0, tolerate=unmapped)
-    fallback = _fallback(context, fstype, destination, options)
-    refused = (errno.EPERM,) if fallback >= 0 else ()
-    steps = len(b.steps)
+    creating = len(b.steps)
     b.add(f"create {fstype}", destination, "fsconfig", fs, sc.FSCONFIG_CMD_CREATE, None, None, 0, tolerate=refused)
     on = options.on | options.deep_on
     # What is mounted below a tmpfs later needs a place made in it.
@@ -95,9 +96,12 @@ def filesystem(context: Context, fstype: str, destination: str, options: Options
         change(b, made, sc.mount_attr(0, 0, options.propagation), "set propagation", destination)
     attach(b, made, target, fstype, destination)
     if fallback >= 0:
-        b.steps[steps] = b.steps[steps]._replace(missing=len(b.steps) - steps - 1)
-        b.steps[-1] = b.steps[-1]._replace(done=1)
+        for step in (opening, creating):
+            b.steps[step] = b.steps[step]._replace(missing=len(b.steps) - step - 1)
+        b.steps[-1] = b.steps[-1]._replace(done=2)
         attach(b, fallback, target, f"the host's {fstype}", destination)
+        how = sc.OPEN_TREE_CLOEXEC | sc.AT_EMPTY_PATH
+        b.keep(f"use the host's {fstype}", destination, "open_tree", fallback, b"", how, slot=made.slot)
     if late:
         context.late.append((destination, made))
     settle(context, destination, -1, made)
@@ -143,8 +147,12 @@ def _mode(context: Context, destination: str) -> tuple[tuple[bytes, bytes | None
 
 
 def _fallback(context: Context, fstype: str, destination: str, options: Options) -> int:
-    """A clone of the host's mount for when the container may not make its own; -1 for none."""
+    """A clone of the host's mount for when the container may not make its own; -1 for none. The host's /sys only to
+    read: root of a namespace may be the host's there (CVE-2023-25809).
+    """
     source = _SAME_ON_HOST.get(fstype)
+    if fstype == "sysfs" and not (options.on | options.deep_on) & sc.MOUNT_ATTR_RDONLY:
+        return -1
     if not source or context.userns < 0 or not context.bundle:
         return -1
     with suppress(OSError):
