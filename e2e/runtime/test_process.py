@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +205,31 @@ def test_an_ambient_capability_that_is_not_inheritable_is_a_warning(oci: Oci) ->
     done = oci.bundle("grep", "CapAmb", "/proc/self/status", process=sets).run()
     assert done.out.split()[1] == f"{1 << 5:016x}"
     assert "can't raise ambient capability CAP_CHOWN" in done.err
+
+
+def test_groups_of_the_caller_are_kept_where_the_bundle_says_so(oci: Oci) -> None:
+    """run.oci.keep_original_groups of crun(1), by which podman does `--group-add keep-groups`."""
+    bundle = oci.bundle().config({"annotations": {"run.oci.keep_original_groups": "1"}})
+    bundle.create(extra_groups=(0, 7777))
+    bundle.start()
+    read = ("grep", "^Groups", "/proc/self/status")
+    assert Path(f"/proc/{bundle.pid}/status").read_text().partition("Groups:")[2].split("\n")[0].split() == [
+        "0",
+        "7777",
+    ]
+    assert "8888" in bundle.exec(*read, extra_groups=(8888,)).out
+    kept = oci.bundle(*read).config({"annotations": {"run.oci.keep_original_groups": "0"}})
+    assert kept.run(extra_groups=(7777,)).out.split() == ["Groups:"]
+
+
+def test_a_pipe_becomes_the_users(oci: Oci) -> None:
+    """So that an ordinary user's process can open /dev/stdout again; the group too, as with crun."""
+    read, write = os.pipe()
+    try:
+        bundle = oci.bundle("true").config({"process": {"user": {"uid": 11, "gid": 12}}})
+        subprocess.run(oci.argv("run", "--bundle", str(bundle.path), bundle.id), stdout=write, check=True)
+        status = os.fstat(write)
+        assert (status.st_uid, status.st_gid) == (11, 12)
+    finally:
+        os.close(read)
+        os.close(write)

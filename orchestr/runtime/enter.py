@@ -46,6 +46,7 @@ def enter(
     linux: Mapping[str, Any] | None = None,
     listener: Tell | None = None,
     below: Mapping[str, str] | None = None,
+    keep_groups: bool = False,
 ) -> Launched:
     """Starts an OCI `process` beside pid `container_pid`; a direct child of the caller, who reaps it.
 
@@ -68,7 +69,7 @@ def enter(
             spawn.cgroup(container_cgroup, container_pid, below)
             listening = listen(spawn, seccomp, listener)
             place = Place(container_pid, pidfd, root, _ids(container_pid, sandbox))
-            return _run(spawn, place, process_, linux, seccomp, path, listening)
+            return _run(spawn, place, process_, linux, seccomp, path, listening, keep_groups)
     except OSError as error:
         raise LaunchError(f"cannot enter {what}: {error.strerror} (has it ended?)", reason="NotRunning") from error
 
@@ -107,15 +108,16 @@ def _run(
     seccomp: Mapping[str, Any] | None,
     path: str,
     listening: int,
+    keep_groups: bool,
 ) -> Launched:
     flags = foreign(place.pid)
     join = ((place.pidfd, flags),) if flags else ()
     scheduler.affinity(spawn.outside, proc, "initial")
-    enter_outside(spawn.outside, proc, spawn.tasks, join, place.ids.owner())
+    enter_outside(spawn.outside, proc, spawn.tasks, join, place.ids.owner(), keep_groups=keep_groups)
     b = spawn.inside
     b.slots = spawn.outside.slots
-    user = identify(proc, place.root)
-    spawn.give_stdio(user.uid, place.ids)
+    user = identify(proc, place.root)._replace(keep=keep_groups)
+    spawn.give_stdio(user, place.ids)
     scheduler.affinity(b, proc, "final")
     memorypolicy.apply(b, linux or {})
     labels.apply(b, proc, spawn.fds)

@@ -72,6 +72,7 @@ class Target(NamedTuple):
     sysctls: Callable[[Builder], None] | None = None  # steps after the hooks
     bundle: str = ""  # OCI bundle directory that sources of mounts are relative to; "" for the agent
     root_path: str = ""  # the root's path on the host; with bundle
+    keep_groups: bool = False  # the caller's own supplementary groups instead of the process's
 
 
 def short(id: str) -> str:
@@ -139,7 +140,10 @@ def start(target: Target, oci: Mapping[str, Any], stdio: Stdio) -> Launched:
     with Spawn(target.name, stdio, tty=target.tty, plain=target.plain, preserve=target.preserve) as spawn:
         spawn.cgroup(target.cgroup)
         proc = oci.get("process") or {}
-        enter_outside(spawn.outside, proc, spawn.tasks, target.join, target.ids.owner(), target.time_offsets)
+        enter_outside(
+            *(spawn.outside, proc, spawn.tasks, target.join, target.ids.owner(), target.time_offsets),
+            keep_groups=target.keep_groups,
+        )
         init = spawn.raised(spawn.own(initprogram.open_init())) if target.init else -1
         init = spawn.raised(target.gate) if target.gate >= 0 else init
         spawn.inside.slots = spawn.outside.slots
@@ -162,6 +166,8 @@ def enter_outside(
     join: tuple[tuple[int, int], ...],
     owner: tuple[int, int] = (0, 0),
     time_offsets: bytes | None = None,
+    *,
+    keep_groups: bool = False,
 ) -> None:
     """What the first child does while it is still root of the machine, then the way into the pod's namespaces."""
     # Not to be traced by a neighbour in the pod's user namespace while this is still our program (CVE-2016-9962).
@@ -179,7 +185,8 @@ def enter_outside(
     for fd, flag in join:
         b.add("join namespace", hex(flag), "setns", fd, flag)
     if any(flag & sc.CLONE_NEWUSER for _, flag in join):
-        b.add("clear groups", "", "setgroups", 0, None, tolerate=(errno.EPERM,))  # see process.identity
+        if not keep_groups:
+            b.add("clear groups", "", "setgroups", 0, None, tolerate=(errno.EPERM,))  # see process.identity
         become(b, *owner)
     if time_offsets is not None:  # for the children of who asks; once the first is in it, the clocks are set for good
         b.add("make time namespace", "", "unshare", sc.CLONE_NEWTIME)
@@ -197,8 +204,8 @@ def build(spawn: Spawn, target: Target, oci: Mapping[str, Any], init: int) -> No
     """The steps of the container's process, from a copy of the machine's mounts to exec."""
     b, proc, linux = spawn.inside, oci.get("process") or {}, oci.get("linux") or {}
     listening = listen(spawn, linux.get("seccomp"), target.listener)
-    user = identify(proc, target.root)
-    spawn.give_stdio(user.uid, target.ids)
+    user = identify(proc, target.root)._replace(keep=target.keep_groups)
+    spawn.give_stdio(user, target.ids)
     memorypolicy.apply(b, linux)
     labels.apply(b, proc, spawn.fds)
     context = _mount_context(spawn, target, linux)
@@ -270,6 +277,12 @@ def finish(
 
     `last` is the highest descriptor open, see process.close_all.
     """
+    if gate and not proc:  # for hooks and for joining; `start` refuses it
+        process.end_by_signals(spawn.inside)
+        process.identity(spawn.inside, {}, user, None, lambda: None)
+        process.wait(spawn.inside, spawn.keep, spawn.preserve)
+        spawn.inside.add("end", "", "exit_group", 1)
+        return
     load = _loader(spawn, proc, config, last) if config else None
     scheduler.inside(spawn.inside, proc)
     if gate:
@@ -279,7 +292,7 @@ def finish(
     command = process.Command(spawn.inside, spawn.keep, proc, env, path=path, preserve=spawn.preserve)
     process.identity(spawn.inside, proc, user, load, command.find if init or gate else lambda: None)
     if gate:
-        command.wait()
+        process.wait(spawn.inside, spawn.keep, spawn.preserve)
     if init:
         command.run_below_init()
     else:

@@ -164,7 +164,8 @@ def identity(b: Builder, process: Mapping[str, Any], user: User, load: Load | No
     groups = struct.pack(f"{len(user.groups)}I", *user.groups)
     # An ordinary user who maps himself alone may not change groups (user_namespaces(7)): none is all he can ask for.
     tolerate = () if user.groups else (errno.EPERM,)
-    b.add("set groups", "the process", "setgroups", len(user.groups), groups, tolerate=tolerate)
+    if not user.keep:
+        b.add("set groups", "the process", "setgroups", len(user.groups), groups, tolerate=tolerate)
     b.add("set gid", "the process", "setresgid", user.gid, user.gid, user.gid)
     b.add("keep capabilities", "the process", "prctl", sc.PR_SET_KEEPCAPS, 1, 0, 0, 0)
     b.add("set uid", "the process", "setresuid", user.uid, user.uid, user.uid)
@@ -232,6 +233,12 @@ def candidates(command: str, env: Sequence[str]) -> list[str]:
     return [f"{directory or '.'}/{command}" for directory in path.split(":")]
 
 
+def wait(b: Builder, keep: Keep, preserve: int) -> None:
+    """The parent is told that all went well; goes on once a byte can be read from INIT's descriptor."""
+    b.add("report", "the process", "close", PIPE + preserve)
+    b.add("wait for the start", "the process", "read", INIT + preserve, keep.address(bytes(8)), 1)
+
+
 class Command:
     """What to run, and where it may be. RuntimeFailure when there is none."""
 
@@ -267,12 +274,6 @@ class Command:
         # Never succeeds: a directory cannot be opened for writing (EISDIR), the rest says why it is not one.
         flags = os.O_RDWR | os.O_DIRECTORY | os.O_CLOEXEC
         b.add("find", where, "openat", sc.AT_FDCWD, os.fsencode(self._places[-1]), flags, 0)
-
-    def wait(self) -> None:
-        """The parent is told that all went well; goes on once a byte can be read from INIT's descriptor."""
-        self._b.add("report", "the process", "close", PIPE + self._preserve)
-        gate = INIT + self._preserve
-        self._b.add("wait for the start", "the process", "read", gate, self._keep.address(bytes(8)), 1)
 
     def run(self, *, alone: bool = False) -> None:
         """Tries each place in turn. `alone`: nobody waits for an error any more, so that stderr has to have it."""

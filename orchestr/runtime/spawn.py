@@ -82,16 +82,16 @@ class Spawn:
             self.tasks, self.born_in = cgroups.entrance(path, init, below)
             self.fds += [fd for fd in (*self.tasks, self.born_in) if fd >= 0]
 
-    def give_stdio(self, uid: int, ids: Mappings | int) -> None:
+    def give_stdio(self, user: User, ids: Mappings | int) -> None:
         """A FIFO or pipe is given to the user, so that /dev/stdout can be opened again, as nginx's images do.
 
-        `uid` is the container's; `ids` are its mappings, or a process that has them.
+        `ids` are the container's mappings, or a process that has them.
         """
         for fd in self.stdio:
             if stat.S_ISFIFO(os.fstat(fd).st_mode):
                 ids = idmap.of(ids) if isinstance(ids, int) else ids
                 with suppress(OSError):
-                    os.fchown(fd, ids.host_uid(uid), -1)
+                    os.fchown(fd, ids.host_uid(user.uid), ids.host_gid(user.gid))
 
     def terminal(
         self, root: int | Result, proc: Mapping[str, Any], user: User, *, console: bool

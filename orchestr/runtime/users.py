@@ -23,6 +23,12 @@ class User(NamedTuple):
     gid: int
     groups: tuple[int, ...] = ()
     home: str = ""  # "" when not looked up or unknown
+    keep: bool = False  # the caller's own supplementary groups, instead of `groups`
+
+
+def keeps_groups(config: Mapping[str, Any]) -> bool:
+    """crun(1)'s annotation of a bundle, by which podman's `--group-add keep-groups` is done."""
+    return str((config.get("annotations") or {}).get("run.oci.keep_original_groups") or "0") != "0"
 
 
 def number(text: str | int, what: str) -> int:

@@ -62,7 +62,6 @@ def test_a_whole_configuration_is_read_as_it_is(tmp_path: Path) -> None:
         ("/process/consoleSize", {"height": 70000, "width": 1}, "/process/consoleSize/height: must be a number"),
         ("/process/rlimits/0/type", "RLIMIT_NOFILES", "did you mean RLIMIT_NOFILE?"),
         ("/process/noNewPrivileges", "yes", 'must be true or false, is "yes"'),
-        ("/process", None, "is missing"),
         ("/root", None, "is missing"),
         ("/root/path", "nothing", "must be a directory"),
         ("/root/path", "", "must not be empty"),

@@ -108,9 +108,9 @@ def test_the_version_is_told_as_runc_tells_it(capsys: pytest.CaptureFixture[str]
     assert lines[2] == "spec: 1.2.0"
 
 
-@pytest.mark.parametrize("id", ["", "..", "a/b", "a b", "ä"])
+@pytest.mark.parametrize("id", ["", "..", ".a", "a/b", "a b", "ä"])
 def test_an_id_is_one_name(tmp_path: Path, id: str) -> None:
-    with pytest.raises(RuntimeFailure, match="cannot use container id"):
+    with pytest.raises(RuntimeFailure, match="cannot use container ID"):
         state.make(str(tmp_path), id)
 
 

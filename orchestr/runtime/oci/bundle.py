@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from orchestr.runtime import capabilities, cgroups, idmap, mountopts, seccomp
+from orchestr.runtime import capabilities, cgroups, idmap, mountopts, seccomp, users
 from orchestr.runtime import namespaces as runtime_namespaces
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.idmap import Mappings
@@ -40,13 +40,14 @@ class Bundle(NamedTuple):
         }
 
 
-def read(bundle: str, id: str, manager: str = "cgroupfs", maps: Maps | None = None) -> Bundle:
+def read(bundle: str, id: str, manager: str = "cgroupfs", maps: Maps | None = None, file: str = "") -> Bundle:
     """RuntimeFailure with what is wrong or not supported.
 
-    `manager`: who makes cgroups, see cgroups.place_of. `maps`: of an ordinary user, see rootless.py.
+    `manager`: who makes cgroups, see cgroups.place_of. `maps`: of an ordinary user, see rootless.py. `file` is read
+    instead of config.json.
     """
     bundle = os.path.abspath(bundle)
-    config = configuration.read(bundle)
+    config = configuration.read(bundle, file)
     if maps is not None:
         config = translated(config, maps)
     linux = config.get("linux") or {}
@@ -181,6 +182,7 @@ def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: boo
         sysctls=namespaces.sysctls(config),
         bundle=bundle.path,
         root_path=os.path.realpath(bundle.root),
+        keep_groups=users.keeps_groups(config),
     )
 
 

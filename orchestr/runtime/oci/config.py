@@ -417,13 +417,16 @@ CONFIG: Final = table(
         "annotations": TEXT_MAP,
         "linux": LINUX,
     },
-    *("ociVersion", "root", "process"),
+    *("ociVersion", "root"),
 )
 
 
-def read(bundle: str) -> dict[str, Any]:
-    """BUNDLE/config.json, every property of a type and in a range that the specification allows. RuntimeFailure."""
-    path = f"{bundle}/config.json"
+def read(bundle: str, other: str = "") -> dict[str, Any]:
+    """BUNDLE/config.json, every property of a type and in a range that the specification allows. RuntimeFailure.
+
+    `other`: another file, from the caller's directory, as with crun; the plain name config.json is the bundle's.
+    """
+    path = os.path.join(bundle, "config.json") if other in ("", "config.json") else other
     try:
         with open(path, "rb") as file:
             config = lean.loads(file.read().decode())

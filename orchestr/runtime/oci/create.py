@@ -15,7 +15,7 @@ from orchestr.runtime.spawn import Launched
 
 CREATE: Final[Mapping[str, Option]] = {
     "bundle": Option("where config.json is (default: here)", "DIR", "b"),
-    "config": Option("another name or place than BUNDLE/config.json: not supported", "FILE", "f"),
+    "config": Option("read this instead of BUNDLE/config.json", "FILE", "f"),
     "console-socket": Option("the terminal's master end is sent to this AF_UNIX socket", "PATH"),
     "pidfd-socket": Option("a pidfd of the process is sent to this AF_UNIX socket", "PATH"),
     "pid-file": Option("the pid is written to it, whole", "FILE"),
@@ -37,12 +37,11 @@ def create(call: Call) -> int:
 
 def make(call: Call, *, attached: bool = False) -> Created:
     """Created, its process waiting. `attached`: the caller stays, so that a terminal may be its own."""
-    if call.flag("config"):
-        raise RuntimeFailure("cannot use --config: not supported (name the file config.json)")
+    state.directory(call.root, call.id)  # a wrong id is told before all else
     where = os.path.abspath(call.text("bundle", "."))
     if os.geteuid():
         rootless.enter(call.root)
-    found = bundle.read(where, call.id, manager(call), rootless.entered(call.common))
+    found = bundle.read(where, call.id, manager(call), rootless.entered(call.common), call.text("config"))
     found = found._replace(config=_given(call, found.config))
     handover.check(call, bool((found.config.get("process") or {}).get("terminal")), attached=attached)
     lock = state.make(call.root, call.id)
@@ -60,9 +59,9 @@ def manager(call: Call) -> str:
 def _given(call: Call, config: dict[str, Any]) -> dict[str, Any]:
     """With what socket activation hands on: LISTEN_FDS counts for --preserve-fds (sd_listen_fds(3))."""
     count = handover.listening()
-    if not count:
+    process = config.get("process")
+    if not count or not process:
         return config
-    process = config.get("process") or {}
     env = [*(process.get("env") or ()), f"LISTEN_FDS={count}", "LISTEN_PID=1"]
     return {**config, "process": {**process, "env": env}}
 

@@ -15,7 +15,17 @@ _PATIENCE: Final = 10_000  # milliseconds for the process to be gone after SIGKI
 
 
 def delete(call: Call) -> int:
-    away(call.root, call.id, force=call.flag("force"))
+    if not call.flag("regex"):
+        away(call.root, call.id, force=call.flag("force"))
+        return 0
+    import re
+
+    try:
+        pattern = re.compile(call.id)
+    except re.error as error:
+        raise RuntimeFailure(f"cannot delete containers like {call.id}: no regular expression: {error}") from error
+    for id in filter(pattern.search, state.ids(call.root)):
+        away(call.root, id, force=call.flag("force"))
     return 0
 
 
@@ -86,7 +96,10 @@ COMMANDS: Final = {
     "delete": Command(
         delete,
         "remove a stopped or created container",
-        options={"force": Option("kill it first; no error when there is none", short="f")},
+        options={
+            "force": Option("kill it first; no error when there is none", short="f"),
+            "regex": Option("ID is a regular expression: all whose id has a match in it", short="r"),
+        },
         reaches=True,
     )
 }

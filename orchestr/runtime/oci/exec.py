@@ -58,6 +58,7 @@ def _running(call: Call) -> state.State:
 
 
 def _enter(call: Call, found: state.State, process: dict[str, Any], tty: bool, *, plain: bool) -> Launched:
+    from orchestr.runtime import users
     from orchestr.runtime.enter import enter
 
     linux = found.config.get("linux") or {}
@@ -73,6 +74,7 @@ def _enter(call: Call, found: state.State, process: dict[str, Any], tty: bool, *
         linux=linux,
         below=_below(call),
         listener=seccomp_agent.told_by(found.config, _told(found)),
+        keep_groups=users.keeps_groups(found.config),
     )
 
 

@@ -15,16 +15,27 @@ def listening() -> int:
 
 
 def preserved(call: Call) -> int:
-    """The number of descriptors from 3 on that go to the process. RuntimeFailure when one is not open."""
+    """The number of descriptors from 3 on that go to the process. RuntimeFailure on what is no such number."""
     count = call.number("preserve-fds") + listening()
     if count < 0:
         raise RuntimeFailure("cannot use --preserve-fds: less than none")
-    for fd in range(3, 3 + count):
-        try:
-            os.fstat(fd)
-        except OSError as error:
-            raise RuntimeFailure(f"cannot preserve descriptor {fd}: it is not open (see --preserve-fds)") from error
     return count
+
+
+def fill(count: int) -> None:
+    """Takes the numbers among 3 to 3+`count`-1 that are not open, before anything of ours gets one and is kept with it.
+
+    They are closed to the container, as they were to us; runc refuses such a gap, crun does not.
+    """
+    if not count:
+        return
+    fd = -1
+    try:
+        while fd < 3 + count:
+            fd = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        raise RuntimeFailure(f"cannot preserve {count} descriptors: {error.strerror} (see --preserve-fds)") from error
+    os.close(fd)
 
 
 def check(call: Call, tty: bool, *, attached: bool) -> None:
@@ -38,7 +49,7 @@ def check(call: Call, tty: bool, *, attached: bool) -> None:
         place = os.path.dirname(path) or "."
         if not os.path.isdir(place):
             raise RuntimeFailure(f"cannot write pid file {path}: no such file or directory")
-    preserved(call)
+    fill(preserved(call))
 
 
 def plain(*, attached: bool) -> bool:

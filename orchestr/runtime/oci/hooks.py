@@ -90,7 +90,7 @@ def _run(
             if inside:  # as in runc; where the root is going to be entered
                 place = os.path.join(place, str((config.get("root") or {}).get("path") or "rootfs"))
             child = _as_machine(pointer, hook, place, stdio, pid if inside else 0)
-        _wait(pointer, hook, child, said)
+        _wait(f"{point} hook", pointer, hook, child, said)
     finally:
         os.close(given)
         os.close(said)
@@ -178,7 +178,7 @@ def _argv(hook: Hook) -> list[str]:
     return [str(arg) for arg in hook.get("args") or ()] or [str(hook["path"])]
 
 
-def _wait(pointer: str, hook: Hook, child: int, said: int) -> None:
+def _wait(what: str, pointer: str, hook: Hook, child: int, said: int) -> None:
     """Until it ends or its time is over; then nothing of its group is left."""
     timeout = hook.get("timeout")
     pidfd = os.pidfd_open(child)
@@ -200,4 +200,4 @@ def _wait(pointer: str, hook: Hook, child: int, said: int) -> None:
         how = f"exit code {code}" if code > 0 else f"signal {-code}: {system.strsignal(-code)}".lower()
         said_last = os.pread(said, 1 << 16, max(0, os.fstat(said).st_size - (1 << 16))).decode(errors="replace")
         line = (said_last.strip().splitlines() or ["it wrote nothing"])[-1][-_QUOTED:]
-        raise RuntimeFailure(f"cannot run hook {pointer}: {hook['path']}: {how} ({line})")
+        raise RuntimeFailure(f"cannot run hook {pointer}: {hook['path']}: {what} failed with {how} ({line})")

@@ -1,6 +1,7 @@
 """state and list: what the runtime specification calls the state of a container, of one or all of them."""
 
 import os
+from contextlib import suppress
 from typing import Any, Final
 
 from orchestr.runtime import lean
@@ -9,6 +10,7 @@ from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 
 VERSION: Final = "1.2.0"  # of the runtime specification
+_PATIENCE: Final = 0.5  # seconds; a hook of `create` that asks waits in vain
 
 
 def view(root: str, found: state.State) -> dict[str, Any]:
@@ -29,7 +31,12 @@ def view(root: str, found: state.State) -> dict[str, Any]:
 def state_(call: Call) -> int:
     import json
 
-    print(json.dumps(view(call.root, state.load(call.root, call.id)), indent=2))
+    found = state.load(call.root, call.id)
+    if not found.pid:  # in the making, which takes milliseconds: who asks so early wants to know what comes of it
+        with suppress(RuntimeFailure):
+            os.close(state.lock(call.root, call.id, patience=_PATIENCE))
+        found = state.load(call.root, call.id)
+    print(json.dumps(view(call.root, found), indent=2))
     return 0
 
 

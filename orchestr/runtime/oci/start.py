@@ -29,6 +29,8 @@ def _go(root: str, found: state.State) -> None:
     if (now := state.status(root, found)) != "created":
         words = "cannot start a container that has stopped" if now == "stopped" else f"it is {now}, not created"
         raise RuntimeFailure(f"cannot start container {found.id}: {words}")
+    if not found.config.get("process"):
+        raise RuntimeFailure(f"cannot start container {found.id}: its bundle names no process (set /process)")
     path = f"{state.directory(root, found.id)}/exec.fifo"
     watch = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

@@ -37,9 +37,12 @@ class State(NamedTuple):
 
 
 def directory(root: str, id: str) -> str:
-    """RuntimeFailure on an id that would be another place."""
-    if not id or id in (".", "..") or not all(c.isascii() and (c.isalnum() or c in "_+-.") for c in id):
-        raise RuntimeFailure(f"cannot use container id {id!r}: letters, digits, '_', '+', '-', '.' only")
+    """RuntimeFailure on an id that would be another place; as with crun, none begins with a dot."""
+    if not id or id[0] == "." or not all(c.isascii() and (c.isalnum() or c in "_+-.") for c in id):
+        raise RuntimeFailure(
+            f"cannot use container ID {id!r}: invalid character in it (letters, digits, '_', '+', '-', '.' only, no '.'"
+            " first)"
+        )
     return f"{root}/{id}"
 
 
