@@ -150,6 +150,17 @@ def by_plural(group: str, version: str, plural: str) -> type[KubeObject] | None:
     return BY_PLURAL.get((group, version, plural))
 
 
+def not_served(group: str, version: str, plural: str) -> str:
+    """Why a kind of Kubernetes' own is not at this path, with the words "not supported"; "" for any other path."""
+    api_version = f"{group}/{version}" if group else version
+    for key in schema.tables().kinds:
+        there, kind = key.split(" ")
+        word = kind.lower()
+        if there == api_version and plural in (word, f"{word}s", f"{word}es", f"{word[:-1]}ies"):
+            return _why_unknown(api_version, kind)[1]
+    return ""
+
+
 def known(api_version: str, kind: str) -> bool:
     """Whether Kubernetes itself has the kind, served here or not."""
     return f"{api_version} {kind}" in schema.tables().kinds
@@ -190,15 +201,17 @@ def load(kind: type[K], data: bytes | str) -> K:
     return kind.model_validate_json(data)
 
 
-def decode(data: Mapping[str, Any], *, foreign: bool = False) -> KubeObject:
+def decode(data: Mapping[str, Any], *, foreign: bool = False, customs: bool = False) -> KubeObject:
     """An object from wire data of unknown origin. Raises Invalid with one cause for each problem.
 
-    With `foreign`, kinds that are not served decode too, as Foreign.
+    With `foreign`, kinds that are not served decode too, as Foreign; with `customs` those of groups that are not built
+    in, which a daemon may know by their definition.
     """
     api_version, kind = _names(data)
     found = BY_NAME.get((api_version, kind))
     if found:
         return read(found, data)
+    foreign = foreign or (customs and custom(api_version))
     if not foreign or not (known(api_version, kind) or custom(api_version)):
         _unknown(api_version, kind)
     return _foreign(without_nulls(data), schema.tables().kinds.get(f"{api_version} {kind}"))

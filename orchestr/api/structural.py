@@ -69,11 +69,8 @@ def _known(schema: Schema, at: str) -> Iterator[Cause]:
 
 def _type(schema: Schema, at: str) -> Iterator[Cause]:
     named = schema.get("type")
-    if schema.get(INT_OR_STRING):
-        if named:
-            yield _forbidden(f"{at}.type", f"must be empty with {INT_OR_STRING}")
-    elif not named:
-        if not schema.get(PRESERVE):
+    if not named:
+        if not schema.get(PRESERVE) and not schema.get(INT_OR_STRING):
             yield required(f"{at}.type", "must not be empty for specified object fields")
     else:
         yield from one_of(f"{at}.type", named, TYPES)

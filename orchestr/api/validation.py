@@ -62,8 +62,6 @@ def _metadata(obj: KubeObject) -> Iterator[Cause]:
     yield from wrong(field, NAME_RULES.get(type(obj), names.dns_subdomain)(name)) if name else [required(field)]
     if metadata.namespace:
         yield from wrong("metadata.namespace", names.dns_label(metadata.namespace))
-        if not obj.NAMESPACED:
-            yield Cause("metadata.namespace", f"must not be set: a {obj.kind} lives outside of namespaces")
     yield from check_labels(metadata.labels, "metadata.labels")
     yield from check_annotations(metadata.annotations, "metadata.annotations")
 

@@ -254,13 +254,16 @@ TABLE: dict[str, Columns] = {
 }
 
 
+OTHERS: Columns = ((), _nothing, (), _nothing)  # custom resources
+
+
 def header(kind: str, *, wide: bool, namespaces: bool) -> list[str]:
-    columns = TABLE[kind]
+    columns = TABLE.get(kind, OTHERS)
     return [*(["NAMESPACE"] if namespaces else []), "NAME", *columns[0], "AGE", *(columns[2] if wide else ())]
 
 
 def row(kind: str, obj: Object, *, wide: bool, namespaces: bool) -> list[str]:
-    meta, columns = obj["metadata"], TABLE[kind]
+    meta, columns = obj["metadata"], TABLE.get(kind, OTHERS)
     extra = columns[3](obj) if wide else []
     own = [str(meta.get("namespace", ""))] if namespaces else []
     return [*own, str(meta["name"]), *columns[1](obj), age(meta.get("creationTimestamp")), *extra]

@@ -4,6 +4,7 @@ import argparse
 import os
 
 from orchestr.cli.errors import Bad
+from orchestr.cli.kinds import DEFINITIONS, learn_from
 from orchestr.client.paths import Address
 from orchestr.client.sync import Client
 from orchestr.instance import Instance, InstanceError, instance
@@ -29,9 +30,11 @@ def client(args: argparse.Namespace) -> Client:
     here = current()
     host = _kubeconfig(args) or args.host or os.environ.get("ORCH_HOST") or here.socket
     try:
-        return Client(host, start=start_command(here))
+        made = Client(host, start=start_command(here))
     except ValueError as error:
         raise Bad(f"orch: {error}") from error
+    learn_from(lambda: made.items(DEFINITIONS))
+    return made
 
 
 def _kubeconfig(args: argparse.Namespace) -> Address | None:

@@ -56,7 +56,7 @@ def named(client: Client, args: argparse.Namespace) -> list[Target]:
         raise Bad("orch delete: no name (give names, -l LABEL=VALUE or --all)")
     found = [(kind, namespace if kind.namespaced else "", name) for kind, name in names]
     for kind in kinds:
-        target = path(kind.plural, namespace if kind.namespaced else None, group=kind.group)
+        target = path(kind.plural, namespace if kind.namespaced else None, group=kind.group, version=kind.version)
         for obj in client.items(target, {"labelSelector": args.selector}):
             found.append((kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
     return found
@@ -72,7 +72,7 @@ def of_files(client: Client, args: argparse.Namespace) -> list[Target]:
         kind, meta = find(item["kind"]), item["metadata"]
         if kind.kind == "Namespace" and meta["name"] in stacks:
             continue
-        found.append((kind, meta.get("namespace", ""), meta["name"]))
+        found.append((kind, meta.get("namespace", "") if kind.namespaced else "", meta["name"]))
     found.sort(key=lambda target: (target[0].kind == "Namespace", target[0].kind != "Stack"))
     if args.volumes:
         claim = find("pvc")
@@ -101,7 +101,7 @@ def remove(client: Client, args: argparse.Namespace, target: Target) -> bool:
     if grace is not None:
         options["gracePeriodSeconds"] = grace
     try:
-        client.delete(path(kind.plural, namespace or None, name, group=kind.group), options)
+        client.delete(path(kind.plural, namespace or None, name, group=kind.group, version=kind.version), options)
     except NotFound:
         if args.ignore_not_found or not args.what:
             return False

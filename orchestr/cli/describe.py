@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from orchestr.cli import context, events
-from orchestr.cli.columns import TABLE
+from orchestr.cli.columns import OTHERS, TABLE
 from orchestr.cli.get import target
 from orchestr.cli.kinds import Kind, references
 from orchestr.cli.options import add_namespace
@@ -40,12 +40,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def text(client: Client, kind: Kind, obj: dict[str, Any]) -> str:
-    meta = obj["metadata"]
+    meta, columns = obj["metadata"], TABLE.get(kind.kind, OTHERS)
     head = [("Name", meta["name"]), ("Namespace", meta.get("namespace")), ("Kind", f"{kind.kind} ({kind.api_version})"),
             ("Age", age(meta.get("creationTimestamp"))), ("UID", meta.get("uid"))]  # fmt: skip
-    head += [
-        (name.capitalize(), value) for name, value in zip(TABLE[kind.kind][0], TABLE[kind.kind][1](obj), strict=True)
-    ]
+    head += [(name.capitalize(), value) for name, value in zip(columns[0], columns[1](obj), strict=True)]
     owners = [f"{o['kind'].lower()}/{o['name']}" for o in meta.get("ownerReferences") or []]
     head += [("Owned by", ", ".join(owners))] if owners else []
     parts = ["\n".join(f"{name + ':':<14} {value}" for name, value in head if value)]

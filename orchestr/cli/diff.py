@@ -7,7 +7,7 @@ from typing import Any
 from orchestr.api.errors import ApiError, NotFound
 from orchestr.cli import apply, context, files
 from orchestr.cli.errors import Failed
-from orchestr.cli.kinds import find
+from orchestr.cli.kinds import Kind, find
 from orchestr.cli.options import add_namespace
 from orchestr.cli.output import colored, dump, paint
 from orchestr.client.paths import path
@@ -52,15 +52,16 @@ def difference(client: Client, result: dict[str, Any]) -> list[str]:
         return []
     obj = result["object"]
     meta, kind = obj["metadata"], find(obj["kind"])
-    before = None if result["action"] == "created" else _stored(client, kind.plural, kind.group, meta)
+    before = None if result["action"] == "created" else _stored(client, kind, meta)
     after = None if result["action"] == "pruned" else obj
     name = f"{obj['kind'].lower()}/{meta['name']}" + (f" -n {meta['namespace']}" if meta.get("namespace") else "")
     return list(_unified(name, clean(before), clean(after)))
 
 
-def _stored(client: Client, plural: str, group: str, meta: dict[str, Any]) -> dict[str, Any] | None:
+def _stored(client: Client, kind: Kind, meta: dict[str, Any]) -> dict[str, Any] | None:
     try:
-        return client.get(path(plural, meta.get("namespace"), meta["name"], group=group))
+        where = path(kind.plural, meta.get("namespace"), meta["name"], group=kind.group, version=kind.version)
+        return client.get(where)
     except NotFound:
         return None
 

@@ -51,7 +51,7 @@ def target(args: argparse.Namespace, kind: Kind, name: str = "") -> str:
     """The path of a collection or an object."""
     all_namespaces = getattr(args, "all_namespaces", False)
     where = None if all_namespaces or not kind.namespaced else context.namespace(args)
-    return path(kind.plural, where, name, group=kind.group)
+    return path(kind.plural, where, name, group=kind.group, version=kind.version)
 
 
 def fetch(client: Client, args: argparse.Namespace, kind: Kind, name: str) -> dict[str, Any]:

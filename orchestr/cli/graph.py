@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         objects = []
         for plural in KINDS:
             kind = find(plural)
-            for item in client.items(path(plural, where, group=kind.group)):
+            for item in client.items(path(plural, where, group=kind.group, version=kind.version)):
                 objects.append(decode({"apiVersion": kind.api_version, "kind": kind.kind, **item}))
     drawn = graph.build(objects)
     draw = {"dot": drawing.dot, "mermaid": drawing.mermaid, "svg": drawing.svg}.get(args.output, drawing.text)

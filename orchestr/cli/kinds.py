@@ -1,7 +1,8 @@
 """The kinds that the daemon serves, by every name a person types. A test holds this table against the models, which
 would cost a command 60 ms to import."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from orchestr.cli.errors import Bad
 
@@ -12,10 +13,11 @@ class Kind(NamedTuple):
     group: str
     short: tuple[str, ...] = ()
     namespaced: bool = True
+    version: str = "v1"
 
     @property
     def api_version(self) -> str:
-        return f"{self.group}/v1" if self.group else "v1"
+        return f"{self.group}/{self.version}" if self.group else self.version
 
 
 REGISTRATION = "admissionregistration.k8s.io"
@@ -55,16 +57,50 @@ KINDS = (
     Kind("CertificateSigningRequest", "certificatesigningrequests", "certificates.k8s.io", ("csr",), False),
 )
 ALL = ("stacks", "deployments", "jobs", "pods", "services")
-_BY_NAME = {
-    name.lower(): kind
-    for kind in KINDS
-    for name in (kind.kind, kind.plural, f"{kind.plural}.{kind.group}", *kind.short)
-}
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def _names(kind: Kind) -> tuple[str, ...]:
+    return (kind.kind, kind.plural, f"{kind.plural}.{kind.group}", *kind.short)
+
+
+_BY_NAME = {name.lower(): kind for kind in KINDS for name in _names(kind)}
+_ask: list[Callable[[], Iterable[dict[str, Any]]]] = []  # gives the definitions of the daemon, once they are needed
+
+
+def learn_from(definitions: Callable[[], Iterable[dict[str, Any]]]) -> None:
+    """Where `find` looks for kinds that are not in the table: CustomResourceDefinitions in wire form."""
+    _ask[:] = [definitions]
+
+
+def _learn() -> None:
+    from orchestr.api.errors import ApiError
+    from orchestr.client.http import NoDaemon
+
+    while _ask:
+        try:
+            found = list(_ask.pop()())
+        except (NoDaemon, ApiError):  # the kind stays unknown, and that is what is told
+            return
+        for each in found:
+            kind = _defined(each["spec"])
+            for name in _names(kind):
+                _BY_NAME.setdefault(name.lower(), kind)
+
+
+def _defined(spec: dict[str, Any]) -> Kind:
+    names = spec["names"]
+    served = [version for version in spec["versions"] if version["served"]] or spec["versions"]
+    stored = next((version for version in served if version["storage"]), served[0])
+    short, inside = tuple(names.get("shortNames") or ()), spec["scope"] == "Namespaced"
+    return Kind(names["kind"], names["plural"], spec["group"], short, inside, stored["name"])
 
 
 def find(name: str) -> Kind:
     """By kind, plural, short name or plural.group, in any case. Bad names the nearest."""
-    found = _BY_NAME.get(name.lower())
+    if (found := _BY_NAME.get(name.lower())) is None:
+        _learn()
+        found = _BY_NAME.get(name.lower())
     if found is None:
         import difflib
 

@@ -22,7 +22,7 @@ class View:
         for plural in plurals:
             kind, known = find(plural), self.objects.setdefault(plural, {})
             for namespace in (set(namespaces) or {""}) if kind.namespaced else {""}:
-                target = path(kind.plural, namespace or None, group=kind.group)
+                target = path(kind.plural, namespace or None, group=kind.group, version=kind.version)
                 answer = client.get(target)
                 for item in answer["items"]:
                     known[item["metadata"]["uid"]] = {"kind": kind.kind, **item}

@@ -150,7 +150,7 @@ class _Found:
 
         self.documents = True
         try:
-            obj = scheme.decode(data, foreign=self.foreign)
+            obj = scheme.decode(data, foreign=self.foreign, customs=True)
         except Invalid as error:
             if not path and _is_stack(data):
                 self._stack(document)
@@ -180,7 +180,7 @@ class _Found:
     def _notes(self, loaded: Loaded) -> None:
         from orchestr.api import scheme
 
-        if isinstance(loaded.object, scheme.Foreign):
+        if isinstance(loaded.object, scheme.Foreign) and self.foreign:
             self.warn(loaded.problem("kind", f"kind {loaded.object.kind} is checked only: nothing runs it here"))
         for cause in scheme.notes(loaded.object):
             self.warn(loaded.problem(cause.field, cause.message))

@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from orchestr.api.core import Pod
 from orchestr.api.custom import Custom
-from orchestr.api.errors import ApiError, BadRequest
-from orchestr.api.scheme import by_plural
+from orchestr.api.errors import ApiError, BadRequest, NotFound
+from orchestr.api.scheme import by_plural, not_served
 from orchestr.server import (
     apply,
     discovery,
@@ -110,6 +110,8 @@ class Routes:
 
     async def _resource(self, request: Request, where: Target, path: str) -> Response:
         kind = by_plural(where.group, where.version, where.plural)
+        if kind is None and (message := not_served(where.group, where.version, where.plural)):
+            raise NotFound(message, details={"group": where.group, "kind": where.plural})
         if kind is None or (where.namespace and not kind.NAMESPACED) or where.sub not in PARTS:
             raise unknown(path)
         if where.sub and where.sub not in (*discovery.parts(kind), *(REFUSED if kind is Pod else ())):

@@ -45,6 +45,8 @@ def apply(tx: Tx, site: Site, wanted: Mapping[str, Any], *, manager: str, force:
     metadata = wire["metadata"]
     if kind.NAMESPACED:
         metadata.setdefault("namespace", lifecycle.DEFAULT_NAMESPACE)
+    else:
+        metadata.pop("namespace", None)
     key = Key(str(metadata["namespace"]) if kind.NAMESPACED else "", str(metadata["name"]))
     row = tx.get(kind, key)
     if row is None:

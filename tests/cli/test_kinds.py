@@ -1,13 +1,14 @@
 """The tables that commands use instead of the models, held against the models."""
 
 import importlib
+from typing import Any
 
 import pytest
 
 from orchestr.api import scheme
 from orchestr.cli import COMMANDS, columns
 from orchestr.cli.errors import Bad
-from orchestr.cli.kinds import ALL, KINDS, Kind, find, references
+from orchestr.cli.kinds import ALL, KINDS, Kind, find, learn_from, references
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
@@ -65,3 +66,24 @@ def test_a_bare_object_has_a_row_as_wide_as_its_header(kind: Kind, wide: bool) -
     row = columns.row(kind.kind, bare, wide=wide, namespaces=True)
     assert len(row) == len(columns.header(kind.kind, wide=wide, namespaces=True))
     assert row[:2] == ["ns", "x"]
+
+
+def test_kinds_that_only_the_daemon_knows_are_asked_for_once() -> None:
+    asked: list[int] = []
+    spec = {
+        "group": "example.org",
+        "scope": "Cluster",
+        "names": {"plural": "gadgets", "kind": "Gadget", "shortNames": ["gd"]},
+        "versions": [
+            {"name": "v1", "served": True, "storage": False},
+            {"name": "v2", "served": True, "storage": True},
+        ],
+    }
+
+    def definitions() -> list[dict[str, Any]]:
+        asked.append(1)
+        return [{"spec": spec}]
+
+    learn_from(definitions)
+    assert find("gd") == find("Gadget") == Kind("Gadget", "gadgets", "example.org", ("gd",), False, "v2")
+    assert len(asked) == 1

@@ -143,3 +143,16 @@ async def test_a_replication_controller_takes_selector_and_labels_from_its_templ
     assert (status, made["spec"]["selector"], made["metadata"]["labels"]) == (201, {"app": "web"}, {"app": "web"})
     status, scale = await served.request("GET", path("ReplicationController") + "/a/scale")
     assert (scale["spec"]["replicas"], scale["status"]["selector"]) == (2, "app=web")
+
+
+@pytest.mark.parametrize("plural", ["apps/v1/namespaces/default/statefulsets", "networking.k8s.io/v1/networkpolicies"])
+async def test_kinds_without_behaviour_are_refused_by_name(served: Daemon, plural: str) -> None:
+    status, answer = await served.request("POST", f"/apis/{plural}", {})
+    assert (status, answer["reason"], "is not supported" in answer["message"]) == (404, "NotFound", True), answer
+
+
+async def test_a_namespace_in_an_object_outside_of_namespaces_is_let_go(served: Daemon) -> None:
+    body = {"apiVersion": "v1", "kind": "PriorityClass", "metadata": {"name": "p", "namespace": "x"}, "value": 1}
+    body["apiVersion"] = "scheduling.k8s.io/v1"
+    status, made = await served.request("POST", path("PriorityClass"), body)
+    assert (status, "namespace" in made["metadata"]) == (201, False), made
