@@ -23,6 +23,7 @@ from orchestr.api.decode import model_of, notes, refusal, without_nulls
 from orchestr.api.defaults import default
 from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.discovery import EndpointSlice
+from orchestr.api.disruption import PodDisruptionBudget
 from orchestr.api.errors import Cause, Invalid
 from orchestr.api.limits import LimitRange
 from orchestr.api.networking import Endpoints, IngressClass
@@ -83,6 +84,7 @@ KINDS: tuple[type[KubeObject], ...] = (
     RuntimeClass,
     StorageClass,
     CustomResourceDefinition,
+    PodDisruptionBudget,
     ServiceAccount,
     Role,
     ClusterRole,

@@ -197,6 +197,11 @@ def _webhooks(obj: Object) -> list[str]:
     return [str(len(obj.get("webhooks") or []))]
 
 
+def _budget(obj: Object) -> list[str]:
+    shares = [_spec(obj).get("minAvailable", "N/A"), _spec(obj).get("maxUnavailable", "N/A")]
+    return [*map(str, shares), str(_status(obj).get("disruptionsAllowed", 0))]
+
+
 def _signing(obj: Object) -> list[str]:
     conditions = [str(each["type"]) for each in _status(obj).get("conditions") or []]
     issued = ["Issued"] if _status(obj).get("certificate") else []
@@ -243,6 +248,12 @@ TABLE: dict[str, Columns] = {
     "RuntimeClass": (("HANDLER",), _fields("handler"), (), _nothing),
     "MutatingWebhookConfiguration": (("WEBHOOKS",), _webhooks, (), _nothing),
     "ValidatingWebhookConfiguration": (("WEBHOOKS",), _webhooks, (), _nothing),
+    "PodDisruptionBudget": (
+        ("MIN AVAILABLE", "MAX UNAVAILABLE", "ALLOWED DISRUPTIONS"),
+        _budget,
+        (),
+        _nothing,
+    ),
     "CustomResourceDefinition": ((), _nothing, (), _nothing),
     "CertificateSigningRequest": (("SIGNERNAME", "REQUESTOR", "CONDITION"), _signing, (), _nothing),
     "ServiceAccount": ((), _nothing, (), _nothing),

@@ -51,6 +51,7 @@ KINDS = (
     Kind("RoleBinding", "rolebindings", "rbac.authorization.k8s.io", ()),
     Kind("ClusterRoleBinding", "clusterrolebindings", "rbac.authorization.k8s.io", (), False),
     Kind("RuntimeClass", "runtimeclasses", "node.k8s.io", (), False),
+    Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", ("pdb",)),
     Kind("CustomResourceDefinition", "customresourcedefinitions", "apiextensions.k8s.io", ("crd", "crds"), False),
     Kind("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", REGISTRATION, (), False),
     Kind("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", REGISTRATION, (), False),

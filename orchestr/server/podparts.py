@@ -1,12 +1,14 @@
 """What can be asked of a pod besides its object: eviction, binding; and what is refused, in words."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
 
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.core import Pod
+from orchestr.api.disruption import PodDisruptionBudget
 from orchestr.api.errors import ApiError, BadRequest, Cause, Conflict, Invalid
 from orchestr.api.scheme import by_plural
 from orchestr.server.answer import success
@@ -38,12 +40,15 @@ async def _sent(call: Call, kind: str) -> dict[str, Any]:
 async def evict(call: Call) -> Response:
     """policy/v1 Eviction: a delete that PodDisruptionBudgets may refuse for now."""
     options = (await _sent(call, "Eviction")).get("deleteOptions") or {}
+    wanted = deletion(as_object(options))
+    wanted["dry_run"] = dry = wanted["dry_run"] or dry_run(call.query)
     pod = call.row().object
     assert isinstance(pod, Pod)
     if pod.status.phase not in ENDED and not pod.metadata.deleting:
-        _check_budgets(pod, _budgets(call, pod))
-    wanted = deletion(as_object(options))
-    wanted["dry_run"] = wanted["dry_run"] or dry_run(call.query)
+        found = _budgets(call, pod)
+        _check_budgets(pod, found)
+        if found and not dry:
+            await _take(call, pod, found[0])
     await call.cluster.remove(call.kind, call.key, **wanted)
     return success(status=201)
 
@@ -70,6 +75,20 @@ def _check_budgets(pod: Pod, budgets: list[KubeObject]) -> None:
             cause = Cause("", f"{why}{status.current_healthy} currently", "DisruptionBudget")
             text = "Cannot evict pod as it would violate the pod's disruption budget."
             raise TooManyRequests(text, causes=[cause], details={"retryAfterSeconds": 10})
+
+
+async def _take(call: Call, pod: Pod, budget: KubeObject) -> None:
+    """Takes one disruption from the budget, in a transaction: of a burst of evictions each sees what is left."""
+
+    def less(wire: dict[str, Any]) -> dict[str, Any]:
+        now = PodDisruptionBudget.model_validate(wire)
+        _check_budgets(pod, [now])
+        taken = {**now.status.disrupted_pods, pod.metadata.name: datetime.now(UTC)}
+        left = max(now.status.disruptions_allowed - 1, 0)
+        status = now.status.but(disrupted_pods=taken, disruptions_allowed=left)
+        return {**wire, "status": status.wire()}
+
+    await call.cluster.modify(PodDisruptionBudget, budget.key, less, status=True)
 
 
 async def bind(call: Call) -> Response:

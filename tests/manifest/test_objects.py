@@ -130,7 +130,8 @@ def test_what_may_be_right_is_only_a_warning(tmp_path: Path) -> None:
 
 
 def test_kinds_without_behaviour_are_only_for_who_looks(tmp_path: Path) -> None:
-    path = write(tmp_path, "f.yaml", "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: a}\n")
+    text = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a}\n"
+    path = write(tmp_path, "f.yaml", text)
     assert "not supported" in told(path)[0]
     warnings: list[Problem] = []
     assert len(load([path], foreign=True, warn=warnings.append)) == 1

@@ -151,3 +151,26 @@ async def test_managed_fields_can_be_corrected(served: Daemon) -> None:
     steps = [{"op": "replace", "path": "/metadata/managedFields", "value": [{}]}]
     status, after = await served.request("PATCH", f"{MAPS}/a?fieldManager=x", steps, JSON_PATCH)
     assert (status, after["metadata"].get("managedFields")) == (200, None)
+
+
+async def test_each_eviction_of_a_burst_takes_from_the_budget(served: Daemon) -> None:
+    budget = {"metadata": {"name": "b"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}}
+    budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+    assert (await served.request("POST", budgets, budget))[0] == 201
+    status, answer = await served.request(
+        "PATCH",
+        f"{budgets}/b/status",
+        {"status": {"disruptionsAllowed": 1, "currentHealthy": 2, "desiredHealthy": 1, "expectedPods": 2}},
+        {"content-type": "application/merge-patch+json"},
+    )
+    assert status == 200, answer
+    codes = []
+    for name in ("a", "b"):
+        spec = {"containers": [{"name": "web", "image": "local/host"}]}
+        body = {"metadata": {"name": name, "labels": {"app": "web"}}, "spec": spec}
+        assert (await served.request("POST", "/api/v1/namespaces/default/pods", body))[0] == 201
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+        codes.append((await served.request("POST", f"/api/v1/namespaces/default/pods/{name}/eviction", eviction))[0])
+    assert codes == [201, 429]
+    _, found = await served.request("GET", f"{budgets}/b")
+    assert (set(found["status"]["disruptedPods"]), found["status"].get("disruptionsAllowed", 0)) == ({"a"}, 0)
