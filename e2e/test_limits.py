@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from e2e.checks import eventually, process
+from e2e.conftest import Host
+from e2e.daemon import ORCH
 from e2e.project import Project
 from e2e.test_containers import SLEEP, pod
 from orchestr.runtime.cgroups import devices, layout
@@ -198,6 +201,27 @@ def test_huge_pages(project: Project) -> None:
         project.objects(pod("h", f"{SLEEP}, {limits}"), "--detach")
         words = "the requested cgroup controller `hugetlb` is not available"
         eventually(lambda: words in project.orch("status", "-n", project.name).out)
+
+
+def test_huge_pages_where_the_controller_is_mounted_for_the_daemon_alone(host: Host, tmp_path: Path) -> None:
+    """The same where the machine has the hierarchy and nobody mounted it: a daemon in a mount namespace that has it."""
+    if layout().controller("hugetlb") or "hugetlb\t" not in Path("/proc/cgroups").read_text():
+        pytest.skip("the controller is mounted, or the kernel has none")
+    base, daemon = tmp_path / "hugetlb", host.daemon()
+    base.mkdir()
+    start = f"mount -t cgroup -o hugetlb none {base} && exec {ORCH} system start"
+    unshared = ("unshare", "--mount", "--propagation", "private", "sh", "-c", start)
+    subprocess.run(unshared, check=True, env=daemon.env(), capture_output=True)
+    try:
+        (tmp_path / "p1").mkdir()
+        project = Project(daemon, tmp_path / "p1", "p1")
+        project.objects(pod("h", f"{SLEEP}, resources: {{limits: {{hugepages-2Mi: 4Mi, memory: 64Mi}}}}"))
+        groups = Path(f"/proc/{project.pid('h')}/cgroup").read_text().splitlines()
+        path = next(line.split(":")[2] for line in groups if ":hugetlb:" in line)
+        seen = Path(f"/proc/{daemon.supervisor_pid}/root{base}{path}/hugetlb.2MB.limit_in_bytes")
+        assert seen.read_text() == f"{4 << 20}\n"
+    finally:
+        daemon.finish()
 
 
 def test_top_tells_what_was_moved_and_held_back(project: Project) -> None:
