@@ -86,12 +86,17 @@ def _service(old: Service, new: Service) -> Iterator[Cause]:
         yield from _same(old.spec.cluster_ip, new.spec.cluster_ip, "spec.clusterIP")
 
 
+def _data(obj: ConfigMap | Secret) -> tuple[Any, Any]:
+    """As written: what is new may be no base64."""
+    return obj.data, obj.binary_data if isinstance(obj, ConfigMap) else {}
+
+
 def _config(old: ConfigMap | Secret, new: ConfigMap | Secret) -> Iterator[Cause]:
     if isinstance(old, Secret) and isinstance(new, Secret):
         yield from _same(old.type, new.type, "type")
     if old.immutable:
         yield from _same(old.immutable, new.immutable, "immutable")
-        yield from _same(old.content(), new.content(), "data")
+        yield from _same(_data(old), _data(new), "data")
 
 
 def _claim(old: PersistentVolumeClaim, new: PersistentVolumeClaim) -> Iterator[Cause]:
