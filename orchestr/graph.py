@@ -125,12 +125,20 @@ def _implied(spec: PodSpec, source: Node) -> dict[Node, str]:
     return found
 
 
+ROOT_CA = "kube-root-ca.crt"  # known to the agent without a ConfigMap
+
+
 def _volumes(spec: PodSpec) -> Iterator[tuple[str, str, bool | None]]:
     for volume in spec.volumes:
         if volume.config_map:
             yield "configmap", volume.config_map.name, volume.config_map.optional
         if volume.secret:
             yield "secret", volume.secret.secret_name, volume.secret.optional
+        for each in volume.projected.sources if volume.projected else ():
+            if each.config_map and each.config_map.name != ROOT_CA:
+                yield "configmap", each.config_map.name, each.config_map.optional
+            if each.secret:
+                yield "secret", each.secret.name, each.secret.optional
         if volume.persistent_volume_claim:
             yield "persistentvolumeclaim", volume.persistent_volume_claim.claim_name, False
 

@@ -16,14 +16,16 @@ import trio
 from orchestr import graph
 from orchestr.agent import starting
 from orchestr.agent.addresses import Addresses
+from orchestr.agent.env import MissingConfig
 from orchestr.agent.machine import Machine, primary_address
-from orchestr.agent.node import Node, Recorder, log
+from orchestr.agent.node import Identity, Node, NoIdentity, Recorder, log
 from orchestr.agent.order import stop_levels
 from orchestr.agent.places import Places
+from orchestr.agent.prepare import owner
 from orchestr.agent.runs import parse_id
 from orchestr.agent.services import Services
 from orchestr.agent.telling import present
-from orchestr.agent.volumes import remove_memory, remove_tree
+from orchestr.agent.volumes import remove_memory, remove_tree, renew
 from orchestr.agent.worker import Worker
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import Key, KubeObject
@@ -38,6 +40,7 @@ from orchestr.runtime.seam import Runtime
 
 K = TypeVar("K", bound=KubeObject)
 
+LOOK = 30.0  # seconds between two looks at the age of tokens
 DEPENDENCIES = (Deployment, ReplicaSet, Job, ConfigMap, Secret, PersistentVolumeClaim)
 
 
@@ -58,6 +61,7 @@ class Agent:
         cgroup: str,
         pod_networks: tuple[IPv4Network, IPv6Network],
         dns: Sequence[str],
+        identity: Identity | None = None,
         spread: float = 0.0,
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
@@ -82,6 +86,7 @@ class Agent:
             clock=clock,
             random=chance,
             services=self.services,
+            identity=identity or NoIdentity(),
             unmet=self._unmet,
             routed=self._routed,
         )
@@ -141,6 +146,7 @@ class Agent:
             nursery.start_soon(self.services.run)
             nursery.start_soon(self.machine.run)
             nursery.start_soon(self._listen)
+            nursery.start_soon(self._renew_tokens)
             nursery.start_soon(self._reconnect, nursery)
             informer = self.informers.add(Pod)
             await informer.synced.wait()
@@ -168,6 +174,22 @@ class Agent:
         async for uid in self.node.dataplane.lost():
             if uid in self.workers:
                 nursery.start_soon(starting.reconnect, self.workers[uid])
+
+    async def _renew_tokens(self) -> None:
+        """Follows tokens that near their end by others, for ever."""
+        while True:
+            await trio.sleep(LOOK)
+            for worker in list(self.workers.values()):
+                if worker.sandbox:
+                    self._renew(worker.pod)
+
+    def _renew(self, pod: Pod) -> None:
+        sources, user, now = self.node.sources(pod), owner(self.node, pod), self.node.clock()
+        for volume in pod.spec.volumes:
+            try:
+                renew(pod, volume, self.node.places, sources, user, now)
+            except (MissingConfig, OSError) as error:
+                log.warning("cannot renew a token of %s: %s (will try again)", pod.ref, error)
 
     def _ours(self, pod: Pod) -> bool:
         return pod.spec.node_name == self.node.name and not pod.spec.scheduling_gates

@@ -27,6 +27,14 @@ class Sources(Protocol):
 
     def secret(self, name: str) -> Secret | None: ...
 
+    def token(self, pod: Pod, audience: str, seconds: int) -> str:
+        """A token of the pod's ServiceAccount. MissingConfig."""
+        ...
+
+    def ca(self) -> bytes:
+        """The authority of the API's certificate, PEM."""
+        ...
+
 
 def secret_bytes(secret: Secret) -> dict[str, bytes]:
     """The decoded content of a Secret."""

@@ -8,7 +8,7 @@ from typing import Protocol
 import trio
 
 from orchestr.agent.addresses import Addresses
-from orchestr.agent.env import Sources
+from orchestr.agent.env import MissingConfig, Sources
 from orchestr.agent.places import Places
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.core import ConfigMap, Pod, Secret
@@ -52,14 +52,35 @@ class Node:
     clock: Callable[[], float]  # seconds since the epoch
     random: Callable[[], float]
     services: "ServicesView"
+    identity: "Identity"
     unmet: Callable[[Pod], list[str]] = field(default=lambda pod: [])
     routed: Callable[[Pod], Awaitable[None]] = field(default=_at_once)
 
     def sources(self, pod: Pod) -> Sources:
-        return _Sources(self.informers, pod.metadata.namespace or "")
+        return _Sources(self.informers, pod.metadata.namespace or "", self.identity)
 
     def uid_base(self, uid: str) -> int:
         return self.addresses.uid_base(uid)
+
+
+class Identity(Protocol):
+    """Who pods are towards the API."""
+
+    def token(self, pod: Pod, audience: str, seconds: int) -> str:
+        """Raises MissingConfig."""
+        ...
+
+    def ca(self) -> bytes: ...
+
+
+class NoIdentity:
+    """Of an agent without an API to speak to."""
+
+    def token(self, pod: Pod, audience: str, seconds: int) -> str:
+        raise MissingConfig("tokens are not supported: there is no API server")
+
+    def ca(self) -> bytes:
+        raise MissingConfig("tokens are not supported: there is no API server")
 
 
 class ServicesView(Protocol):
@@ -67,6 +88,10 @@ class ServicesView(Protocol):
 
     def poke(self) -> None:
         """A link came or went."""
+        ...
+
+    def api(self, pod: Pod) -> dict[str, str]:
+        """The variables by which a program in the pod finds the API."""
         ...
 
     async def out_of_service(self, pod: Pod) -> None:
@@ -77,8 +102,9 @@ class ServicesView(Protocol):
 class _Sources:
     """ConfigMaps and Secrets of one namespace, from the informers' caches."""
 
-    def __init__(self, informers: Informers, namespace: str) -> None:
+    def __init__(self, informers: Informers, namespace: str, identity: Identity) -> None:
         self._informers, self._namespace = informers, namespace
+        self.token, self.ca = identity.token, identity.ca
 
     def config_map(self, name: str) -> ConfigMap | None:
         return self._informers.one(ConfigMap, Key(self._namespace, name))

@@ -82,6 +82,7 @@ def container_spec(
     uid = pod.metadata.uid or ""
     ready = volumes.prepare(pod, node.places, node.sources(pod), owner(node, pod))
     env = environment(pod, container, image.config.env, node.sources(pod), ips, node.name, node.host_ip)
+    env = {**node.services.api(pod), **env}
     env.setdefault("PATH", DEFAULT_PATH)
     env.setdefault("HOSTNAME", etc.hostname(pod))
     if container.tty:

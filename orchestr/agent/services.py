@@ -12,7 +12,7 @@ import trio
 from orchestr.agent.node import Recorder, log
 from orchestr.agent.pulse import Pulse
 from orchestr.agent.status import stamped
-from orchestr.api.base import Condition, KubeObject
+from orchestr.api.base import Condition, Key, KubeObject
 from orchestr.api.core import Pod, Service, ServicePort
 from orchestr.api.discovery import SERVICE_NAME, Endpoint, EndpointSlice
 from orchestr.api.errors import ApiError
@@ -32,6 +32,7 @@ from orchestr.network.seam import ServicePort as Port
 
 GATHER = 0.02  # seconds
 PATIENCE = 5.0  # seconds; what a start waits for a pod to get into service, which mostly takes some milliseconds
+API, COMPOSE = Key("default", "kubernetes"), "orchestr.dev/stack"
 PUBLISH, ALIASES, ANY_PORT = "orchestr.dev/publish", "orchestr.dev/aliases", "orchestr.dev/any-port"
 
 
@@ -148,6 +149,17 @@ class Services:
             and any(not isinstance(port.target_port, str) for port in service.spec.ports)
             for service in self._informers.all(Service, namespace=pod.metadata.namespace)
         )
+
+    def api(self, pod: Pod) -> dict[str, str]:
+        """Kubernetes' variables for the Service `kubernetes`; a Compose project's pods get none."""
+        service = self._informers.one(Service, API)
+        if service is None or not service.spec.cluster_ip or COMPOSE in pod.metadata.labels:
+            return {}
+        host, port = service.spec.cluster_ip, "443"
+        names = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+        url, linked = f"tcp://{host}:{port}", f"KUBERNETES_PORT_{port}_TCP"
+        names |= {"KUBERNETES_SERVICE_PORT_HTTPS": port, "KUBERNETES_PORT": url, linked: url}
+        return names | {f"{linked}_PROTO": "tcp", f"{linked}_PORT": port, f"{linked}_ADDR": host}
 
     async def out_of_service(self, pod: Pod) -> None:
         addresses = {IPv4Address(ip) for ip in pod.ips if "." in ip}

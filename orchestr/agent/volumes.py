@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from orchestr.agent import projected
 from orchestr.agent.env import MissingConfig, Sources, config_bytes, secret_bytes
 from orchestr.agent.places import Places
 from orchestr.api.base import Key
@@ -30,6 +31,7 @@ class Ready:
 
     source: str  # path on the machine
     idmap: bool
+    readonly: bool = False  # whatever the mount says
 
 
 def prepare(pod: Pod, places: Places, sources: Sources, owner: int) -> dict[str, Ready]:
@@ -48,7 +50,7 @@ def _one(pod: Pod, volume: Volume, places: Places, sources: Sources, owner: int)
             os.chown(path, owner, owner)
         _directory(path, 0o1777, owner)
         return Ready(path, idmap=False)
-    if not (volume.config_map or volume.secret or volume.persistent_volume_claim):
+    if not (volume.config_map or volume.secret or volume.projected or volume.persistent_volume_claim):
         path = places.empty(uid, volume.name)  # an emptyDir, also when nothing at all is named
         _directory(path, 0o777, 0)
         _give_to_group(path, _group(pod))
@@ -58,9 +60,23 @@ def _one(pod: Pod, volume: Volume, places: Places, sources: Sources, owner: int)
         _directory(path, 0o777, 0)
         _give_to_group(path, _group(pod))
         return Ready(path, idmap=True)
-    path = os.path.join(places.tmpfs(uid), "volumes", volume.name)
+    path = _copies(places, uid, volume.name)
+    if volume.projected is not None:
+        projected.write(path, projected.files(pod, volume.projected, sources), owner, _group(pod))
+        return Ready(path, idmap=False, readonly=True)
     _write(path, _content(volume, sources), owner, _group(pod))
     return Ready(path, idmap=False)
+
+
+def _copies(places: Places, uid: str, name: str) -> str:
+    return os.path.join(places.tmpfs(uid), "volumes", name)
+
+
+def renew(pod: Pod, volume: Volume, places: Places, sources: Sources, owner: int, now: float) -> None:
+    """New tokens in a projected volume that is in use, where that is due. Raises MissingConfig, OSError."""
+    path = _copies(places, pod.metadata.uid or "", volume.name)
+    if volume.projected is not None and projected.stale(path, volume.projected, now):
+        projected.write(path, projected.files(pod, volume.projected, sources), owner, _group(pod))
 
 
 def _group(pod: Pod) -> int:
@@ -226,7 +242,7 @@ def _mount(container: Container, mount: VolumeMount, ready: Mapping[str, Ready])
         "type": "bind",
         "source": volume.source,
         "options": [
-            *("rbind", "ro" if mount.read_only else "rw", "nosuid", "nodev", "rprivate"),
+            *("rbind", "ro" if mount.read_only or volume.readonly else "rw", "nosuid", "nodev", "rprivate"),
             *(["ridmap"] if volume.idmap else []),
             *([f"x-orch.subpath={mount.sub_path}"] if mount.sub_path else []),  # opened below the source by the runtime
         ],

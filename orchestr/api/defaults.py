@@ -74,8 +74,10 @@ def _container(container: Container, host_network: bool) -> Container:
 
 
 def _volume(volume: Volume) -> Volume:
-    sources = (volume.host_path, volume.empty_dir, volume.config_map, volume.secret, volume.persistent_volume_claim)
-    return volume if any(sources) else _changed(volume, empty_dir=EmptyDirVolumeSource())
+    sources = (volume.host_path, volume.empty_dir, volume.config_map, volume.secret, volume.projected)
+    return (
+        volume if any(sources) or volume.persistent_volume_claim else _changed(volume, empty_dir=EmptyDirVolumeSource())
+    )
 
 
 def pod_spec(spec: PodSpec) -> PodSpec:

@@ -8,7 +8,7 @@ from orchestr.api.containerrules import container_rules
 from orchestr.api.errors import Cause
 from orchestr.api.pod import PodSecurityContext, PodSpec
 from orchestr.api.rules import at_least, duplicates, identities, one_of, relative, required, wrong
-from orchestr.api.volume import KeyToPath, Volume
+from orchestr.api.volume import KeyToPath, ProjectedVolumeSource, Volume
 
 HOST_PATH_TYPES = ("", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket", "CharDevice", "BlockDevice")
 
@@ -119,6 +119,7 @@ def volume_rules(volume: Volume, at: str) -> Iterator[Cause]:
         "emptyDir": volume.empty_dir,
         "configMap": volume.config_map,
         "secret": volume.secret,
+        "projected": volume.projected,
         "persistentVolumeClaim": volume.persistent_volume_claim,
     }
     given = [field for field, source in sources.items() if source is not None]
@@ -133,6 +134,8 @@ def volume_rules(volume: Volume, at: str) -> Iterator[Cause]:
     for field, source in (("configMap", volume.config_map), ("secret", volume.secret)):
         if source is not None:
             yield from projected(f"{at}.{field}", source.items, source.default_mode)
+    if volume.projected is not None:
+        yield from projections(volume.projected, f"{at}.projected")
     if volume.config_map is not None and not volume.config_map.name:
         yield required(f"{at}.configMap.name")
     if volume.secret is not None and not volume.secret.secret_name:
@@ -145,6 +148,30 @@ def host_path(path: str, type_: str, at: str) -> Iterator[Cause]:
     if not path.startswith("/") or ".." in path.split("/"):
         yield Cause(f"{at}.path", f"must be an absolute path without '..', not {path!r}")
     yield from one_of(f"{at}.type", type_, HOST_PATH_TYPES)
+
+
+def projections(source: ProjectedVolumeSource, at: str) -> Iterator[Cause]:
+    yield from projected(at, (), source.default_mode)
+    for index, each in enumerate(source.sources):
+        where = f"{at}.sources[{index}]"
+        given = [field for field in type(each).model_fields if getattr(each, field) is not None]
+        if len(given) != 1:
+            yield Cause(where, "must have exactly one source")
+        for name, named in (("configMap", each.config_map), ("secret", each.secret)):
+            if named is not None:
+                yield from projected(f"{where}.{name}", named.items, source.default_mode)
+                if not named.name:
+                    yield required(f"{where}.{name}.name")
+        if (token := each.service_account_token) is not None:
+            here = f"{where}.serviceAccountToken"
+            yield from wrong(f"{here}.path", relative(token.path) if token.path else "is required")
+            if not 600 <= token.expiration_seconds <= 1 << 32:
+                yield Cause(f"{here}.expirationSeconds", "must be from 600 (10 minutes) to 2^32")
+        for number, item in enumerate(each.downward_api.items if each.downward_api else ()):
+            here = f"{where}.downwardAPI.items[{number}]"
+            yield from wrong(f"{here}.path", relative(item.path) if item.path else "is required")
+            if item.field_ref is None:
+                yield required(f"{here}.fieldRef")
 
 
 def projected(at: str, items: Sequence[KeyToPath], default_mode: int) -> Iterator[Cause]:

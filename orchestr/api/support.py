@@ -12,7 +12,6 @@ Table = dict[tuple[str, str], str]
 
 ONE_NODE = "there is one machine, so there is nothing to choose"
 PULL = "images come from this machine's own store"
-RBAC = "pods get no token for the API"
 
 NO_EFFECT: Table = {
     ("PodSpec", "affinity"): ONE_NODE,
@@ -26,9 +25,6 @@ NO_EFFECT: Table = {
     ("PodSpec", "preemptionPolicy"): "nothing is evicted to make room for another pod",
     ("PodSpec", "os"): "every pod is a Linux pod",
     ("PodSpec", "enableServiceLinks"): "services are found by name; no variables are injected for them",
-    ("PodSpec", "serviceAccountName"): RBAC,
-    ("PodSpec", "serviceAccount"): RBAC,
-    ("PodSpec", "automountServiceAccountToken"): RBAC,
     ("PodSpec", "imagePullSecrets"): PULL,
     ("Container", "imagePullPolicy"): PULL,
     ("Container", "stdinOnce"): "nothing attaches to standard input",
@@ -63,7 +59,7 @@ SOME_VALUES: Table = {
     ("PersistentVolumeClaimSpec", "volumeMode"): "a claim is a directory",
 }
 
-VOLUME = "volumes are hostPath, emptyDir, configMap, secret or persistentVolumeClaim"
+VOLUME = "volumes are hostPath, emptyDir, configMap, secret, projected or persistentVolumeClaim"
 DEVICES = "devices are not handed out"
 NOT_DONE: Table = {
     ("PodSpec", "ephemeralContainers"): "use `orch exec`",
@@ -81,6 +77,9 @@ NOT_DONE: Table = {
     ("Probe", "grpc"): "use tcpSocket or exec",
     ("Lifecycle", "postStart"): "use an init container, or the command",
     ("Lifecycle", "preStop"): "use stopSignal and terminationGracePeriodSeconds",
+    ("DownwardAPIVolumeFile", "resourceFieldRef"): "use an environment variable",
+    ("VolumeProjection", "clusterTrustBundle"): "use a ConfigMap",
+    ("VolumeProjection", "podCertificate"): "use a ServiceAccount's token",
     ("EnvVarSource", "fileKeyRef"): "use a ConfigMap or Secret",
     ("ResourceRequirements", "claims"): DEVICES,
     ("JobSpec", "backoffLimitPerIndex"): "completions have no index",

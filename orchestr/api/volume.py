@@ -1,6 +1,9 @@
 """Volumes of a pod (core/v1)."""
 
+from pydantic import Field
+
 from orchestr.api.base import Items, Model
+from orchestr.api.container import ObjectFieldSelector
 from orchestr.api.quantity import Quantity
 
 
@@ -39,6 +42,48 @@ class PersistentVolumeClaimVolumeSource(Model):
     read_only: bool | None = None
 
 
+class ServiceAccountTokenProjection(Model):
+    path: str
+    audience: str | None = None  # None: the API itself
+    expiration_seconds: int = 3600
+
+
+class ConfigMapProjection(Model):
+    name: str = ""
+    items: Items[KeyToPath] = ()
+    optional: bool | None = None
+
+
+class SecretProjection(Model):
+    name: str = ""
+    items: Items[KeyToPath] = ()
+    optional: bool | None = None
+
+
+class DownwardAPIVolumeFile(Model):
+    path: str
+    field_ref: ObjectFieldSelector | None = None
+    mode: int | None = None
+
+
+class DownwardAPIProjection(Model):
+    items: Items[DownwardAPIVolumeFile] = ()
+
+
+class VolumeProjection(Model):
+    """Exactly one of them."""
+
+    service_account_token: ServiceAccountTokenProjection | None = None
+    config_map: ConfigMapProjection | None = None
+    secret: SecretProjection | None = None
+    downward_api: DownwardAPIProjection | None = Field(default=None, alias="downwardAPI")
+
+
+class ProjectedVolumeSource(Model):
+    sources: Items[VolumeProjection] = ()
+    default_mode: int = 0o644
+
+
 class Volume(Model):
     """A name and exactly one source; none at all means an emptyDir."""
 
@@ -47,4 +92,5 @@ class Volume(Model):
     empty_dir: EmptyDirVolumeSource | None = None
     config_map: ConfigMapVolumeSource | None = None
     secret: SecretVolumeSource | None = None
+    projected: ProjectedVolumeSource | None = None
     persistent_volume_claim: PersistentVolumeClaimVolumeSource | None = None

@@ -26,7 +26,7 @@ import trio
 from orchestr import __version__
 from orchestr.agent.agent import Agent
 from orchestr.client.paths import address
-from orchestr.daemon import https, lines
+from orchestr.daemon import https, inside, lines
 from orchestr.daemon.node import LocalNode, utc_now
 from orchestr.daemon.place import CannotStart, held
 from orchestr.daemon.ranges import settled
@@ -122,6 +122,12 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
         dataplane = LinuxDataplane(instance)
         await dataplane.start()
         images = await trio.to_thread.run_sync(Images, os.path.join(instance.state, "images"))
+        addresses = [address(each) for each in listen]
+        paths = [each.host for each in addresses if not each.port] or [instance.socket]
+        outside = https.sockets(instance, [each for each in addresses if each.port])
+        within = https.inside(ranges)
+        tls = await trio.to_thread.run_sync(https.settings, instance, name, ranges, outside)
+        issuer = Issuer(tls.directory.signing_key(), time.time, lambda: str(uuid.uuid4()))
         manager = Manager(cluster)
         agent = Agent(
             cluster,
@@ -134,20 +140,16 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
             state=instance.state,
             cgroup=instance.cgroup,
             pod_networks=(ranges.pods4, ranges.pods6),
+            identity=inside.PodIdentity(cluster, issuer, tls),
             dns=[str(server) for server in await dataplane.dns_server()],
         )
         await agent.adopt()
         agent_scope = trio.CancelScope()
         lower.start_soon(_within, agent_scope, agent.run)
         node = LocalNode(instance, cluster, runtime, dataplane, images, name=name, clock=time.time, end=ending.ask)
-        addresses = [address(each) for each in listen]
-        paths = [each.host for each in addresses if not each.port] or [instance.socket]
-        outside = https.sockets(instance, [each for each in addresses if each.port])
-        within = https.inside(ranges)
-        tls = await trio.to_thread.run_sync(https.settings, instance, name, ranges, outside)
         node.urls = https.urls(outside)
         await bootstraproles.ensure(cluster)
-        issuer = Issuer(tls.directory.signing_key(), time.time, lambda: str(uuid.uuid4()))
+        await inside.publish(cluster, ranges, within[0].getsockname()[1], name)
         app = App(cluster, node, Access(cluster, tls, node.urls, issuer))
         sockets = [unix_socket(path) for path in paths]
         async with trio.open_nursery() as upper:

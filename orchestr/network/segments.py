@@ -63,7 +63,9 @@ def elements(links: Iterable[Link], services: Iterable[ServiceNet]) -> dict[str,
     for service in services:
         pods = {backend.ipv4 for port in service.ports for backend in port.backends}
         pods |= {ipv4 for _, ipv4, _ in service.pods} if service.any_port else set()
-        for number in {number for pod in pods for number in behind.get(pod, ())}:
+        # What is no pod, such as the machine itself, is everybody's.
+        whose = numbers.values() if pods - behind.keys() else ()
+        for number in {*whose, *(number for pod in pods for number in behind.get(pod, ()))}:
             for own_address, reach in ((service.ipv4, reach4), (service.ipv6, reach6)):
                 if own_address:
                     reach[f"{number} . {text(own_address)}"] = ""

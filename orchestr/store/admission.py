@@ -10,7 +10,7 @@ from orchestr.api import defaults, validation
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.core import Namespace, Pod, ResourceQuota, Service
 from orchestr.api.errors import Cause
-from orchestr.store import addresses, ports, quota, scheduling
+from orchestr.store import accounts, addresses, ports, quota, scheduling
 from orchestr.store.classes import classed, one_default
 from orchestr.store.definitions import custom_accepts, established
 from orchestr.store.limits import limited
@@ -57,6 +57,10 @@ def hold_namespace(request: Request) -> KubeObject:
     return new.but(spec=new.spec.but(finalizers=(CONTENT, *others)))
 
 
+def give_account(request: Request) -> KubeObject:
+    return accounts.admit(request, request.new) if isinstance(request.new, Pod) else request.new
+
+
 def place_pod(request: Request) -> KubeObject:
     return scheduling.schedule(request) if isinstance(request.new, Pod) else request.new
 
@@ -100,6 +104,7 @@ STEPS: tuple[Step, ...] = (
     classed,
     limited,
     hold_namespace,
+    give_account,
     place_pod,
     give_addresses,
     valid,
