@@ -169,3 +169,25 @@ def test_a_bind_that_is_not_there_is_told(project: Project) -> None:
     volumes = "volumes: [{name: v, hostPath: {path: /no/such/place, type: Directory}}]"
     done = project.objects(pod("n", SLEEP + ", volumeMounts: [{name: v, mountPath: /v}]", volumes), code=1)
     assert "/no/such/place" in done.err
+
+
+def test_two_containers_share_a_config_map(project: Project) -> None:
+    """The start of the second container leaves the first one its files."""
+    project.objects("""
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c}
+data: {k: "v"}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: two}
+spec:
+  terminationGracePeriodSeconds: 0
+  volumes: [{name: c, configMap: {name: c}}]
+  containers:
+  - {name: a, image: local/host, command: [sleep, infinity], volumeMounts: [{name: c, mountPath: /c}]}
+  - {name: b, image: local/host, command: [sleep, infinity], volumeMounts: [{name: c, mountPath: /c}]}
+""")
+    for name in ("a", "b"):
+        assert project.orch("exec", "-n", project.name, "-c", name, "pod/two", "--", "cat", "/c/k").out == "v", name

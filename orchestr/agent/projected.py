@@ -1,11 +1,12 @@
-"""Projected volumes: ServiceAccount tokens, ConfigMaps, Secrets and the pod's own fields as files of one directory.
+"""Copied volumes: ServiceAccount tokens, ConfigMaps, Secrets and the pod's own fields as files of one directory.
 
 The directory is mounted read-only, so each file is replaced in place (written beside, then renamed) while containers
 read: a token that nears its end is followed by the next one.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from orchestr.agent.env import MissingConfig, Sources, config_bytes, field, secret_bytes
 from orchestr.api.core import KeyToPath, Pod
@@ -68,9 +69,13 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def write(root: str, found: Iterator[File], owner: int, group: int) -> None:
-    """Makes or replaces the files, owned by the pod's root."""
+def write(root: str, found: Iterable[File], owner: int, group: int) -> None:
+    """Makes or replaces the files, owned by the pod's root, and removes what else is there.
+
+    The directory stays the same one: other containers of the pod have it mounted.
+    """
     _folder(root, owner, group)
+    found = list(found)
     for path, content, mode in found:
         *folders, name = path.split("/")
         place = root
@@ -84,6 +89,17 @@ def write(root: str, found: Iterator[File], owner: int, group: int) -> None:
             os.fchown(descriptor, owner, owner + group)
             os.fchmod(descriptor, mode | (0o040 if group else 0))
         os.replace(fresh, os.path.join(place, name))
+    _prune(root, {path for path, _, _ in found})
+
+
+def _prune(root: str, kept: set[str]) -> None:
+    for folder, folders, names in os.walk(root, topdown=False):
+        for name in names:
+            if os.path.relpath(os.path.join(folder, name), root) not in kept:
+                os.unlink(os.path.join(folder, name))
+        for name in folders:
+            with suppress(OSError):  # not empty
+                os.rmdir(os.path.join(folder, name))
 
 
 def _folder(path: str, owner: int, group: int) -> None:

@@ -1,8 +1,8 @@
 """A pod's volumes: made ready on the machine, then told to the runtime as OCI mounts.
 
-ConfigMaps and Secrets are copied into fresh files on a tmpfs at every start, never into a directory that a container
-could write (CVE-2025-9566); their owner is root of the pod's id range. Host paths, claims and emptyDirs are mounted
-idmapped, so that nothing is ever chowned and root inside is not root outside.
+ConfigMaps, Secrets and projected sources are copied into files on a tmpfs at every start; they are mounted read-only,
+so that we never write where a container could (CVE-2025-9566); their owner is root of the pod's id range. Host paths,
+claims and emptyDirs are mounted idmapped, so that nothing is ever chowned and root inside is not root outside.
 """
 
 import os
@@ -61,11 +61,9 @@ def _one(pod: Pod, volume: Volume, places: Places, sources: Sources, owner: int)
         _give_to_group(path, _group(pod))
         return Ready(path, idmap=True)
     path = _copies(places, uid, volume.name)
-    if volume.projected is not None:
-        projected.write(path, projected.files(pod, volume.projected, sources), owner, _group(pod))
-        return Ready(path, idmap=False, readonly=True)
-    _write(path, _content(volume, sources), owner, _group(pod))
-    return Ready(path, idmap=False)
+    found = _content(volume, sources) if volume.projected is None else projected.files(pod, volume.projected, sources)
+    projected.write(path, _checked(found), owner, _group(pod))
+    return Ready(path, idmap=False, readonly=True)
 
 
 def _copies(places: Places, uid: str, name: str) -> str:
@@ -76,7 +74,7 @@ def renew(pod: Pod, volume: Volume, places: Places, sources: Sources, owner: int
     """New tokens in a projected volume that is in use, where that is due. Raises MissingConfig, OSError."""
     path = _copies(places, pod.metadata.uid or "", volume.name)
     if volume.projected is not None and projected.stale(path, volume.projected, now):
-        projected.write(path, projected.files(pod, volume.projected, sources), owner, _group(pod))
+        projected.write(path, _checked(projected.files(pod, volume.projected, sources)), owner, _group(pod))
 
 
 def _group(pod: Pod) -> int:
@@ -178,28 +176,13 @@ def _files(
     return files
 
 
-def _write(root: str, files: list[tuple[str, bytes, int]], owner: int, group: int) -> None:
-    """A fresh directory with these files, owned by the pod's root; what was there before goes."""
-    remove_tree(root)
-    os.makedirs(root, mode=0o755)
-    os.chown(root, owner, owner + group)
-    os.chmod(root, 0o755)
-    for path, content, mode in files:
-        *folders, name = path.split("/")
-        if any(part in ("", ".", "..") for part in (*folders, name)):
+def _checked(files: Iterable[projected.File]) -> list[projected.File]:
+    """The files, each below the volume. VolumeFailure."""
+    found = list(files)
+    for path, _, _ in found:
+        if any(part in ("", ".", "..") for part in path.split("/")):
             raise VolumeFailure(f"cannot write {path!r}: not a path below the volume (remove '..' and empty parts)")
-        place = root
-        for folder in folders:
-            place = os.path.join(place, folder)
-            if not os.path.isdir(place):
-                os.mkdir(place)
-                os.chmod(place, 0o755)
-                os.chown(place, owner, owner + group)
-        descriptor = os.open(os.path.join(place, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            os.fchown(descriptor, owner, owner + group)
-            os.fchmod(descriptor, mode | (0o040 if group else 0))
+    return found
 
 
 def remove_memory(places: Places, uid: str) -> None:

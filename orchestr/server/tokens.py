@@ -113,7 +113,12 @@ class Issuer:
             raise ValueError("too long")
         head, payload, signature = token.split(".")
         header, raw = json.loads(_decode(head)), _decode(signature)
-        if header.get("alg") != "ES256" or header.get("kid") != self.key_id or len(raw) != 2 * SIZE:
+        if (
+            not isinstance(header, dict)
+            or header.get("alg") != "ES256"
+            or header.get("kid") != self.key_id
+            or len(raw) != 2 * SIZE
+        ):
             raise ValueError("another algorithm or key")
         r, s = int.from_bytes(raw[:SIZE], "big"), int.from_bytes(raw[SIZE:], "big")
         self._public.verify(encode_dss_signature(r, s), f"{head}.{payload}".encode(), ec.ECDSA(hashes.SHA256()))

@@ -86,6 +86,13 @@ def test_files_are_replaced_where_they_are(tmp_path: Path) -> None:
     assert stat.S_IMODE(os.stat(tmp_path / "v/deep/er/k").st_mode) == 0o600
 
 
+def test_what_is_no_longer_there_goes(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    write(root, [("a", b"1", 0o644), ("d/b", b"2", 0o644)], os.getuid(), 0)
+    write(root, [("a", b"3", 0o644)], os.getuid(), 0)
+    assert [(name, (tmp_path / name).read_bytes()) for name in os.listdir(root)] == [("a", b"3")]
+
+
 def test_a_token_is_followed_before_it_ends(tmp_path: Path) -> None:
     root, wanted = str(tmp_path), source(EVERY[0])
     assert not stale(root, wanted, 1e12), "there is none yet"
