@@ -83,7 +83,7 @@ class Builder:
         self.tags = tags
         self.anchors: dict[str, Node] = {}
         self.stack: list[Node] = []
-        self.pending: list[tuple[str, Position] | None] = []  # per open map: the key whose value comes next
+        self.pending: list[tuple[str | None, Position] | None] = []  # per open map: the key whose value comes next
 
     def take(self, event: Event) -> None:
         match event:
@@ -122,13 +122,13 @@ class Builder:
                 raise ReadError(at, f"{value[:40]!r} is no {short}") from error
             raise ReadError(at, f"not supported: tag {short}", "write the value as text") from error
 
-    def _key(self, event: ScalarEvent, at: Position) -> str:
-        """Keys are text; `80:` is the key "80". `<<` in quotes is an ordinary key."""
+    def _key(self, event: ScalarEvent, at: Position) -> str | None:
+        """Keys are text; `80:` is the key "80". None for `<<`, which in quotes is an ordinary key."""
         if event.anchor:
             raise ReadError(at, f"not supported: anchor &{event.anchor} on a key")
         if event.tag not in (None, "!", STRING):
             raise ReadError(at, f"not supported: tag {event.tag} on a key")
-        return "\0merge" if event.value == MERGE and event.implicit[0] else str(event.value)
+        return None if event.value == MERGE and event.implicit[0] else str(event.value)
 
     def _start(self, event: MappingStartEvent | SequenceStartEvent) -> None:
         at = _at(event)
@@ -172,7 +172,7 @@ class Builder:
             return
         key, at = self.pending[-1] or ("", node.at)
         self.pending[-1] = None
-        if key == "\0merge":
+        if key is None:
             parent.merges.append((at, node))
         elif key in parent.data:
             first = parent.keys[key]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from orchestr.manifest.errors import ManifestError, Problem
-from orchestr.manifest.nodes import Node, Position, ReadError, nodes
+from orchestr.manifest.nodes import DEPTH_LIMIT, Node, Position, ReadError, nodes
 
 Path = tuple[str | int, ...]
 
@@ -99,6 +99,8 @@ def _syntax(error: yaml.YAMLError, name: str, text: bytes) -> Problem:
     if tab:
         indent = len(lines[tab - 1]) - len(lines[tab - 1].lstrip(" "))
         return Problem(name, tab, indent + 1, "", "not YAML: a tab cannot indent", "use spaces")
+    if "maximum nesting depth" in message:  # libyaml 0.2.6 has a limit of its own, and reads ahead
+        return Problem(name, line, column, "", f"nested more than {DEPTH_LIMIT} deep")
     hints = {
         "mapping values are not allowed": "quote the text, or check the indentation",
         "could not find expected ':'": "a key needs ': ' after it",
