@@ -83,7 +83,7 @@ def test_created_waits_until_it_is_started(bundle: Bundle) -> None:
     bundle("start", bundle.id, code=1)
     assert bundle("exec", bundle.id, "cat", "/proc/1/comm") == "sleep\n"
     bundle("exec", bundle.id, "sh", "-c", "exit 4", code=4)
-    bundle("exec", bundle.id, "nowhere", code=255)
+    bundle("exec", bundle.id, "nowhere", code=127)
     bundle("pause", bundle.id)
     assert bundle.status() == "paused"
     bundle("resume", bundle.id)

@@ -194,7 +194,7 @@ def test_a_script_whose_interpreter_is_missing(oci: Oci) -> None:
     assert bundle.run(code=125).err == "exec /script: no such file or directory\n"
     other = oci.bundle().up()
     shutil.copy(bundle.rootfs / "script", other.rootfs)
-    assert "exec /script: no such file or directory" in other.exec("/script", code=255).err
+    assert "exec /script: no such file or directory" in other.exec("/script", code=127).err
 
 
 def test_an_ambient_capability_that_is_not_inheritable_is_a_warning(oci: Oci) -> None:

@@ -31,7 +31,7 @@ MODULES: Final = {  # of orchestr.runtime.oci; each has COMMANDS
     "update": "update",
 }
 _HELP: Final = ("-h", "--help", "-?")
-_CODES: Final = {"exec": 255}  # runc's: any code below may be the process's own
+_CODES: Final = {"exec": 255}  # as runc's: a code below may be the process's own; but 127 and 126 are as in a shell
 
 
 def run(argv: list[str]) -> int:
@@ -51,7 +51,7 @@ def run(argv: list[str]) -> int:
         return call(name, root_of(common), common, rest[1:])
     except (RuntimeFailure, OSError) as error:
         log.error(_text(error))
-        known = error.exit_code if isinstance(error, RuntimeFailure) and name == "run" else None
+        known = error.exit_code if isinstance(error, RuntimeFailure) and name in ("run", "exec") else None
         return known or _CODES.get(name, 1)
 
 
