@@ -1,6 +1,7 @@
 """Skipped unless ORCH_PEERS says where Docker and Podman are."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -47,34 +48,32 @@ def _image(program: str) -> None:
     assert done.code == 0, done.err
 
 
+@contextmanager
+def _engine(program: str, runtime: str) -> Iterator[Engine]:
+    _image(program)
+    found = Engine(program, runtime)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
 @pytest.fixture(params=["docker", "podman"])
 def caller(request: pytest.FixtureRequest, runtime: str) -> Iterator[Engine]:
     """Each engine in turn."""
     if request.param == "docker":
         request.getfixturevalue("dockerd")
-    _image(request.param)
-    found = Engine(request.param, runtime)
-    try:
+    with _engine(request.param, runtime) as found:
         yield found
-    finally:
-        found.close()
 
 
 @pytest.fixture
 def docker(dockerd: str) -> Iterator[Engine]:
-    _image("docker")
-    found = Engine("docker", dockerd)
-    try:
+    with _engine("docker", dockerd) as found:
         yield found
-    finally:
-        found.close()
 
 
 @pytest.fixture
 def podman(runtime: str) -> Iterator[Engine]:
-    _image("podman")
-    found = Engine("podman", runtime)
-    try:
+    with _engine("podman", runtime) as found:
         yield found
-    finally:
-        found.close()

@@ -65,12 +65,20 @@ def port(shared: Daemon) -> Iterator[int]:
 
 
 @pytest.fixture
-def kubectl(shared: Daemon, port: int, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kubectl]:
+def binary() -> str:
+    """The path of kubectl; without one the test is skipped."""
     path = program("kubectl")
     if path is None:
         pytest.skip("no kubectl (set KUBECTL, or see e2e/kubectl/binary.py)")
+    return path
+
+
+@pytest.fixture
+def kubectl(
+    shared: Daemon, port: int, binary: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Kubectl]:
     name = f"k{uuid.uuid4().hex[:6]}"
-    made = Kubectl(path, port, tmp_path, name)
+    made = Kubectl(binary, port, tmp_path, name)
     made.ok("create", "namespace", name)
     yield made
     if failed(request):

@@ -10,7 +10,6 @@ import pytest
 
 from e2e.checks import Result, eventually
 from e2e.daemon import Daemon
-from e2e.kubectl.binary import program
 
 KC = Callable[..., Result]
 PLACE = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -31,11 +30,8 @@ spec:
 
 
 @pytest.fixture
-def kubeconfig(shared: Daemon, tmp_path: Path) -> Callable[..., KC]:
+def kubeconfig(shared: Daemon, binary: str, tmp_path: Path) -> Callable[..., KC]:
     """Makes a kubeconfig with the options of `orch kubeconfig`; calls kubectl with it."""
-    path = program("kubectl")
-    if path is None:
-        pytest.skip("no kubectl (set KUBECTL, or see e2e/kubectl/binary.py)")
 
     def make(*options: str) -> KC:
         file = tmp_path / uuid.uuid4().hex
@@ -43,7 +39,7 @@ def kubeconfig(shared: Daemon, tmp_path: Path) -> Callable[..., KC]:
         env = {**os.environ, "HOME": str(tmp_path), "KUBECONFIG": str(file)}
 
         def call(*args: str, input: str = "") -> Result:
-            done = subprocess.run([path, *args], input=input.encode(), env=env, capture_output=True, timeout=60)
+            done = subprocess.run([binary, *args], input=input.encode(), env=env, capture_output=True, timeout=60)
             return Result(args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
         return call
