@@ -14,14 +14,15 @@ from orchestr.runtime.oci import config as configuration
 from orchestr.runtime.oci import filters, namespaces, seccomp_agent
 from orchestr.runtime.oci.namespaces import Wanted
 from orchestr.runtime.oci.rootless import Maps, translated
-from orchestr.runtime.seam import RuntimeFailure, SandboxSpec
+from orchestr.runtime.seam import RuntimeFailure
 
 STRICT_CALLS: Final = "run.oci.seccomp_fail_unknown_syscall"  # annotation of crun(1)
 
 
 class Bundle(NamedTuple):
     config: dict[str, Any]
-    sandbox: SandboxSpec
+    id: str
+    cgroup: str  # relative to each hierarchy; "" for none
     root: str
     path: str  # of the bundle, absolute
     namespaces: Wanted
@@ -33,7 +34,7 @@ class Bundle(NamedTuple):
         """What hooks are told while the container is being created."""
         return {
             "ociVersion": str(self.config["ociVersion"]),
-            "id": self.sandbox.id,
+            "id": self.id,
             "status": "creating",
             "bundle": self.path,
             "annotations": self.config.get("annotations") or {},
@@ -57,24 +58,13 @@ def read(bundle: str, id: str, manager: str = "cgroupfs", maps: Maps | None = No
 
         netdevices.check(config, wanted.kinds)
     ids = _ids(linux, wanted)
-    base, count = ids.uids[0][1], sum(size for _, _, size in ids.uids)
-    sandbox = SandboxSpec(
-        id=id,
-        hostname=str(config.get("hostname") or ""),
-        domainname=str(config.get("domainname") or ""),
-        cgroup=cgroups.place_of(str(linux.get("cgroupsPath") or ""), id, manager),
-        host_users="user" not in wanted.kinds,
-        host_network="network" not in wanted.new,
-        host_ipc="ipc" not in wanted.new,
-        uid_base=base,
-        uid_count=count,
-    )
+    cgroup = cgroups.place_of(str(linux.get("cgroupsPath") or ""), id, manager)
     root = os.path.join(bundle, str((config.get("root") or {}).get("path") or "rootfs"))
-    warnings = _grant(config, sandbox.host_users)
-    return Bundle(config, sandbox, root, bundle, wanted, ids, warnings)
+    warnings = _grant(config, host_users="user" not in wanted.kinds)
+    return Bundle(config, id, cgroup, root, bundle, wanted, ids, warnings)
 
 
-def _grant(config: dict[str, Any], host_users: bool) -> tuple[str, ...]:
+def _grant(config: dict[str, Any], *, host_users: bool) -> tuple[str, ...]:
     """Takes out what this runtime must not or cannot give. In a user namespace there is every capability."""
     process = dict(config.get("process") or {})
     if not process:
@@ -158,13 +148,13 @@ def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: boo
         given.append((userns, sc.CLONE_NEWUSER))
     called = _hooks(bundle)
     return Target(
-        name=bundle.sandbox.id,
+        name=bundle.id,
         root=root,
         userns=userns,
         ids=bundle.ids,
         join=tuple((fd, flag) for fd, flag in given if flag != sc.CLONE_NEWNS),
         make=wanted.make,
-        cgroup=bundle.sandbox.cgroup,
+        cgroup=bundle.cgroup,
         init=False,
         tty=bool((config.get("process") or {}).get("terminal")),
         readonly=bool((config.get("root") or {}).get("readonly")),
@@ -199,7 +189,7 @@ def _hooks(bundle: Bundle) -> Callable[[str, int], None] | None:
         return called
     from orchestr.runtime.oci import netclass, netdevices
 
-    classes = bool(network) and bool(bundle.sandbox.cgroup) and netclass.wanted(bundle.config)
+    classes = bool(network) and bool(bundle.cgroup) and netclass.wanted(bundle.config)
     if not linux.get("netDevices") and not classes:
         return called
 
@@ -207,7 +197,7 @@ def _hooks(bundle: Bundle) -> Callable[[str, int], None] | None:
         if point == "createRuntime":
             netdevices.move(bundle.config, pid)
             if classes:
-                netclass.apply(bundle.config, bundle.sandbox.cgroup, pid)
+                netclass.apply(bundle.config, bundle.cgroup, pid)
         if called:
             called(point, pid)
 

@@ -67,15 +67,14 @@ def _given(call: Call, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Created:
-    sandbox = found.sandbox
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     note = state.State(
-        id=sandbox.id,
+        id=found.id,
         pid=0,
         start_time=0,
         bundle=where,
         rootfs=found.root,
-        cgroup=sandbox.cgroup,
+        cgroup=found.cgroup,
         created=created,
         config=found.config,
     )
@@ -84,18 +83,18 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
     try:
         for text in found.warnings:
             log.warning(text)
-        _check_empty(sandbox.cgroup, sandbox.id)
+        _check_empty(found.cgroup, found.id)
         state.save(call.root, note)
         with ExitStack() as stack:
             found = _place(stack, call, found, owner)
-            note = note._replace(cgroup=found.sandbox.cgroup)
-            log.debug(f"launch {sandbox.id}")
+            note = note._replace(cgroup=found.cgroup)
+            log.debug(f"launch {found.id}")
             launched = _launch(call, found, attached)
-            log.debug(f"{sandbox.id} waits as pid {launched.pid}")
+            log.debug(f"{found.id} waits as pid {launched.pid}")
             state.save(call.root, note._replace(pid=launched.pid, start_time=state.start_time(launched.pid)))
             return Created(launched, handover.give(call, launched, attached=attached))
     except BaseException as error:
-        state.forget(call.root, sandbox.id)
+        state.forget(call.root, found.id)
         if found.config.get("hooks") and isinstance(error, RuntimeFailure):
             from orchestr.runtime.oci import hooks
 
@@ -106,7 +105,7 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
 
 def _place(stack: ExitStack, call: Call, found: bundle.Bundle, owner: int) -> bundle.Bundle:
     """Its cgroup is there as long as the stack; an ordinary user who may make none goes on without, and is told."""
-    path = found.sandbox.cgroup
+    path = found.cgroup
     log.debug(f"make cgroup {path}")
     try:
         stack.enter_context(cgroups.placed(_limited(stack, found), path, owner, manager(call)))
@@ -115,7 +114,7 @@ def _place(stack: ExitStack, call: Call, found: bundle.Bundle, owner: int) -> bu
             raise
         if set((found.config.get("linux") or {}).get("resources") or ()) - {"devices"}:
             log.warning(f"limits are not applied: {error}")
-        return found._replace(sandbox=found.sandbox._replace(cgroup=""))
+        return found._replace(cgroup="")
     return found
 
 
@@ -129,7 +128,7 @@ def _limited(stack: ExitStack, found: bundle.Bundle) -> dict[str, Any]:
 
     def undo(kind: object, _error: object, _trace: object) -> None:
         if kind:
-            netclass.remove(found.config, found.sandbox.cgroup)
+            netclass.remove(found.config, found.cgroup)
 
     stack.push(undo)
     return {**found.config, "linux": {**linux, "resources": netclass.left(resources)}}
