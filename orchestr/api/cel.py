@@ -1,166 +1,121 @@
-"""The Common Expression Language for validation rules, and patterns in its regular expressions (RE2's syntax).
+"""The Common Expression Language, and patterns in its regular expressions (RE2's syntax).
 
-The library evaluates; what Kubernetes adds to the language as functions of strings and lists is here. A rule that calls
-anything else is refused when its definition is created, not when it first runs.
-Source: staging/src/k8s.io/apiserver/pkg/cel/library of Kubernetes.
+The library evaluates; Kubernetes' dialect (celdialect.py) and functions (celfunctions.py) are ours. An expression that
+calls anything else is refused when it is stored, not when it first runs.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from itertools import pairwise
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+from orchestr.api.celdialect import NAMES as DIALECT
+from orchestr.api.celdialect import called, extended, nesting, written
+from orchestr.api.celsyntax import Node, SyntaxFault, parse
 
 STANDARD = frozenset(
     {
-        *(
-            "size",
-            "has",
-            "all",
-            "exists",
-            "exists_one",
-            "map",
-            "filter",
-            "contains",
-            "startsWith",
-            "endsWith",
-            "matches",
-        ),
+        *("size", "has", "all", "exists", "exists_one", "map", "filter", "contains", "startsWith", "endsWith"),
         *("matches", "int", "uint", "double", "string", "bytes", "bool", "type", "dyn", "duration", "timestamp"),
         *("getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek"),
         *("getHours", "getMinutes", "getSeconds", "getMilliseconds"),
+        *("orValue", "hasValue", "value", "or", "of", "none", "ofNonZeroValue"),
     }
 )
-# operators, as the library names them when it lists a program's functions
-OPERATOR = re.compile(r"[^A-Za-z]|_.*|@.*")
+LENGTH = 64 * 1024  # characters of an expression
+STEPS = 1_000_000  # that macros inside of macros may come to, by the longest list or map that there is
+CALLED = re.compile(
+    r"Function '(\w+)' error: (?:Python function call failed: )?(?:\w+: )?(.*?)\.? Check function arg.*"
+)
+UNKNOWN = re.compile(r"Undefined variable or function: '([^']*)'")
+
+Functions = Mapping[str, Callable[..., Any]]
 
 
 class CelError(Exception):
     """An expression that cannot be compiled, or that fails when it is evaluated."""
 
 
+class Compiled(NamedTuple):
+    program: Any
+    loops: int  # inside of each other
+    tree: Node
+
+
+@cache
+def _library() -> Any:
+    """Imported late: few daemons ever need it. It logs what functions raise; that is told by the error."""
+    import logging
+
+    import cel
+
+    logging.getLogger("cel").disabled = True
+    return cel
+
+
+@cache
+def _functions() -> Functions:
+    from orchestr.api.celfunctions import FUNCTIONS
+
+    return FUNCTIONS
+
+
 @lru_cache(maxsize=2048)
-def compiled(source: str) -> Any:
-    """Raises CelError for an expression that is malformed or calls what is not here."""
-    import cel
-
+def compiled(source: str, more: frozenset[str] = frozenset()) -> Compiled:
+    """Raises CelError for an expression that is malformed or calls what is not here; `more` are functions' names."""
+    if len(source) > LENGTH:
+        raise CelError(f"the expression has more than {LENGTH} characters")
     try:
-        program = cel.compile(source)
-        called = set(program.functions())
+        tree = parse(source)
+        program = _library().compile(written(tree) if extended(tree) else source)
+    except SyntaxFault as error:
+        raise CelError(str(error)) from None
     except Exception as error:
-        raise CelError(str(error).splitlines()[0]) from error
-    unknown = sorted(name for name in called - STANDARD - FUNCTIONS.keys() if not OPERATOR.fullmatch(name))
+        raise CelError(_told(error)) from error
+    known = {name.rpartition(".")[2] for name in _functions()} | more | STANDARD
+    unknown = sorted(called(tree) - known - DIALECT)
     if unknown:
-        raise CelError(f"function {unknown[0]} is not supported (there are {', '.join(sorted(FUNCTIONS))})")
-    return program
+        there = ", ".join(sorted(name for name in _functions() if not name.endswith("__")))
+        raise CelError(f"function {unknown[0]} is not supported (there are {there})")
+    return Compiled(program, nesting(tree), tree)
 
 
-def evaluate(source: str, variables: Mapping[str, Any]) -> Any:
-    """Raises CelError."""
-    import cel
-
-    program = compiled(source)
-    context = cel.Context(variables=dict(variables), functions=dict(FUNCTIONS))
+def evaluate(source: str, variables: Mapping[str, Any], more: Functions | None = None) -> Any:
+    """Raises CelError. `more`: functions besides those that are always there."""
+    found = compiled(source, frozenset(more or ()))
+    if found.loops > 1 and longest(variables) ** found.loops > STEPS:
+        raise CelError("operation cancelled: actual cost limit exceeded")
+    context = _library().Context(variables=dict(variables), functions={**_functions(), **(more or {})})
     try:
-        return program.execute(context)
+        return found.program.execute(context)
     except Exception as error:
-        raise CelError(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+        raise CelError(_told(error)) from error
+
+
+def longest(value: Any) -> int:
+    """The length of the longest list or map in a value."""
+    if isinstance(value, Mapping):
+        return max(len(value), max(map(longest, value.values()), default=0))
+    if isinstance(value, list | tuple):
+        return max(len(value), max(map(longest, value), default=0))
+    return 0
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, in the words that users of Kubernetes know."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, KeyError):
+        return f"no such key: {error.args[0]}"
+    if text.startswith("No such overload"):
+        return "no such overload"
+    if found := UNKNOWN.match(text):
+        return f"undeclared reference to '{found[1]}'"
+    if found := CALLED.match(text):
+        return f"{found[1]}: {found[2]}"
+    return text
 
 
 @lru_cache(maxsize=4096)
 def matches(text: str, pattern: str) -> bool:
     """Whether the pattern is found in the text; its time is linear in the text. Raises CelError for a bad pattern."""
     return bool(evaluate("text.matches(pattern)", {"text": text, "pattern": pattern}))
-
-
-def _split(text: str, separator: str, most: int = -1) -> list[str]:
-    if most == 0:
-        return []
-    if not separator:
-        return list(text)
-    return text.split(separator) if most < 0 else text.split(separator, most - 1)
-
-
-def _sorted(items: list[Any]) -> bool:
-    return all(a <= b for a, b in pairwise(items))
-
-
-def _replace(text: str, old: str, new: str, most: int = -1) -> str:
-    return text.replace(old, new, most)
-
-
-def _substring(text: str, start: int, end: int | None = None) -> str:
-    if not 0 <= start <= (len(text) if end is None else end) <= len(text):
-        raise ValueError(f"substring {start}, {end} is out of range")
-    return text[start:end]
-
-
-def _last(items: Any, item: Any) -> int:
-    if isinstance(items, str):
-        return items.rfind(item)
-    return len(items) - 1 - items[::-1].index(item) if item in items else -1
-
-
-def _first(items: Any, item: Any) -> int:
-    if isinstance(items, str):
-        return items.find(item)
-    return items.index(item) if item in items else -1
-
-
-def _url(text: str) -> bool:
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(text)
-    return bool(parts.scheme and parts.netloc) or text.startswith("/")
-
-
-def _ip(text: str) -> bool:
-    import ipaddress
-
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _cidr(text: str) -> bool:
-    import ipaddress
-
-    try:
-        ipaddress.ip_interface(text)
-    except ValueError:
-        return False
-    return "/" in text
-
-
-def _quantity(text: str) -> bool:
-    from orchestr.api.quantity import QuantityError, parse
-
-    try:
-        parse(text)
-    except QuantityError:
-        return False
-    return True
-
-
-FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "charAt": lambda text, index: text[index : index + 1],
-    "indexOf": _first,
-    "isCIDR": _cidr,
-    "isIP": _ip,
-    "isQuantity": _quantity,
-    "isSorted": _sorted,
-    "isURL": _url,
-    "join": lambda items, separator="": separator.join(items),
-    "lastIndexOf": _last,
-    "lowerAscii": lambda text: text.lower(),
-    "max": lambda items: max(items),
-    "min": lambda items: min(items),
-    "replace": _replace,
-    "split": _split,
-    "substring": _substring,
-    "sum": lambda items: sum(items),
-    "trim": lambda text: text.strip(),
-    "upperAscii": lambda text: text.upper(),
-}

@@ -67,9 +67,14 @@ def _former(item: Any, schema: Schema, old: Any) -> Any:
 def _rule(rule: Mapping[str, Any], value: Any, schema: Schema, old: Any, path: Path) -> Iterator[Cause]:
     source, variables = rule["rule"], {"self": cel_value(value, schema, root=not path)}
     if OLD.search(source):
-        if old is NOTHING:
-            return  # optionalOldSelf is refused with the definition: the library has no optional syntax
-        variables["oldSelf"] = cel_value(old, schema, root=not path)
+        before = None if old is NOTHING else cel_value(old, schema, root=not path)
+        if rule.get("optionalOldSelf"):
+            from orchestr.api.celfunctions import optional
+
+            before = optional(old is not NOTHING, before)
+        elif old is NOTHING:
+            return
+        variables["oldSelf"] = before
     reason = rule.get("reason") or "FieldValueInvalid"
     where = render(path) + str(rule.get("fieldPath") or "")
     try:

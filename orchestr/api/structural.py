@@ -159,8 +159,6 @@ def _values(schema: Schema, at: str) -> Iterator[Cause]:
         except CelError:
             yield Cause(f"{at}.pattern", f"must be a valid regular expression, but is {pattern!r}")
     for index, rule in enumerate(schema.get(RULES) or ()):
-        if rule.get("optionalOldSelf"):
-            yield _forbidden(f"{at}.{RULES}[{index}].optionalOldSelf", "not supported: optional types (leave it out)")
         for field in ("rule", "messageExpression"):
             if source := rule.get(field):
                 try:
