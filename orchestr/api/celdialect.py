@@ -115,8 +115,8 @@ class _Writer:
                 return f"{self._chain(args[0])}.hasValue()"
             return f"{name}({self._list(args)})"
         if (target, name) == (Ident("cel"), "bind"):
-            variable, value, body = _three(args)
-            return f"[{self.text(value)}].map({variable}, {self.text(body)})[0]"
+            variable, value, then = _three(args)
+            return f"[{self.text(value)}].map({variable}, {self.text(then)})[0]"
         on = self.text(target)
         if name in OPTIONAL and len(args) == 2 and isinstance(args[0], Ident):
             items, body = f"{on}.optList__()", self.text(args[1])
