@@ -10,6 +10,7 @@ from orchestr.api.base import KubeObject, Model
 from orchestr.api.limits import LimitRange, LimitRangeItem
 from orchestr.api.meta import LabelSelector
 from orchestr.api.networking import Endpoints, IngressClass
+from orchestr.api.networkpolicy import NetworkPolicy, NetworkPolicyPort
 from orchestr.api.priority import PriorityClass
 from orchestr.api.storage import PersistentVolume, StorageClass
 from orchestr.api.webhooks import (
@@ -65,6 +66,18 @@ def _ingress_class(ingress: IngressClass) -> IngressClass:
     return changed(ingress, spec={**ingress.spec, "parameters": {**parameters, "scope": "Cluster"}})
 
 
+def _policy(policy: NetworkPolicy) -> NetworkPolicy:
+    spec = policy.spec
+    types = spec.policy_types or (("Ingress", "Egress") if spec.egress else ("Ingress",))
+    ingress = tuple(changed(rule, ports=_ports(rule.ports)) for rule in spec.ingress)
+    egress = tuple(changed(rule, ports=_ports(rule.ports)) for rule in spec.egress)
+    return changed(policy, spec=changed(spec, policy_types=types, ingress=ingress, egress=egress))
+
+
+def _ports(ports: tuple[NetworkPolicyPort, ...]) -> tuple[NetworkPolicyPort, ...]:
+    return tuple(changed(port, protocol=port.protocol or "TCP") for port in ports)
+
+
 def _limit_range(limits: LimitRange) -> LimitRange:
     return changed(limits, spec=changed(limits.spec, limits=tuple(_limits(item) for item in limits.spec.limits)))
 
@@ -108,6 +121,7 @@ DEFAULTS: dict[type[KubeObject], Callable[[Any], Any]] = {
     IngressClass: _ingress_class,
     LimitRange: _limit_range,
     MutatingWebhookConfiguration: _mutating,
+    NetworkPolicy: _policy,
     PersistentVolume: _volume,
     PriorityClass: _priority,
     StorageClass: _storage_class,

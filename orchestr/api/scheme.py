@@ -25,6 +25,7 @@ from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.discovery import EndpointSlice
 from orchestr.api.disruption import PodDisruptionBudget
 from orchestr.api.errors import Cause, Invalid
+from orchestr.api.ingress import Ingress
 from orchestr.api.limits import LimitRange
 from orchestr.api.networking import Endpoints, IngressClass
 from orchestr.api.priority import PriorityClass
@@ -79,6 +80,7 @@ KINDS: tuple[type[KubeObject], ...] = (
     ReplicationController,
     CertificateSigningRequest,
     Lease,
+    Ingress,
     IngressClass,
     PriorityClass,
     RuntimeClass,

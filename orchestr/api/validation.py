@@ -32,6 +32,7 @@ from orchestr.api.errors import Cause
 from orchestr.api.immutable import validate_update
 from orchestr.api.meta import IntOrString, scaled
 from orchestr.api.metarules import at_key, check_annotations, check_labels, check_replicas, check_template, selects
+from orchestr.api.networkrules import RULES as NETWORK_RULES
 from orchestr.api.otherrules import RULES as OTHER_RULES
 from orchestr.api.podrules import pod_spec
 from orchestr.api.quantity import parse
@@ -264,6 +265,7 @@ RULES: dict[type[KubeObject], Callable[[Any], Iterator[Cause]]] = {
     PersistentVolumeClaim: _claim,
     EndpointSlice: _slice,
     CustomResourceDefinition: definitionrules.validate,
+    **NETWORK_RULES,
     **OTHER_RULES,
     **RBAC_RULES,
 }

@@ -212,6 +212,11 @@ def _signing(obj: Object) -> list[str]:
     ]
 
 
+def _ingress(obj: Object) -> list[str]:
+    hosts = [rule["host"] for rule in _spec(obj).get("rules") or [] if rule.get("host")]
+    return [str(_spec(obj).get("ingressClassName") or "<none>"), ",".join(hosts) or "*"]
+
+
 TABLE: dict[str, Columns] = {
     "Pod": (("READY", "STATUS", "RESTARTS"), _pod, ("IP", "NODE"), _pod_wide),
     "Deployment": (("READY", "UP-TO-DATE", "AVAILABLE"), _deployment, ("CONTAINERS", "IMAGES"), _template_wide),
@@ -237,6 +242,7 @@ TABLE: dict[str, Columns] = {
     "PodTemplate": ((), _nothing, (), _nothing),
     "ControllerRevision": (("REVISION",), _fields("revision"), (), _nothing),
     "Lease": (("HOLDER",), _lease, (), _nothing),
+    "Ingress": (("CLASS", "HOSTS"), _ingress, (), _nothing),
     "IngressClass": (("CONTROLLER",), _fields("spec.controller"), (), _nothing),
     "PriorityClass": (("VALUE", "GLOBAL-DEFAULT"), _fields("value", "globalDefault"), (), _nothing),
     "StorageClass": (

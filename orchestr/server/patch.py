@@ -9,6 +9,7 @@ from orchestr.api import schema
 from orchestr.api.base import KubeObject
 from orchestr.api.errors import BadRequest, UnsupportedMedia
 from orchestr.api.scheme import gvk
+from orchestr.server.advice import advice
 from orchestr.server.body import as_object, body, from_yaml, leniently, media_type
 from orchestr.server.call import Call
 from orchestr.server.fieldvalidation import Screen
@@ -79,6 +80,8 @@ async def _apply(call: Call) -> Response:
     obj = addressed(call, await applied(call))
     force = flag(call.query, "force")
     done = await call.cluster.apply_one(obj, manager=manager, force=force, dry_run=dry_run(call.query))
+    if done.action == "created":
+        call.warnings.extend(advice(call.cluster, done.object))
     return call.answer(done.row.data, 201 if done.action == "created" else 200)
 
 

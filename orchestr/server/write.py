@@ -12,6 +12,7 @@ from orchestr.api.errors import BadRequest, NotFound
 from orchestr.api.scheme import gvk
 from orchestr.engine.cluster import Propagation
 from orchestr.server import content, views
+from orchestr.server.advice import advice
 from orchestr.server.answer import success
 from orchestr.server.body import PROTOBUF, YAML_TYPES, as_object, body, document, from_yaml, media_type, parse
 from orchestr.server.call import Call
@@ -27,6 +28,7 @@ READERS: Mapping[str, Callable[[bytes], Any]] = {**dict.fromkeys(YAML_TYPES, fro
 async def create(call: Call) -> Response:
     obj = await wanted(call)
     made = await call.cluster.create(obj, manager=call.manager, dry_run=dry_run(call.query))
+    call.warnings.extend(advice(call.cluster, made))
     return call.answer(call.stored(made), 201)
 
 

@@ -1,16 +1,20 @@
-"""What admission looks up by class: a pod's priority, a claim's storage class."""
+"""What admission looks up by class: a pod's priority, a claim's storage class, an ingress' class."""
 
 from typing import TypeVar
 
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.core import PersistentVolumeClaim, Pod
+from orchestr.api.errors import Cause
+from orchestr.api.ingress import CLASS, Ingress
+from orchestr.api.ingress import IS_DEFAULT as DEFAULT_INGRESS
+from orchestr.api.networking import IngressClass
 from orchestr.api.priority import PriorityClass
 from orchestr.api.storage import IS_DEFAULT, StorageClass
-from orchestr.store.refusals import forbidden
+from orchestr.store.refusals import forbidden, invalid
 from orchestr.store.request import Request
 from orchestr.store.table import kind_name
 
-PRIORITIES, STORAGE = kind_name(PriorityClass), kind_name(StorageClass)
+PRIORITIES, STORAGE, INGRESS = (kind_name(kind) for kind in (PriorityClass, StorageClass, IngressClass))
 K = TypeVar("K", bound=KubeObject)
 
 
@@ -22,10 +26,30 @@ def classed(request: Request) -> KubeObject:
     if isinstance(new, Pod):
         return _prioritized(request, new)
     if isinstance(new, PersistentVolumeClaim) and new.spec.storage_class_name is None:
-        found = [row.object for row in request.tx.table.rows(STORAGE) if _default(row.object)]
-        newest = max(found, key=lambda each: (each.metadata.created, each.metadata.name), default=None)
-        return new.but(spec=new.spec.but(storage_class_name=newest.metadata.name)) if newest else new
-    return new
+        newest = _newest(request, STORAGE, IS_DEFAULT)
+        return new.but(spec=new.spec.but(storage_class_name=newest)) if newest else new
+    return _routed(request, new) if isinstance(new, Ingress) else new
+
+
+def _newest(request: Request, kind: str, mark: str) -> str:
+    """The name of the youngest class that is marked as the default; "" where none is."""
+    found = [row.object for row in request.tx.table.rows(kind) if row.object.metadata.annotations.get(mark) == "true"]
+    chosen = max(found, key=lambda each: (each.metadata.created, each.metadata.name), default=None)
+    return chosen.metadata.name if chosen else ""
+
+
+def _routed(request: Request, ingress: Ingress) -> Ingress:
+    """A new ingress with its class. Raises Invalid."""
+    spec = ingress.spec
+    if CLASS not in ingress.metadata.annotations:
+        name = spec.ingress_class_name or _newest(request, INGRESS, DEFAULT_INGRESS)
+        return (
+            ingress.but(spec=spec.but(ingress_class_name=name)) if spec.ingress_class_name is None and name else ingress
+        )
+    if spec.ingress_class_name is not None:
+        message = "can not be set when the class field is also set"
+        raise invalid(Ingress, ingress.metadata.name, [Cause(f"metadata.annotations[{CLASS}]", message)])
+    return ingress
 
 
 def _kept(new: KubeObject, old: KubeObject) -> KubeObject:
@@ -50,10 +74,6 @@ def one_default(request: Request) -> KubeObject:
                 why = f"PriorityClass {other.metadata.name} is already marked as default. Only one default can exist"
                 raise forbidden(PriorityClass, new.metadata.name, why)
     return new
-
-
-def _default(obj: KubeObject) -> bool:
-    return obj.metadata.annotations.get(IS_DEFAULT) == "true"
 
 
 def _prioritized(request: Request, pod: Pod) -> Pod:

@@ -148,11 +148,17 @@ class Daemon(NamedTuple):
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, Any]:
         """(status, decoded JSON)."""
+        status, _, text = await self.whole(method, path, body, headers)
+        return status, json.loads(text)
+
+    async def whole(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """(status, headers, body)."""
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         lines = {"host": "x", "content-type": "application/json", "content-length": str(len(data)), **(headers or {})}
         head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n"
-        status, _, text = await self.raw(head.encode() + data)
-        return status, json.loads(text)
+        return await self.raw(head.encode() + data)
 
 
 async def read(stream: trio.abc.ReceiveStream) -> tuple[int, dict[str, str], bytes]:
