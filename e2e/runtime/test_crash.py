@@ -97,8 +97,8 @@ def test_a_process_that_took_the_pid_is_not_touched(oci: Oci) -> None:
     """runtime.md "kill": an error for a container that does not run; a reused pid is not its process."""
     bundle = oci.bundle("true").up()
     bundle.until("stopped")
-    path = oci.root / bundle.id / "state.json"
-    path.write_text(path.read_text().replace(f'"pid":{bundle.pid}', f'"pid":{os.getpid()}'))
+    path = oci.root / bundle.id / "process"
+    path.write_text(path.read_text().replace(f"{bundle.pid} ", f"{os.getpid()} "))
     assert bundle.status == "stopped"
     assert "container not running" in bundle.kill("KILL", code=1).err
     bundle.delete()

@@ -13,10 +13,9 @@ from orchestr.runtime import idmap, labels, memorypolicy, process, scheduler, ta
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.idmap import Mappings
 from orchestr.runtime.launch import enter_outside, finish, identify, listen
-from orchestr.runtime.listener import Tell
 from orchestr.runtime.plan import LaunchError
 from orchestr.runtime.seam import SandboxSpec
-from orchestr.runtime.spawn import Launched, Spawn, Stdio
+from orchestr.runtime.spawn import Launched, Spawn, Stdio, Tell
 
 _NAMESPACES: Final = {
     "user": sc.CLONE_NEWUSER,

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -21,17 +21,15 @@ from orchestr.runtime import (
     rootfs,
     scheduler,
     seccomp,
-    seccomp_profile,
     targets,
     users,
 )
 from orchestr.runtime import syscalls as sc
 from orchestr.runtime.idmap import Mappings
-from orchestr.runtime.listener import Tell
 from orchestr.runtime.namespaces import Namespaces
 from orchestr.runtime.plan import Builder, LaunchError, Result
 from orchestr.runtime.seam import ContainerSpec, RuntimeFailure, SandboxSpec
-from orchestr.runtime.spawn import Launched, Spawn, Stdio
+from orchestr.runtime.spawn import Launched, Spawn, Stdio, Tell
 from orchestr.runtime.users import User
 
 NAME: Final = "orchestr.dev/name"  # annotation: what messages call the container; its id without
@@ -310,7 +308,7 @@ def listen(spawn: Spawn, config: Mapping[str, Any] | None, tell: Tell | None) ->
 
 def _loader(spawn: Spawn, proc: Mapping[str, Any], config: Mapping[str, Any], last: int) -> Callable[[], None]:
     sets = proc.get("capabilities") or {}
-    filtered = seccomp.compiled(seccomp_profile.expand(config, sets), seccomp_profile.key(config, sets))
+    filtered = _filter(config, sets)
 
     def load() -> None:
         seccomp.install(spawn.inside, filtered)
@@ -320,6 +318,14 @@ def _loader(spawn: Spawn, proc: Mapping[str, Any], config: Mapping[str, Any], la
         spawn.listener.steps(spawn.inside, spawn.keep, load, last, process.PIPE + spawn.preserve)
 
     return load_and_send if spawn.listener else load
+
+
+def _filter(config: Mapping[str, Any], sets: Mapping[str, Iterable[str]]) -> seccomp.Filter:
+    if config.get(seccomp.PROFILE) != "default":
+        return seccomp.compiled(config)
+    from orchestr.runtime import seccomp_profile  # a long text that engines with a profile of their own do without
+
+    return seccomp.compiled(seccomp_profile.expand(config, sets), seccomp_profile.key(config, sets))
 
 
 def _working_directory(b: Builder, root: int | Result, cwd: str) -> Result:

@@ -14,13 +14,11 @@ from orchestr.runtime.plan import Builder
 from orchestr.runtime.process import Keep, message
 from orchestr.runtime.signals import unblocked
 
-Tell = Callable[[int, int], None]  # the listener's descriptor, closed afterwards; the pid of the filtered process
-
 
 class Listener:
     """One launch's."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: Callable[[int, int], None]) -> None:
         self._tell = tell
         self._ours, self.theirs = _socket.socketpair()
 

@@ -22,6 +22,7 @@ _FLAGS: Final = {
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,
 }
 _DEFAULT_FLAGS: Final = ("SECCOMP_FILTER_FLAG_SPEC_ALLOW",)  # as in runc; "flags": [] asks for none
+PROFILE: Final = "x-orch.profile"  # {"x-orch.profile": "default"} stands for the profile of seccomp_profile.py
 STRICT: Final = "x-orch.failOnUnknownSyscall"  # true: a name that libseccomp does not know is an error
 
 

@@ -7,7 +7,7 @@ for it, what has been a way into the kernel (io_uring, userfaultfd, kexec, keyct
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-NAME: Final = "x-orch.profile"  # linux.seccomp = {"x-orch.profile": "default"}
+from orchestr.runtime.seccomp import PROFILE
 
 _ALLOWED: Final = {
     "files": """
@@ -141,7 +141,7 @@ _expanded: dict[frozenset[str], dict[str, Any]] = {}
 
 def expand(config: Mapping[str, Any], sets: Mapping[str, Iterable[str]]) -> Mapping[str, Any]:
     """The marker {"x-orch.profile": "default"} becomes the profile for the process's bounding set; else `config`."""
-    if config.get(NAME) != "default":
+    if config.get(PROFILE) != "default":
         return config
     held = frozenset(sets.get("bounding") or ())
     if held not in _expanded:
@@ -151,4 +151,4 @@ def expand(config: Mapping[str, Any], sets: Mapping[str, Iterable[str]]) -> Mapp
 
 def key(config: Mapping[str, Any], sets: Mapping[str, Iterable[str]]) -> str:
     """Names what the marker expands to; "" for a configuration that stands for itself."""
-    return f"default {' '.join(sorted(sets.get('bounding') or ()))}" if config.get(NAME) == "default" else ""
+    return f"default {' '.join(sorted(sets.get('bounding') or ()))}" if config.get(PROFILE) == "default" else ""

@@ -1,24 +1,27 @@
 """What every launch holds while it lasts: descriptors, buffers, the pipe, two lists of steps; released at the end."""
 
-import _socket  # the module `socket` costs a command 3 ms
-import array
 import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from orchestr.runtime import cgroups, exefile, idmap, process
 from orchestr.runtime.idmap import Mappings
-from orchestr.runtime.listener import Listener, Tell
 from orchestr.runtime.plan import Builder, LaunchError, Plan, Result, launch_error, run
 from orchestr.runtime.process import Keep, Terminal
 from orchestr.runtime.signals import blocked
 from orchestr.runtime.users import User
 
+if TYPE_CHECKING:
+    from _socket import socket
+    from types import TracebackType
+
+    from orchestr.runtime.listener import Listener
+
 Stdio = tuple[int, int, int]
+Tell = Callable[[int, int], None]  # gets a seccomp listener's descriptor, closed afterwards, and the process's pid
 
 
 class Launched(NamedTuple):
@@ -43,13 +46,15 @@ class Spawn:
         os.close(write)
         self._go = -1
         self.listener: Listener | None = None
-        self._ends = _socket.socketpair() if tty else None
+        self._ends = _pair() if tty else None
         self.stdio = tuple(self.raised(fd) for fd in stdio)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: "TracebackType | None"
+    ) -> None:
         for fd in (*self.fds, self._read, self.pipe):
             if fd >= 0:
                 os.close(fd)
@@ -73,6 +78,8 @@ class Spawn:
 
     def listen(self, tell: Tell) -> int:
         """The filter to be loaded has a listener: `tell` gets it. The socket that the child is to send it through."""
+        from orchestr.runtime.listener import Listener
+
         self.listener = Listener(tell)
         return self.raised(self.listener.theirs.fileno())
 
@@ -148,8 +155,17 @@ class Spawn:
             yield self.listener.hand_on
 
 
-def _receive(end: _socket.socket) -> int:
+def _pair() -> "tuple[socket, socket]":
+    import _socket  # the module `socket` costs a command 3 ms, this one a quarter
+
+    return _socket.socketpair()
+
+
+def _receive(end: "socket") -> int:
     """The pty's master that the child sent; checked to be one, for an exec takes it from the container's tree."""
+    import _socket
+    import array
+
     _, control, _, _ = end.recvmsg(1, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC | _socket.MSG_DONTWAIT)
     (fd,) = array.array("i", control[0][2])
     device = os.fstat(fd).st_rdev

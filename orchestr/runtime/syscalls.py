@@ -110,8 +110,13 @@ class CallError(OSError):
     """A call that failed: strerror has its name and what the errno means for it, str() its arguments as well."""
 
     def __init__(self, name: str, args: tuple[Arg, ...], code: int) -> None:
-        super().__init__(code, f"{os.strerror(code)} ({hint(name, code)})")
+        super().__init__(code, os.strerror(code))
         self.call, self.given = name, args
+
+    @property
+    def strerror(self) -> str:  # type: ignore[override]
+        """Worded when it is read: many a call may fail, and nobody is told."""
+        return f"{os.strerror(self.errno or 0)} ({hint(self.call, self.errno or 0)})"
 
     def __str__(self) -> str:
         from orchestr.runtime.decode import shown

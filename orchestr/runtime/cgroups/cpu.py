@@ -1,7 +1,6 @@
 """cpu: shares, quota and period, burst, idle, real time (v1 only); cpuacct (v1) and cpu.stat (v2) for the time used."""
 
 from collections.abc import Iterator, Mapping
-from math import ceil, log2
 from typing import Any, Final
 
 from orchestr.runtime.cgroups.files import Setting, fields, number
@@ -83,6 +82,8 @@ def weight(shares: int) -> int:
         return 1
     if shares >= 262144:
         return 10000
+    from math import ceil, log2  # not on v1's way
+
     power = log2(shares)
     return ceil(10 ** ((power * power + 125 * power) / 612 - 7 / 34))
 

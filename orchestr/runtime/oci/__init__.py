@@ -8,9 +8,12 @@ _LAUNCHING = {"create", "run", "exec"}  # words of the command line; where one i
 
 
 def main() -> None:
-    from orchestr.runtime.oci import forms
+    from orchestr.runtime.oci import partial
 
     gc.disable()  # all that is made lives as long as we do
+    partial.install()
+    from orchestr.runtime.oci import forms
+
     forms.install()
     # An ordinary user's command is run again as root of a namespace (rootless.py).
     if os.geteuid() == 0 and not _LAUNCHING.isdisjoint(sys.argv):

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orchestr.runtime import capabilities, cgroups, idmap, mountopts, seccomp, users
 from orchestr.runtime import namespaces as runtime_namespaces
@@ -13,8 +13,10 @@ from orchestr.runtime.launch import Target
 from orchestr.runtime.oci import config as configuration
 from orchestr.runtime.oci import filters, namespaces, seccomp_agent
 from orchestr.runtime.oci.namespaces import Wanted
-from orchestr.runtime.oci.rootless import Maps, translated
 from orchestr.runtime.seam import RuntimeFailure
+
+if TYPE_CHECKING:
+    from orchestr.runtime.oci.rootless import Maps
 
 STRICT_CALLS: Final = "run.oci.seccomp_fail_unknown_syscall"  # annotation of crun(1)
 
@@ -41,7 +43,7 @@ class Bundle(NamedTuple):
         }
 
 
-def read(bundle: str, id: str, manager: str = "cgroupfs", maps: Maps | None = None, file: str = "") -> Bundle:
+def read(bundle: str, id: str, manager: str = "cgroupfs", maps: "Maps | None" = None, file: str = "") -> Bundle:
     """RuntimeFailure with what is wrong or not supported.
 
     `manager`: who makes cgroups, see cgroups.place_of. `maps`: of an ordinary user, see rootless.py. `file` is read
@@ -50,6 +52,8 @@ def read(bundle: str, id: str, manager: str = "cgroupfs", maps: Maps | None = No
     bundle = os.path.abspath(bundle)
     config = configuration.read(bundle, file)
     if maps is not None:
+        from orchestr.runtime.oci.rootless import translated
+
         config = translated(config, maps)
     linux = config.get("linux") or {}
     wanted = namespaces.wanted(config)

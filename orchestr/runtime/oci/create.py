@@ -4,14 +4,17 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orchestr.runtime import cgroups
 from orchestr.runtime.launch import start as launch
-from orchestr.runtime.oci import bundle, handover, log, rootless, state
+from orchestr.runtime.oci import bundle, handover, log, state
 from orchestr.runtime.oci.options import Call, Command, Option
 from orchestr.runtime.seam import RuntimeFailure
 from orchestr.runtime.spawn import Launched
+
+if TYPE_CHECKING:
+    from orchestr.runtime.oci.rootless import Maps
 
 CREATE: Final[Mapping[str, Option]] = {
     "bundle": Option("where config.json is (default: here)", "DIR", "b"),
@@ -40,8 +43,10 @@ def make(call: Call, *, attached: bool = False) -> Created:
     state.directory(call.root, call.id)  # a wrong id is told before all else
     where = os.path.abspath(call.text("bundle", "."))
     if os.geteuid():
+        from orchestr.runtime.oci import rootless
+
         rootless.enter(call.root)
-    found = bundle.read(where, call.id, manager(call), rootless.entered(call.common), call.text("config"))
+    found = bundle.read(where, call.id, manager(call), _maps(call), call.text("config"))
     found = found._replace(config=_given(call, found.config))
     handover.check(call, bool((found.config.get("process") or {}).get("terminal")), attached=attached)
     lock = state.make(call.root, call.id)
@@ -49,6 +54,15 @@ def make(call: Call, *, attached: bool = False) -> Created:
         return _locked(call, where, found, attached)
     finally:
         os.close(lock)
+
+
+def _maps(call: Call) -> "Maps | None":
+    """An ordinary user's, in the run of this command as root of a user namespace."""
+    if "rootless" not in call.common:
+        return None
+    from orchestr.runtime.oci import rootless
+
+    return rootless.entered(call.common)
 
 
 def manager(call: Call) -> str:
@@ -87,11 +101,12 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
         state.save(call.root, note)
         with ExitStack() as stack:
             found = _place(stack, call, found, owner)
-            note = note._replace(cgroup=found.cgroup)
+            if found.cgroup != note.cgroup:
+                state.save(call.root, note._replace(cgroup=found.cgroup))
             log.debug(f"launch {found.id}")
             launched = _launch(call, found, attached)
             log.debug(f"{found.id} waits as pid {launched.pid}")
-            state.save(call.root, note._replace(pid=launched.pid, start_time=state.start_time(launched.pid)))
+            state.born(call.root, found.id, launched.pid)
             return Created(launched, handover.give(call, launched, attached=attached))
     except BaseException as error:
         state.forget(call.root, found.id)
@@ -110,7 +125,7 @@ def _place(stack: ExitStack, call: Call, found: bundle.Bundle, owner: int) -> bu
     try:
         stack.enter_context(cgroups.placed(_limited(stack, found), path, owner, manager(call)))
     except RuntimeFailure as error:
-        if rootless.entered(call.common) is None:
+        if _maps(call) is None:
             raise
         if set((found.config.get("linux") or {}).get("resources") or ()) - {"devices"}:
             log.warning(f"limits are not applied: {error}")

@@ -1,12 +1,11 @@
 """Compiled seccomp filters kept on disk for the next orch-oci: libseccomp takes 20 ms for Docker's profile.
 
 A file holds the key in full, so that its name need be no digest: two configurations of one name only push each other
-out, and there are never more than 256. Files of another owner, or that others may write, are not believed.
+out, and there are never more than 251. Files of another owner, or that others may write, are not believed.
 """
 
 import os
 import stat
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -37,7 +36,7 @@ def prepare(config: Mapping[str, Any]) -> None:
 def _path(key: str) -> str:
     """On a file system that ends with the machine's run; "" for none."""
     base = "/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR")
-    return f"{base}/orch-oci-filters/{zlib.crc32(key.encode()) % 256:02x}" if base else ""
+    return f"{base}/orch-oci-filters/{int.from_bytes(key.encode()) % 251:02x}" if base else ""
 
 
 def _library() -> str:

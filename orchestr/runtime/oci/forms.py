@@ -4,27 +4,28 @@ Nothing in a launch looks at an annotation, and of all that is imported from `ty
 In place for the command alone, and not where `typing` is loaded already.
 """
 
-from __future__ import annotations
-
 import sys
 from _collections import _tuplegetter  # type: ignore[import-not-found]
-from collections.abc import Callable
-from types import ModuleType
+from _collections_abc import Callable
+
+from orchestr.runtime.oci.partial import Module
 
 _ANNOTATE = "__annotate_func__"  # what a class body has instead of __annotations__ from Python 3.14 on, see PEP 649
 _NOT_KEPT = ("__annotations__", "__orig_bases__", _ANNOTATE, "__classdictcell__")
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+else:
+    Any = object
 
 
 class Form:
     """Any, Final, Self and so on: whatever is made of it is it again."""
 
-    def __getitem__(self, item: object) -> Form:
+    def __getitem__(self, item: object) -> "Form":
         return self
 
-    def __or__(self, other: object) -> Form:
+    def __or__(self, other: object) -> "Form":
         return self
 
     __ror__ = __or__
@@ -75,8 +76,8 @@ class Protocol:
     """To derive from: it is not asked at run time."""
 
 
-class _Typing(ModuleType):
-    def __getattr__(self, name: str) -> Form:
+class _Typing(Module):
+    def __getattr__(self, name: str) -> "Form":
         if name.startswith("__"):
             raise AttributeError(name)
         return Form()

@@ -2,7 +2,9 @@
 
 ROOT/ID/            made first, by mkdir: of two creates of one id one wins. Its lock (flock) is held while a command
                     changes the container; children hold it too until they close their descriptors.
-ROOT/ID/state.json  written before the cgroup is made, with pid 0, and again when the process is there; always whole.
+ROOT/ID/state.json  written before the cgroup is made; always whole.
+ROOT/ID/process     the process, once it is there: its pid and start time. A file of its own, for to write ours anew
+                    costs ten times as much where its directory lies on a disk (ext4(5), auto_da_alloc).
 ROOT/ID/exec.fifo   the FIFO that the process waits on. While something reads it the container is created, not started.
 """
 
@@ -21,7 +23,7 @@ PATIENCE: Final = 10.0  # seconds that a command waits for another one on the sa
 
 class State(NamedTuple):
     id: str
-    pid: int  # 0: its create is at work, or was killed
+    pid: int  # 0 in state.json; else its create is at work, or was killed
     start_time: int  # clock ticks since boot, field 22 of proc(5) stat: tells a reused pid
     bundle: str
     rootfs: str
@@ -111,6 +113,20 @@ def save(root: str, state: State) -> None:
     write(f"{directory(root, state.id)}/state.json", lean.dumps(state._asdict()))
 
 
+def born(root: str, id: str, pid: int) -> None:
+    write(f"{directory(root, id)}/process", f"{pid} {start_time(pid)}")
+
+
+def _process(path: str) -> tuple[int, int]:
+    """(pid, start time) as `born` wrote them; zeros before."""
+    try:
+        with open(f"{path}/process") as file:
+            pid, start = file.read().split()
+            return int(pid), int(start)
+    except FileNotFoundError:
+        return 0, 0
+
+
 def write(path: str, text: str) -> None:
     """Whole or not at all. Not fsync'd: state lies on a tmpfs, and a pid means nothing after a power cut."""
     new = f"{path}.new"
@@ -129,10 +145,13 @@ def write(path: str, text: str) -> None:
 
 
 def load(root: str, id: str) -> State:
-    path = f"{directory(root, id)}/state.json"
+    where = directory(root, id)
+    path = f"{where}/state.json"
     try:
         with open(path) as file:
-            return State(**lean.loads(file.read()))
+            found = State(**lean.loads(file.read()))
+        pid, start = _process(where)
+        return found._replace(pid=pid, start_time=start)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise absent(id) from error
     except (ValueError, TypeError) as error:
@@ -207,10 +226,9 @@ def open_process(state: State) -> int:
 def forget(root: str, id: str) -> None:
     """state.json goes first: what is left without it is nobody's, and deleted as such."""
     path = directory(root, id)
-    for name in ("state.json", "state.json.new", "exec.fifo"):
-        with suppress(FileNotFoundError):
-            os.unlink(f"{path}/{name}")
     with suppress(FileNotFoundError):
+        for name in sorted(os.listdir(path), key="state.json".__ne__):
+            os.unlink(f"{path}/{name}")
         os.rmdir(path)
 
 
