@@ -22,7 +22,7 @@ def said(script: str) -> str:
 
 
 def test_a_run_imports_no_module_that_another_stands_in_for() -> None:
-    heavy = "json re enum inspect socket zlib math resource".split()
+    heavy = ["json", "re", "enum", "inspect", "socket", "zlib", "math", "resource"]
     script = f"import orchestr.runtime.oci.run\nprint([n for n in {heavy} if n in sys.modules])"
     assert said(script) == "[]"
     for name, asked in (("collections", "namedtuple"), ("functools", "cache"), ("types", "SimpleNamespace")):
