@@ -5,12 +5,12 @@ calls anything else is refused when it is stored, not when it first runs.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from orchestr.api.celdialect import NAMES as DIALECT
-from orchestr.api.celdialect import called, extended, nesting, written
+from orchestr.api.celdialect import called, extended, fields_of, free, nesting, written
 from orchestr.api.celsyntax import Node, SyntaxFault, parse
 
 STANDARD = frozenset(
@@ -22,6 +22,12 @@ STANDARD = frozenset(
         *("orValue", "hasValue", "value", "or", "of", "none", "ofNonZeroValue"),
     }
 )
+AUTHORIZER = frozenset(
+    {
+        *("path", "group", "serviceAccount", "resource", "subresource", "namespace", "name"),
+        *("check", "allowed", "reason", "errored", "error", "fieldSelector", "labelSelector"),
+    }
+)  # functions of the variable `authorizer`, where there is one
 LENGTH = 64 * 1024  # characters of an expression
 STEPS = 1_000_000  # that macros inside of macros may come to, by the longest list or map that there is
 CALLED = re.compile(
@@ -78,6 +84,16 @@ def compiled(source: str, more: frozenset[str] = frozenset()) -> Compiled:
         there = ", ".join(sorted(name for name in _functions() if not name.endswith("__")))
         raise CelError(f"function {unknown[0]} is not supported (there are {there})")
     return Compiled(program, nesting(tree), tree)
+
+
+def undeclared(source: str, known: Collection[str], variables: Iterable[str], more: frozenset[str]) -> str:
+    """What the expression refers to that is not there; "" for nothing. CelError for one that cannot be compiled."""
+    tree = compiled(source, more).tree
+    if missing := sorted(free(tree) - set(known)):
+        return f"undeclared reference to '{missing[0]}'"
+    if missing := sorted(fields_of(tree, "variables") - set(variables)):
+        return f"undefined field '{missing[0]}'"
+    return ""
 
 
 def evaluate(source: str, variables: Mapping[str, Any], more: Functions | None = None) -> Any:

@@ -31,6 +31,8 @@ MACROS = {"all", "exists", "exists_one", "map", "filter"}
 PAIRS = {"all": "all", "exists": "exists", "existsOne": "exists_one", "transformList": "map"}  # with two variables
 OPTIONAL = {"optMap", "optFlatMap"}
 NAMES = {"bind", *OPTIONAL, *PAIRS}  # that look like functions' names
+TYPES = {"int", "uint", "double", "bool", "string", "bytes", "list", "map", "type", "null_type", "dyn"}
+LIBRARIES = {"optional", "cel", "sets", "math", "ip", "cidr", "format", "base64", "jsonpatch"}
 MESSAGES = ("Object", "JSONPatch")
 
 
@@ -51,6 +53,31 @@ def called(node: Node) -> set[str]:
     """The names of all functions and macros in the expression."""
     inner = {name for child in children(node) for name in called(child)}
     return inner | ({node.name} if isinstance(node, Call) else set())
+
+
+def free(node: Node) -> set[str]:
+    """Names that are neither bound by a macro nor of a type or library: the variables that have to be given."""
+    if isinstance(node, Ident):
+        return set() if node.name in TYPES else {node.name}
+    if not isinstance(node, Call) or node.target is None:
+        return {name for child in children(node) for name in free(child)}
+    target = set() if isinstance(node.target, Ident) and node.target.name in LIBRARIES else free(node.target)
+    bound, rest = _bound(node)
+    return target | ({name for child in rest for name in free(child)} - bound)
+
+
+def _bound(call: Call) -> tuple[set[str], tuple[Node, ...]]:
+    """(variables that the macro binds, the expressions that see them)."""
+    pairs = call.name in PAIRS and len(call.args) > 2 and isinstance(call.args[1], Ident)
+    count = 2 if pairs else 1 if call.name in {*MACROS, *OPTIONAL, "bind"} and call.args else 0
+    names = call.args[:count]
+    return {each.name for each in names if isinstance(each, Ident)}, call.args[count:]
+
+
+def fields_of(node: Node, name: str) -> set[str]:
+    """The fields that are selected from the variable."""
+    found = {node.field} if isinstance(node, Select) and node.operand == Ident(name) else set()
+    return found | {each for child in children(node) for each in fields_of(child, name)}
 
 
 def nesting(node: Node) -> int:

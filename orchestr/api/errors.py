@@ -38,8 +38,19 @@ class ApiError(Exception):
     code = 500
     reason = "InternalError"
 
-    def __init__(self, message: str, *, causes: Sequence[Cause] = (), details: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        causes: Sequence[Cause] = (),
+        details: dict[str, Any] | None = None,
+        code: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """`code` and `reason`: where they are not its class's, because somebody else chose them."""
         super().__init__(message)
+        self.code = self.code if code is None else code
+        self.reason = self.reason if reason is None else reason
         self.message = message
         self.causes = tuple(causes)
         self.details = details or {}  # name, group, kind, uid, retryAfterSeconds

@@ -11,6 +11,15 @@ from orchestr.api.limits import LimitRange, LimitRangeItem
 from orchestr.api.meta import LabelSelector
 from orchestr.api.networking import Endpoints, IngressClass
 from orchestr.api.networkpolicy import NetworkPolicy, NetworkPolicyPort
+from orchestr.api.policies import (
+    Binding,
+    MatchResources,
+    MutatingAdmissionPolicy,
+    MutatingAdmissionPolicyBinding,
+    Policy,
+    ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding,
+)
 from orchestr.api.priority import PriorityClass
 from orchestr.api.storage import PersistentVolume, StorageClass
 from orchestr.api.webhooks import (
@@ -22,6 +31,8 @@ from orchestr.api.webhooks import (
 
 M = TypeVar("M", bound=Model)
 H = TypeVar("H", bound=ValidatingWebhook)
+P = TypeVar("P", bound=Policy)
+B = TypeVar("B", bound=Binding)
 
 
 def changed(model: M, **fields: Any) -> M:
@@ -116,14 +127,41 @@ def _mutating(config: MutatingWebhookConfiguration) -> MutatingWebhookConfigurat
     return changed(config, webhooks=tuple(hooks))
 
 
+def _match(match: MatchResources) -> MatchResources:
+    return changed(
+        match,
+        match_policy=match.match_policy or "Equivalent",
+        namespace_selector=LabelSelector() if match.namespace_selector is None else match.namespace_selector,
+        object_selector=LabelSelector() if match.object_selector is None else match.object_selector,
+        resource_rules=tuple(changed(rule, scope=rule.scope or "*") for rule in match.resource_rules),
+        exclude_resource_rules=tuple(changed(rule, scope=rule.scope or "*") for rule in match.exclude_resource_rules),
+    )
+
+
+def _policy(policy: P) -> P:
+    spec = policy.spec
+    match = spec.match_constraints
+    spec = changed(spec, failure_policy=spec.failure_policy or "Fail", match_constraints=match and _match(match))
+    return changed(policy, spec=spec)
+
+
+def _policy_binding(binding: B) -> B:
+    match = binding.spec.match_resources
+    return changed(binding, spec=changed(binding.spec, match_resources=match and _match(match)))
+
+
 DEFAULTS: dict[type[KubeObject], Callable[[Any], Any]] = {
     Endpoints: _endpoints,
     IngressClass: _ingress_class,
     LimitRange: _limit_range,
+    MutatingAdmissionPolicy: _policy,
+    MutatingAdmissionPolicyBinding: _policy_binding,
     MutatingWebhookConfiguration: _mutating,
     NetworkPolicy: _policy,
     PersistentVolume: _volume,
     PriorityClass: _priority,
     StorageClass: _storage_class,
+    ValidatingAdmissionPolicy: _policy,
+    ValidatingAdmissionPolicyBinding: _policy_binding,
     ValidatingWebhookConfiguration: _validating,
 }

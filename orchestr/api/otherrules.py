@@ -20,6 +20,7 @@ from orchestr.api.limits import LimitRange, LimitRangeItem
 from orchestr.api.meta import IntOrString, LabelSelector, scaled
 from orchestr.api.metarules import at_key, check_labels, check_replicas, check_selector, check_template, selects
 from orchestr.api.networking import Endpoints, IngressClass
+from orchestr.api.policyrules import RULES as POLICY_RULES
 from orchestr.api.priority import HIGHEST_USER, SYSTEM, SYSTEM_PREFIX, PriorityClass
 from orchestr.api.quantity import parse
 from orchestr.api.replication import ReplicationController
@@ -271,5 +272,6 @@ RULES: dict[type[KubeObject], Callable[[Any], Iterator[Cause]]] = {
     ReplicationController: _replication,
     RuntimeClass: _runtime_class,
     StorageClass: _storage_class,
+    **POLICY_RULES,
     **WEBHOOK_RULES,
 }

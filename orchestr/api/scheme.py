@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from pydantic import ConfigDict, ValidationError
 
-from orchestr.api import core, events, schema, support
+from orchestr.api import core, events, policies, schema, support
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
@@ -94,6 +94,10 @@ KINDS: tuple[type[KubeObject], ...] = (
     ClusterRoleBinding,
     MutatingWebhookConfiguration,
     ValidatingWebhookConfiguration,
+    policies.ValidatingAdmissionPolicy,
+    policies.ValidatingAdmissionPolicyBinding,
+    policies.MutatingAdmissionPolicy,
+    policies.MutatingAdmissionPolicyBinding,
 )  # those that are served; all others of Kubernetes only decode
 ALIASES: tuple[type[KubeObject], ...] = (events.Event,)  # served as well; stored as one of the above
 CUSTOM: dict[type[Custom], None] = {}  # custom resources, in the order in which they came

@@ -9,18 +9,17 @@ from orchestr.api import names
 from orchestr.api.base import KubeObject
 from orchestr.api.errors import Cause
 from orchestr.api.metarules import check_selector
+from orchestr.api.policyrules import check_rule, match_conditions
 from orchestr.api.rules import duplicates, one_of, port_number, required, wrong
 from orchestr.api.webhooks import (
     MutatingWebhook,
     MutatingWebhookConfiguration,
-    RuleWithOperations,
     ValidatingWebhook,
     ValidatingWebhookConfiguration,
     WebhookClientConfig,
 )
 
 VERSIONS = ("v1",)  # of AdmissionReview
-OPERATIONS = ("CREATE", "UPDATE", "DELETE", "CONNECT", "*")
 
 
 def _configuration(config: MutatingWebhookConfiguration | ValidatingWebhookConfiguration) -> Iterator[Cause]:
@@ -42,15 +41,13 @@ def _hook(hook: ValidatingWebhook, at: str) -> Iterator[Cause]:
         yield Cause(f"{at}.timeoutSeconds", f"must be from 1 to 30, not {hook.timeout_seconds}")
     if not set(hook.admission_review_versions) & set(VERSIONS):
         yield Cause(f"{at}.admissionReviewVersions", f"must include at least one of {', '.join(VERSIONS)}")
-    if hook.match_conditions:
-        message = "not supported: CEL expressions are not evaluated here (use rules and selectors)"
-        yield Cause(f"{at}.matchConditions", message, "FieldValueForbidden")
+    yield from match_conditions(hook.match_conditions, f"{at}.matchConditions")
     for field, selector in (("namespaceSelector", hook.namespace_selector), ("objectSelector", hook.object_selector)):
         if selector is not None:
             yield from check_selector(selector, f"{at}.{field}")
     yield from _client(hook.client_config, f"{at}.clientConfig")
     for index, rule in enumerate(hook.rules):
-        yield from _rule(rule, f"{at}.rules[{index}]")
+        yield from check_rule(rule, f"{at}.rules[{index}]")
 
 
 def _client(client: WebhookClientConfig, at: str) -> Iterator[Cause]:
@@ -72,22 +69,6 @@ def _client(client: WebhookClientConfig, at: str) -> Iterator[Cause]:
             pem = b""
         if b"-----BEGIN CERTIFICATE-----" not in pem:
             yield Cause(f"{at}.caBundle", "holds no certificate in PEM")
-
-
-def _rule(rule: RuleWithOperations, at: str) -> Iterator[Cause]:
-    for field, values in (
-        ("operations", rule.operations),
-        ("apiGroups", rule.api_groups),
-        ("apiVersions", rule.api_versions),
-        ("resources", rule.resources),
-    ):
-        if not values:
-            yield required(f"{at}.{field}")
-        elif "*" in values and len(values) > 1 and field != "resources":
-            yield Cause(f"{at}.{field}", "if '*' is present, must not specify others")
-    for index, operation in enumerate(rule.operations):
-        yield from one_of(f"{at}.operations[{index}]", operation, OPERATIONS)
-    yield from one_of(f"{at}.scope", rule.scope, ("Cluster", "Namespaced", "*"))
 
 
 RULES: dict[type[KubeObject], Callable[[Any], Iterator[Cause]]] = {

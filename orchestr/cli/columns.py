@@ -197,6 +197,18 @@ def _webhooks(obj: Object) -> list[str]:
     return [str(len(obj.get("webhooks") or []))]
 
 
+def _policy(obj: Object) -> list[str]:
+    kind = _spec(obj).get("paramKind") or {}
+    rules = _spec(obj).get("validations") or _spec(obj).get("mutations") or []
+    return [str(len(rules)), f"{kind['apiVersion']}/{kind['kind']}" if kind else "<unset>"]
+
+
+def _policy_binding(obj: Object) -> list[str]:
+    ref = _spec(obj).get("paramRef") or {}
+    name = "/".join(filter(None, (ref.get("namespace"), ref.get("name") or "*"))) if ref else "<unset>"
+    return [str(_spec(obj).get("policyName")), name]
+
+
 def _budget(obj: Object) -> list[str]:
     shares = [_spec(obj).get("minAvailable", "N/A"), _spec(obj).get("maxUnavailable", "N/A")]
     return [*map(str, shares), str(_status(obj).get("disruptionsAllowed", 0))]
@@ -254,6 +266,10 @@ TABLE: dict[str, Columns] = {
     "RuntimeClass": (("HANDLER",), _fields("handler"), (), _nothing),
     "MutatingWebhookConfiguration": (("WEBHOOKS",), _webhooks, (), _nothing),
     "ValidatingWebhookConfiguration": (("WEBHOOKS",), _webhooks, (), _nothing),
+    "ValidatingAdmissionPolicy": (("VALIDATIONS", "PARAMKIND"), _policy, (), _nothing),
+    "ValidatingAdmissionPolicyBinding": (("POLICYNAME", "PARAMREF"), _policy_binding, (), _nothing),
+    "MutatingAdmissionPolicy": (("MUTATIONS", "PARAMKIND"), _policy, (), _nothing),
+    "MutatingAdmissionPolicyBinding": (("POLICYNAME", "PARAMREF"), _policy_binding, (), _nothing),
     "PodDisruptionBudget": (
         ("MIN AVAILABLE", "MAX UNAVAILABLE", "ALLOWED DISRUPTIONS"),
         _budget,

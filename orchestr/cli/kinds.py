@@ -56,6 +56,10 @@ KINDS = (
     Kind("CustomResourceDefinition", "customresourcedefinitions", "apiextensions.k8s.io", ("crd", "crds"), False),
     Kind("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", REGISTRATION, (), False),
     Kind("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", REGISTRATION, (), False),
+    Kind("ValidatingAdmissionPolicy", "validatingadmissionpolicies", REGISTRATION, (), False),
+    Kind("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", REGISTRATION, (), False),
+    Kind("MutatingAdmissionPolicy", "mutatingadmissionpolicies", REGISTRATION, (), False),
+    Kind("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", REGISTRATION, (), False),
     Kind("CertificateSigningRequest", "certificatesigningrequests", "certificates.k8s.io", ("csr",), False),
 )
 ALL = ("stacks", "deployments", "jobs", "pods", "services")

@@ -1,13 +1,14 @@
 """The way in: who asks, whether they may, and as whom else they may act. One object for the daemon."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qs
 
 from orchestr.server.answer import Scope
 from orchestr.server.attributes import Attributes, attributes
 from orchestr.server.auth import Unauthorized, authenticate
-from orchestr.server.authorize import Authorizer, Published
+from orchestr.server.authorize import Authorizer, InTransaction, Published
 from orchestr.server.escalation import guard
 from orchestr.server.impersonate import impersonated
 from orchestr.server.tls import Tls
@@ -15,6 +16,7 @@ from orchestr.server.tokens import ISSUER, Issuer, audiences_of, user_of
 from orchestr.server.user import ANONYMOUS, User
 from orchestr.store.guard import GUARD
 from orchestr.store.local import LocalCluster
+from orchestr.store.transaction import Tx
 
 APPLY = ("create", "/orchestr.dev/v1/apply")  # every item is looked at there
 STREAMS = ("exec", "attach", "portforward")
@@ -31,6 +33,7 @@ class Access:
         """`urls`: where https listens, the one for kubeconfig files first. Without an issuer no token is good."""
         self.cluster, self.tls, self.urls, self.issuer = cluster, tls, urls, issuer
         self.authorizer = Authorizer(Published(cluster))
+        cluster.decide = decide
 
     def admit(self, scope: Scope) -> User:
         """The user of a request that may be made; also in scope["user"]. Unauthorized, Forbidden, BadRequest.
@@ -76,3 +79,18 @@ class Access:
         if not meant:
             raise Unauthorized
         return user_of(claims, self.authorizer.objects), meant
+
+
+def decide(tx: Tx, info: Mapping[str, Any], given: Mapping[str, str]) -> str | None:
+    """What the variable `authorizer` of expressions asks: why the user may, inside of a transaction."""
+    user = User(str(info.get("username", "")), groups=tuple(info.get("groups") or ()))
+    wanted = Attributes(
+        given.get("verb", ""),
+        given.get("group", ""),
+        resource=given.get("resource", ""),
+        sub=given.get("subresource", ""),
+        namespace=given.get("namespace", ""),
+        name=given.get("name", ""),
+        path=given.get("path", ""),
+    )
+    return Authorizer(InTransaction(tx)).reason(user, wanted)

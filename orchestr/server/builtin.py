@@ -154,6 +154,13 @@ BINDING: Columns = (
     wide("ServiceAccounts", cells.subjects("ServiceAccount")),
 )
 WEBHOOKS: Columns = (NAME, count("Webhooks", cells.count("webhooks")), AGE)
+PARAM_KIND = Column("ParamKind", cells.param_kind)
+POLICY_BINDING: Columns = (
+    NAME,
+    Column("PolicyName", cells.text("spec", "policyName")),
+    Column("ParamRef", cells.param_ref),
+    AGE,
+)
 RBAC, ADMISSION = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
 
 COLUMNS: Mapping[tuple[str, str], Columns] = {
@@ -263,6 +270,20 @@ COLUMNS: Mapping[tuple[str, str], Columns] = {
     (RBAC, "ClusterRoleBinding"): BINDING,
     (ADMISSION, "MutatingWebhookConfiguration"): WEBHOOKS,
     (ADMISSION, "ValidatingWebhookConfiguration"): WEBHOOKS,
+    (ADMISSION, "ValidatingAdmissionPolicy"): (
+        NAME,
+        count("Validations", cells.count("spec", "validations")),
+        PARAM_KIND,
+        AGE,
+    ),
+    (ADMISSION, "MutatingAdmissionPolicy"): (
+        NAME,
+        count("Mutations", cells.count("spec", "mutations")),
+        PARAM_KIND,
+        AGE,
+    ),
+    (ADMISSION, "ValidatingAdmissionPolicyBinding"): POLICY_BINDING,
+    (ADMISSION, "MutatingAdmissionPolicyBinding"): POLICY_BINDING,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): (NAME, CREATED),
     ("orchestr.dev", "Stack"): (
         NAME,

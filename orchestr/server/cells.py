@@ -75,6 +75,18 @@ def boolean(*path: str, default: bool = False) -> Cell:
     return lambda wire, now: str(bool(at(wire, *path, default=default))).lower()
 
 
+def param_kind(wire: Wire, now: datetime) -> str:
+    kind = at(wire, "spec", "paramKind")
+    return f"{kind.get('apiVersion')}/{kind.get('kind')}" if kind else "<unset>"
+
+
+def param_ref(wire: Wire, now: datetime) -> str:
+    ref = at(wire, "spec", "paramRef")
+    if not ref:
+        return "<unset>"
+    return "/".join(filter(None, (ref.get("namespace"), ref.get("name") or "*")))
+
+
 def condition(wire: Wire, type_: str) -> bool:
     return any(
         c.get("type") == type_ and c.get("status") == "True" for c in at(wire, "status", "conditions", default=())

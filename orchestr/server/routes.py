@@ -1,6 +1,6 @@
 """Which handler answers a method and a path."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -128,9 +128,7 @@ class Routes:
             call.warnings.append(kind.WARNING)
         with acting(_user(request), call.warnings):
             response = await compressed(request, await handler(call))
-        for text in call.warnings:
-            response.headers.append("warning", warning(text))
-        return response
+        return _warned(response, call.warnings)
 
     async def _metrics(self, where: Target, path: str) -> dict[str, object]:
         if where.plural == "nodes" and not where.namespace and not where.sub:
@@ -157,13 +155,21 @@ class Routes:
         handler = handlers.get((request.method, name))
         if handler is None:
             raise _not_allowed(request) if name in {each for _, each in handlers} else unknown(OWN + name)
-        return await handler()
+        warnings: list[str] = []
+        with acting(_user(request), warnings):
+            return _warned(await handler(), warnings)
 
 
 def _user(request: Request) -> Mapping[str, object]:
     """UserInfo of whoever sent the request."""
-    user = request.scope["state"].get("user")
+    user = request.scope.get("user")
     return user.wire() if isinstance(user, User) else SYSTEM
+
+
+def _warned(response: Response, warnings: Iterable[str]) -> Response:
+    for text in warnings:
+        response.headers.append("warning", warning(text))
+    return response
 
 
 def _fixed(request: Request, path: str) -> Response | None:

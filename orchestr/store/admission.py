@@ -10,13 +10,13 @@ from orchestr.api import defaults, validation
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.core import Namespace, Pod, ResourceQuota, Service
 from orchestr.api.errors import Cause
-from orchestr.store import accounts, addresses, ports, quota, scheduling
+from orchestr.store import accounts, addresses, mutations, policies, ports, quota, scheduling, webhooks
 from orchestr.store.classes import classed, one_default
 from orchestr.store.definitions import custom_accepts, established
 from orchestr.store.limits import limited
+from orchestr.store.matching import Subject
 from orchestr.store.refusals import forbidden, invalid, not_found
 from orchestr.store.request import Request
-from orchestr.store.webhooks import mutate, validated
 
 Step = Callable[[Request], KubeObject]
 CONTENT = "kubernetes"  # the finalizer of a namespace: its content has to go first
@@ -93,6 +93,28 @@ def granted(request: Request) -> KubeObject:
     return request.new
 
 
+def mutate(request: Request) -> KubeObject:
+    return mutated(Subject(request.tx, request.new, request.old))
+
+
+def mutated(subject: Subject) -> KubeObject:
+    """The object after mutating policies, then webhooks; policies that want it see what came later once more."""
+    first = mutations.mutated(subject)
+    last = webhooks.mutated(subject.with_(first))
+    return last if last == first else mutations.mutated(subject.with_(last), again=True)
+
+
+def approved(request: Request) -> KubeObject:
+    reviewed(Subject(request.tx, request.new, request.old))
+    return request.new
+
+
+def reviewed(subject: Subject) -> None:
+    """Policies, then webhooks, have a say in the write as it is now; they change nothing."""
+    policies.review(subject)
+    webhooks.review(subject)
+
+
 STEPS: tuple[Step, ...] = (
     namespace_accepts,
     custom_accepts,
@@ -109,7 +131,8 @@ STEPS: tuple[Step, ...] = (
     give_addresses,
     valid,
     established,
-    validated,
+    policies.observed,
+    approved,
     one_default,
     count_quota,
     granted,

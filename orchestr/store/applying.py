@@ -139,10 +139,11 @@ def _together(errors: Mapping[int, ApiError]) -> ApiError:
     for index, error in sorted(errors.items()):
         inner = error.causes or (Cause("", error.message, error.reason),)
         causes += [Cause(f"items[{index}]" + _dot(c.field), c.message, c.reason) for c in inner]
+    message = "; ".join(error.message for _, error in sorted(errors.items()))
     first = next(iter(errors.values()))
-    same = all(type(error) is type(first) for error in errors.values())
-    cls = type(first) if same else Invalid
-    return cls("; ".join(error.message for _, error in sorted(errors.items())), causes=causes, details=first.details)
+    if any((error.code, error.reason) != (first.code, first.reason) for error in errors.values()):
+        return Invalid(message, causes=causes, details=first.details)
+    return type(first)(message, causes=causes, details=first.details, code=first.code, reason=first.reason)
 
 
 def _dot(field: str) -> str:

@@ -10,6 +10,11 @@ class Caller(NamedTuple):
     user: Mapping[str, Any]  # authentication.k8s.io/v1 UserInfo
     warnings: list[str]
 
+    def warn(self, text: str) -> None:
+        """Once, however often the write is attempted."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
 
 SYSTEM: Mapping[str, Any] = {"username": "system:apiserver", "groups": ["system:masters"]}
 _CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)

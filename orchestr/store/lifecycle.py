@@ -16,13 +16,13 @@ from orchestr.api.errors import Cause
 from orchestr.api.versions import stored_form
 from orchestr.engine.cluster import Propagation
 from orchestr.store import managed, quota
-from orchestr.store.admission import admit
+from orchestr.store.admission import admit, mutated, reviewed
+from orchestr.store.matching import Subject
 from orchestr.store.refusals import already_exists, invalid, modified, replaced
 from orchestr.store.request import Request
 from orchestr.store.site import Site
 from orchestr.store.table import Row
 from orchestr.store.transaction import Tx
-from orchestr.store.webhooks import Subject, mutated, review
 
 FOREGROUND = "foregroundDeletion"  # finalizer: dependents go first
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # as Kubernetes: no vowels, nothing that reads like another
@@ -71,9 +71,8 @@ def _entries(obj: KubeObject, old: KubeObject, manager: str | None) -> tuple[Man
 def set_status(tx: Tx, row: Row, status: Any) -> Row:
     """The stored object with another status."""
     new = _with_status(row.object, status)
-    if tx.attempt is not None:
-        new = mutated(Subject(tx, new, row.object, "status"))
-        review(Subject(tx, new, row.object, "status"))
+    new = mutated(Subject(tx, new, row.object, "status"))
+    reviewed(Subject(tx, new, row.object, "status"))
     if isinstance(new, ResourceQuota):
         new = quota.counted(tx, new)  # what a controller counted may be older than this transaction
     if isinstance(new, Custom) and (causes := list(new.problems())):
@@ -86,7 +85,7 @@ def delete(tx: Tx, row: Row, *, propagation: Propagation, grace: int | None) -> 
     obj = row.object
     uid = obj.metadata.uid or ""
     if not obj.metadata.deleting:
-        review(Subject(tx, None, obj))
+        reviewed(Subject(tx, None, obj))
     if propagation is Propagation.ORPHAN:
         _let_go(tx, uid)
     finalizers = tuple(name for name in obj.metadata.finalizers if name != FOREGROUND)

@@ -41,7 +41,7 @@ from orchestr.store.site import Site
 from orchestr.store.sqlite import Quarantined
 from orchestr.store.store import KEEP, Store, open_store
 from orchestr.store.table import Change, Row, kind_name, served
-from orchestr.store.transaction import Tx
+from orchestr.store.transaction import Decide, Tx
 from orchestr.store.watch import Watcher
 
 K = TypeVar("K", bound=KubeObject)
@@ -61,6 +61,7 @@ class LocalCluster:
 
     def __init__(self, store: Store, site: Site) -> None:
         self._store, self._site = store, site
+        self.decide: Decide | None = None  # set by whoever knows roles and bindings
 
     @property
     def revision(self) -> int:
@@ -257,7 +258,7 @@ class LocalCluster:
         return cast(K, served(row, kind).object), gone
 
     async def _write(self, run: Callable[[Tx], T], dry_run: bool = False) -> T:
-        run = guarded(run)
+        run = guarded(run, self.decide, dry_run=dry_run)
         if not webhooks.there(self._store.table):
             return await self._store.write(run, dry_run=dry_run)
         return await self._attempt(run, dry_run)

@@ -66,6 +66,7 @@ LIST_KEYS: Mapping[str, tuple[str, ...]] = {
     "podIPs": ("ip",),
     "schedulingGates": ("name",),
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "variables": ("name",),
     "volumeDevices": ("devicePath",),
     "volumeMounts": ("mountPath",),
     "volumes": ("name",),

@@ -4,17 +4,20 @@ Changes are made in place and noted, so that the functions of one batch see each
 undone alone. Only what is left at the end goes to the database.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
 from orchestr.api.base import Key, KubeObject
 from orchestr.engine.cluster import EventType
 from orchestr.store.attempt import Attempt
+from orchestr.store.caller import Caller
 from orchestr.store.table import Change, Row, Table, kind_name
 
 T = TypeVar("T")
 Claims = Callable[[KubeObject], tuple[str, ...]]
+# (transaction, UserInfo, attributes of a request) -> why that user may, None when they may not
+Decide = Callable[["Tx", Mapping[str, Any], Mapping[str, str]], str | None]
 
 
 def no_claims(obj: KubeObject) -> tuple[str, ...]:
@@ -29,6 +32,9 @@ class Tx:
         self._first, self._claims = revision, claims
         self.changes: list[Change] = []
         self.guard: Callable[[Any], None] | None = None  # guard.py
+        self.caller: Caller | None = None
+        self.decide: Decide | None = None
+        self.dry_run = False
         self.attempt: Attempt | None = None  # of a write that webhooks are asked about
 
     @property

@@ -5,27 +5,24 @@ Source: staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook of Kubernetes.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from orchestr.api import scheme
-from orchestr.api.base import Key, KubeObject
-from orchestr.api.core import Namespace
-from orchestr.api.custom import Custom
+from orchestr.api.base import KubeObject
+from orchestr.api.cel import CelError
 from orchestr.api.errors import ApiError
-from orchestr.api.versions import served_form, stored_form
+from orchestr.api.versions import stored_form
 from orchestr.api.webhooks import (
     MutatingWebhook,
     MutatingWebhookConfiguration,
-    RuleWithOperations,
     ValidatingWebhook,
     ValidatingWebhookConfiguration,
 )
 from orchestr.store.attempt import Answer, Ask, Question
+from orchestr.store.expressions import Facts, meets
 from orchestr.store.jsonpatch import json_patch
-from orchestr.store.request import Request
+from orchestr.store.matching import Subject, attributes, ruled, selected, shown
 from orchestr.store.table import Table, kind_name
-from orchestr.store.transaction import Tx
 
 MUTATING, VALIDATING = kind_name(MutatingWebhookConfiguration), kind_name(ValidatingWebhookConfiguration)
 EXEMPT = (MutatingWebhookConfiguration, ValidatingWebhookConfiguration)  # so that a broken one can be repaired
@@ -36,35 +33,10 @@ class Denied(ApiError):
 
     code, reason = 403, "Forbidden"
 
-    def __init__(self, message: str, code: int = 403, reason: str = "") -> None:
-        super().__init__(message)
-        self.code, self.reason = code, reason or {403: "Forbidden", 400: "BadRequest"}.get(code, "")
-
-
-class Subject:
-    """A write as webhooks see it."""
-
-    def __init__(self, tx: Tx, new: KubeObject | None, old: KubeObject | None, sub: str = "") -> None:
-        self.tx, self.new, self.old, self.sub = tx, new, old, sub
-        self.operation = "CREATE" if old is None else "UPDATE" if new is not None else "DELETE"
-        self.any: KubeObject = new or old  # type: ignore[assignment]
-
-    def with_(self, new: KubeObject) -> "Subject":
-        return Subject(self.tx, new, self.old, self.sub)
-
 
 def there(table: Table) -> bool:
     """Whether there is any webhook at all."""
     return bool(table.rows(MUTATING) or table.rows(VALIDATING))
-
-
-def mutate(request: Request) -> KubeObject:
-    return mutated(Subject(request.tx, request.new, request.old))
-
-
-def validated(request: Request) -> KubeObject:
-    review(Subject(request.tx, request.new, request.old))
-    return request.new
 
 
 def mutated(subject: Subject) -> KubeObject:
@@ -122,11 +94,13 @@ def _permitted(hook: ValidatingWebhook, answer: Answer) -> None:
             raise _failed(hook, answer.failure)
     elif not answer.allowed:
         text = f": {answer.message}" if answer.message else " without explanation"
-        raise Denied(f'admission webhook "{hook.name}" denied the request{text}', answer.code, answer.reason)
+        reason = answer.reason or {403: "Forbidden", 400: "BadRequest"}.get(answer.code, "")
+        raise Denied(f'admission webhook "{hook.name}" denied the request{text}', code=answer.code, reason=reason)
 
 
 def _failed(hook: ValidatingWebhook, why: str) -> ApiError:
-    return Denied(f'Internal error occurred: failed calling webhook "{hook.name}": {why}', 500, "InternalError")
+    message = f'Internal error occurred: failed calling webhook "{hook.name}": {why}'
+    return Denied(message, code=500, reason="InternalError")
 
 
 def _matching(subject: Subject, config: str) -> Iterator[tuple[ValidatingWebhook, type[KubeObject]]]:
@@ -135,77 +109,29 @@ def _matching(subject: Subject, config: str) -> Iterator[tuple[ValidatingWebhook
         return
     for row in subject.tx.table.rows(config):
         for hook in row.object.webhooks:  # type: ignore[attr-defined]
-            kind = next((kind for kind in _versions(subject.any, hook) if _ruled(subject, hook, kind)), None)
-            if kind is not None and _selected(subject, hook):
+            kind = ruled(subject, hook.rules, (), hook.match_policy)
+            if kind is None or not selected(subject, hook.object_selector, hook.namespace_selector):
+                continue
+            if not hook.match_conditions or _meets(subject, hook, kind):
                 yield hook, kind
 
 
-def _versions(obj: KubeObject, hook: ValidatingWebhook) -> Iterator[type[KubeObject]]:
-    yield type(obj)
-    if hook.match_policy != "Exact" and isinstance(obj, Custom):
-        yield from (kind for kind in scheme.CUSTOM if kind.STORED is type(obj).STORED and kind is not type(obj))
-
-
-def _ruled(subject: Subject, hook: ValidatingWebhook, kind: type[KubeObject]) -> bool:
-    return any(_fits(rule, subject, kind) for rule in hook.rules)
-
-
-def _fits(rule: RuleWithOperations, subject: Subject, kind: type[KubeObject]) -> bool:
-    def has(allowed: tuple[str, ...], word: str) -> bool:
-        return "*" in allowed or word in allowed
-
-    scope = "Namespaced" if kind.NAMESPACED else "Cluster"
-    if isinstance(subject.any, Namespace):
-        scope = "Cluster"
-    if rule.scope not in (None, "*", scope):
-        return False
-    if not has(rule.operations, subject.operation) or not has(rule.api_groups, kind.GROUP):
-        return False
-    return has(rule.api_versions, kind.VERSION) and any(_resource(each, kind, subject.sub) for each in rule.resources)
-
-
-def _resource(pattern: str, kind: type[KubeObject], sub: str) -> bool:
-    plural, _, part = pattern.partition("/")
-    return plural in ("*", kind.PLURAL) and (part in ("*", sub) if part else not sub)
-
-
-def _selected(subject: Subject, hook: ValidatingWebhook) -> bool:
-    labels = [obj.metadata.labels for obj in (subject.new, subject.old) if obj is not None]
-    if hook.object_selector is not None and not any(hook.object_selector.matches(each) for each in labels):
-        return False
-    selector = hook.namespace_selector
-    if selector is None or selector.empty:
-        return True
-    if isinstance(subject.any, Namespace):
-        return selector.matches(subject.any.metadata.labels)
-    if not type(subject.any).NAMESPACED:
-        return True
-    row = subject.tx.get(Namespace, Key("", subject.any.metadata.namespace or ""))
-    return row is not None and selector.matches(row.object.metadata.labels)
+def _meets(subject: Subject, hook: ValidatingWebhook, kind: type[KubeObject]) -> bool:
+    """Whether the match conditions hold. A failure of theirs is the webhook's."""
+    try:
+        return meets(Facts(subject, kind), hook.match_conditions)
+    except CelError as error:
+        if hook.failure_policy == "Ignore":
+            return False
+        raise Denied(f'admission webhook "{hook.name}" denied the request: {error}') from error
 
 
 def _question(subject: Subject, hook: ValidatingWebhook, kind: type[KubeObject]) -> Question:
-    group_kind = {"group": kind.GROUP, "version": kind.VERSION, "kind": kind.__name__}
-    resource = {"group": kind.GROUP, "version": kind.VERSION, "resource": kind.PLURAL}
-    request: dict[str, Any] = {
-        "kind": group_kind,
-        "resource": resource,
-        "requestKind": group_kind,
-        "requestResource": resource,
-        "name": subject.any.metadata.name,
-        "operation": subject.operation,
-        "object": _shown(subject.new, kind),
-        "oldObject": _shown(subject.old, kind),
-        "options": {"apiVersion": "meta.k8s.io/v1", "kind": f"{subject.operation.capitalize()}Options"},
+    request = {
+        **attributes(subject, kind),
+        "object": shown(subject.new, kind),
+        "oldObject": shown(subject.old, kind),
     }
-    if kind.NAMESPACED:
-        request["namespace"] = subject.any.metadata.namespace
-    if subject.sub:
-        request["subResource"] = request["requestSubResource"] = subject.sub
     told = json.dumps([hook.name, hook.client_config.wire(), request], sort_keys=True)
     review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
     return Question(hashlib.sha256(told.encode()).hexdigest(), hook, review)
-
-
-def _shown(obj: KubeObject | None, kind: type[KubeObject]) -> Mapping[str, Any] | None:
-    return None if obj is None else served_form(obj, kind).wire()

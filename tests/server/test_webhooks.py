@@ -34,7 +34,7 @@ async def test_a_validating_webhook_is_told_everything(served: Daemon, hook: Ser
     assert (asked["object"]["data"], asked["oldObject"], asked["dryRun"]) == ({"k": "1"}, None, False)
     assert asked["resource"] == {"group": "", "version": "v1", "resource": "configmaps"}
     assert asked["object"]["metadata"]["uid"] == made["metadata"]["uid"]
-    assert asked["userInfo"]["username"]
+    assert asked["userInfo"]["username"] == "system:admin"
     await served.request("PATCH", f"{MAPS}/a", {"data": {"k": "2"}}, MERGE)
     assert (hook.asked[1]["operation"], hook.asked[1]["oldObject"]["data"]) == ("UPDATE", {"k": "1"})
     await served.request("DELETE", f"{MAPS}/a")
@@ -119,6 +119,8 @@ NOT_ASKED: list[dict[str, Any]] = [
     {"rules": [{"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps/status"]}]},
     {"namespaceSelector": {"matchLabels": {"team": "a"}}},
     {"objectSelector": {"matchLabels": {"app": "b"}}},
+    {"matchConditions": [{"name": "c", "expression": "request.userInfo.username == 'jane'"}]},
+    {"matchConditions": [{"name": "c", "expression": "object.none"}], "failurePolicy": "Ignore"},
 ]
 
 
@@ -153,13 +155,42 @@ async def test_configurations_are_not_asked_about_themselves(served: Daemon, hoo
     assert (await served.request("POST", MAPS, config_map("a")))[0] == 201
 
 
+async def test_match_conditions_decide(served: Daemon, hook: Server) -> None:
+    good = {"name": "named", "expression": "object.metadata.name == 'a' && request.userInfo.username == 'system:admin'"}
+    await register(served, "Validating", hook.hook(matchConditions=[good]))
+    assert (await served.request("POST", MAPS, config_map("a")))[0] == 201
+    assert (await served.request("POST", MAPS, config_map("b")))[0] == 201
+    assert [asked["name"] for asked in hook.asked] == ["a"]
+    await register(served, "Validating", hook.hook(matchConditions=[{**good, "expression": "object.none"}]), name="b")
+    status, answer = await served.request("POST", MAPS, config_map("c"))
+    assert status == 403
+    assert "no such key: none" in answer["message"]
+
+
+async def test_webhooks_are_asked_about_whole_files_too(served: Daemon, hook: Server) -> None:
+    hook.respond = lambda request: {"allowed": request["name"] != "b", "warnings": ["looked at"]}
+    await register(served, "Validating", hook.hook())
+    url = "/orchestr.dev/v1/apply?manager=orch"
+    items = [config_map("a"), config_map("b")]
+    status, answer = await served.request("POST", url, {"kind": "List", "items": items})
+    assert status == 403
+    assert answer["details"]["causes"][0]["field"] == "items[1]"
+    assert (await served.request("GET", f"{MAPS}/a"))[0] == 404
+    assert hook.asked[0]["userInfo"]["username"] == "system:admin"
+    body = b'{"kind": "List", "items": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}]}'
+    head = f"POST {url} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+    status, headers, _ = await served.raw(head.encode() + body)
+    assert (status, headers["warning"]) == (200, '299 - "looked at"')
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"clientConfig": {"url": "http://127.0.0.1/x"}}, "webhooks[0].clientConfig.url"),
     ({"clientConfig": {}}, "webhooks[0].clientConfig"),
     ({"sideEffects": "Some"}, "webhooks[0].sideEffects"),
     ({"timeoutSeconds": 31}, "webhooks[0].timeoutSeconds"),
     ({"admissionReviewVersions": ["v1beta1"]}, "webhooks[0].admissionReviewVersions"),
-    ({"matchConditions": [{"name": "a", "expression": "true"}]}, "webhooks[0].matchConditions"),
+    ({"matchConditions": [{"name": "a", "expression": "tru"}]}, "webhooks[0].matchConditions[0].expression"),
+    ({"matchConditions": [{"name": "a", "expression": "params"}]}, "webhooks[0].matchConditions[0].expression"),
     ({"name": "short"}, "webhooks[0].name"),
 ]
 
