@@ -138,14 +138,14 @@ def _match(match: MatchResources) -> MatchResources:
     )
 
 
-def _policy(policy: P) -> P:
+def _admission(policy: P) -> P:
     spec = policy.spec
     match = spec.match_constraints
     spec = changed(spec, failure_policy=spec.failure_policy or "Fail", match_constraints=match and _match(match))
     return changed(policy, spec=spec)
 
 
-def _policy_binding(binding: B) -> B:
+def _admission_binding(binding: B) -> B:
     match = binding.spec.match_resources
     return changed(binding, spec=changed(binding.spec, match_resources=match and _match(match)))
 
@@ -154,14 +154,14 @@ DEFAULTS: dict[type[KubeObject], Callable[[Any], Any]] = {
     Endpoints: _endpoints,
     IngressClass: _ingress_class,
     LimitRange: _limit_range,
-    MutatingAdmissionPolicy: _policy,
-    MutatingAdmissionPolicyBinding: _policy_binding,
+    MutatingAdmissionPolicy: _admission,
+    MutatingAdmissionPolicyBinding: _admission_binding,
     MutatingWebhookConfiguration: _mutating,
     NetworkPolicy: _policy,
     PersistentVolume: _volume,
     PriorityClass: _priority,
     StorageClass: _storage_class,
-    ValidatingAdmissionPolicy: _policy,
-    ValidatingAdmissionPolicyBinding: _policy_binding,
+    ValidatingAdmissionPolicy: _admission,
+    ValidatingAdmissionPolicyBinding: _admission_binding,
     ValidatingWebhookConfiguration: _validating,
 }
