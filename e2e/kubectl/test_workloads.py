@@ -1,4 +1,4 @@
-"""kubectl on what runs: rollouts, scale, set, expose, run, wait, logs, exec, events, drain, top."""
+"""kubectl on what runs: rollouts, scale, set, expose, run, wait, logs, exec, events."""
 
 from e2e.kubectl.conftest import Kubectl
 from e2e.kubectl.test_objects import POD, WEB
@@ -66,20 +66,3 @@ def test_run_wait_exec(kubectl: Kubectl) -> None:
     assert "Container ID:" in kubectl.ok("describe", "pod", "one")
     kubectl.ok("delete", "pod", "one", "--wait=false")
     kubectl.ok("wait", "pod/one", "--for=delete", "--timeout=30s")
-
-
-def test_node(kubectl: Kubectl) -> None:
-    (node,) = kubectl.ok("get", "nodes", "-o", "name").split()
-    kubectl.ok("create", "-f", "-", input=POD)
-    kubectl.ok("wait", "pod/one", "--for=condition=Ready", "--timeout=30s")
-    kubectl.ok("cordon", node)
-    assert "SchedulingDisabled" in kubectl.ok("get", node)
-    try:
-        told = kubectl.ok("drain", node, "--force", "--pod-selector=app=one", "--timeout=30s")
-        assert "pod/one evicted" in told
-    finally:
-        kubectl.ok("uncordon", node)
-    assert kubectl.table("nodes")[0]["STATUS"] == "Ready"
-    head, row = kubectl.ok("top", "nodes").splitlines()
-    assert (head.split()[0], row.split()[0]) == ("NAME", node.removeprefix("node/"))
-    assert "System Info:" in kubectl.ok("describe", node)

@@ -63,7 +63,7 @@ def _support(model: str, field: str, modelled: bool) -> tuple[str, str]:
         return "no effect", support.NO_EFFECT[key]
     if key in support.SOME_VALUES:
         return "some values", support.SOME_VALUES[key]
-    return "done", ""
+    return "done", support.NOTES.get(key, "")
 
 
 if __name__ == "__main__":

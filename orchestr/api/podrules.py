@@ -6,6 +6,7 @@ from orchestr.api import names
 from orchestr.api.container import Container
 from orchestr.api.containerrules import container_rules
 from orchestr.api.errors import Cause
+from orchestr.api.placementrules import placement
 from orchestr.api.pod import PodSecurityContext, PodSpec
 from orchestr.api.rules import at_least, duplicates, identities, one_of, relative, required, wrong
 from orchestr.api.volume import KeyToPath, ProjectedVolumeSource, Volume
@@ -109,6 +110,7 @@ RULES: tuple[Callable[[PodSpec, str], Iterator[Cause]], ...] = (
     host_namespaces,
     security,
     gates,
+    placement,
 )
 
 

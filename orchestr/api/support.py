@@ -1,7 +1,7 @@
 """What is done with the fields of the models, as data: the support matrix and the messages come from here.
 
 A field of Kubernetes is in one of four classes:
-  done         in the model, and in none of these tables
+  done         in the model, and in none of these tables but NOTES
   no effect    in the model and in NO_EFFECT: kept and shown, with the reason why it changes nothing here
   some values  in the model as a Literal, with the reason in SOME_VALUES: any other value is refused
   not done     in Kubernetes' tables but not in the model: refused with "not supported", and the reason in NOT_DONE
@@ -14,9 +14,6 @@ ONE_NODE = "there is one machine, so there is nothing to choose"
 PULL = "images come from this machine's own store"
 
 NO_EFFECT: Table = {
-    ("PodSpec", "affinity"): ONE_NODE,
-    ("PodSpec", "nodeSelector"): ONE_NODE,
-    ("PodSpec", "tolerations"): ONE_NODE,
     ("PodSpec", "topologySpreadConstraints"): ONE_NODE,
     ("PodSpec", "schedulerName"): ONE_NODE,
     ("PodSpec", "overhead"): "it only informs a scheduler that chooses between machines",
@@ -39,9 +36,13 @@ NO_EFFECT: Table = {
     ("EndpointPort", "appProtocol"): "connections are forwarded without looking inside",
     ("Endpoint", "zone"): ONE_NODE,
     ("Endpoint", "hints"): ONE_NODE,
-    ("NodeSpec", "taints"): ONE_NODE,
     ("PersistentVolumeClaimSpec", "accessModes"): ONE_NODE,
     ("PersistentVolumeClaimSpec", "storageClassName"): "every claim is a local directory",
+}
+
+# Of fields that are done: what is to be known about a part of them.
+NOTES: Table = {
+    ("PodSpec", "affinity"): "node affinity decides; pods are neither kept apart nor together, as there is one machine",
 }
 
 SOME_VALUES: Table = {

@@ -17,6 +17,7 @@ from orchestr.api.batch import Job
 from orchestr.api.core import (
     ConfigMap,
     Namespace,
+    Node,
     PersistentVolumeClaim,
     Pod,
     PodTemplateSpec,
@@ -34,6 +35,7 @@ from orchestr.api.meta import IntOrString, scaled
 from orchestr.api.metarules import at_key, check_annotations, check_labels, check_replicas, check_template, selects
 from orchestr.api.networkrules import RULES as NETWORK_RULES
 from orchestr.api.otherrules import RULES as OTHER_RULES
+from orchestr.api.placementrules import taints
 from orchestr.api.podrules import pod_spec
 from orchestr.api.quantity import parse
 from orchestr.api.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
@@ -254,6 +256,7 @@ def _slice(endpoints: EndpointSlice) -> Iterator[Cause]:
 
 
 RULES: dict[type[KubeObject], Callable[[Any], Iterator[Cause]]] = {
+    Node: taints,
     Pod: _pod,
     ReplicaSet: _replica_set,
     Deployment: _deployment,

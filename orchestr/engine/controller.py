@@ -1,5 +1,7 @@
 """What a controller is: a module with WATCHES and `async def reconcile(cluster, key)`.
 
+Its Events come from the name of its entry point, or from COMPONENT where the module has that.
+
 A run ends in one of four ways (and only the engine knows about retries):
     return None          done; runs again when something it watches changes
     return After(s)      done for now; again after s seconds, or earlier when something changes

@@ -101,7 +101,7 @@ class Loop:
 
     async def _run(self, key: Key) -> None:
         await settle(self._unseen.pop(key, ()), f"{self.name} {key}")
-        cluster = self._session(self.name)
+        cluster = self._session(getattr(self.controller, "COMPONENT", self.name))
         start = perf_counter()
         try:
             after = await self.controller.reconcile(cluster, key)

@@ -11,7 +11,6 @@ from orchestr.api.errors import ApiError
 from orchestr.server.log import log, pairs
 
 JSON = "application/json"
-CODES_WITH_RETRY = (429, 503)
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -34,10 +33,10 @@ def json_data(data: Any, status: int = 200) -> Response:
 
 
 def failure(error: ApiError) -> Response:
-    """A `Status` body with its code."""
+    """A `Status` body with its code. Clients try again by themselves, and tell nobody, where it says after how long."""
     response = json_data(error.status(), error.code)
-    if error.code in CODES_WITH_RETRY:
-        response.headers["retry-after"] = str(error.details.get("retryAfterSeconds", 1))
+    if after := error.details.get("retryAfterSeconds", 1 if error.code == 503 else 0):
+        response.headers["retry-after"] = str(after)
     return response
 
 

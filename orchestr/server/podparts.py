@@ -74,7 +74,7 @@ def _check_budgets(pod: Pod, budgets: list[KubeObject]) -> None:
             why = f"The disruption budget {name} needs {status.desired_healthy} healthy pods and has "
             cause = Cause("", f"{why}{status.current_healthy} currently", "DisruptionBudget")
             text = "Cannot evict pod as it would violate the pod's disruption budget."
-            raise TooManyRequests(text, causes=[cause], details={"retryAfterSeconds": 10})
+            raise TooManyRequests(text, causes=[cause])
 
 
 async def _take(call: Call, pod: Pod, budget: KubeObject) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from orchestr.api import defaults, validation
 from orchestr.api.base import Key, KubeObject
-from orchestr.api.core import Namespace, Pod, ResourceQuota, Service
+from orchestr.api.core import Namespace, Node, Pod, ResourceQuota, Service
 from orchestr.api.errors import Cause
 from orchestr.store import accounts, addresses, mutations, policies, ports, quota, scheduling, webhooks
 from orchestr.store.classes import classed, one_default
@@ -62,6 +62,8 @@ def give_account(request: Request) -> KubeObject:
 
 
 def place_pod(request: Request) -> KubeObject:
+    if isinstance(request.new, Node):
+        return scheduling.stamp(request)
     return scheduling.schedule(request) if isinstance(request.new, Pod) else request.new
 
 

@@ -47,9 +47,9 @@ def test_what_kubernetes_has_and_we_do_not_do_is_not_supported(data: Any, field:
 
 
 def test_fields_that_cannot_matter_are_kept_and_noted_with_the_reason() -> None:
-    obj = scheme.decode(objects.pod(nodeSelector={"disk": "ssd"}, affinity={"nodeAffinity": {}}))
-    assert {note.field for note in scheme.notes(obj)} == {"spec.nodeSelector", "spec.affinity"}
-    assert obj.wire()["spec"]["affinity"] == {"nodeAffinity": {}}
+    obj = scheme.decode(objects.pod(overhead={"cpu": "1m"}, preemptionPolicy="Never"))
+    assert {note.field for note in scheme.notes(obj)} == {"spec.overhead", "spec.preemptionPolicy"}
+    assert obj.wire()["spec"]["overhead"] == {"cpu": "1m"}
 
 
 def test_a_field_without_effect_is_checked_all_the_same() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from orchestr.api.base import ObjectMeta
-from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Pod
+from orchestr.api.core import ConfigMap, Node, PersistentVolumeClaim, Pod
 from orchestr.api.errors import Invalid
 from orchestr.store import LocalCluster
 from tests.contract.clusters import NODE
@@ -67,3 +67,47 @@ async def test_dependencies_that_cannot_be_read_and_other_nodes_are_refused(clus
     assert caught.value.causes[0].field == "metadata.annotations[orchestr.dev/depends-on]"
     with pytest.raises(Invalid, match="not supported"):
         await cluster.create(pod(nodeName="elsewhere"))
+
+
+async def node(cluster: LocalCluster, **spec: Any) -> Node:
+    wanted = {"metadata": {"name": NODE, "labels": {"disk": "ssd"}}, "spec": spec}
+    return await cluster.create(Node.model_validate(wanted))
+
+
+async def test_a_pod_that_the_node_does_not_take_is_pending_and_says_why(cluster: LocalCluster) -> None:
+    machine = await node(cluster, unschedulable=True)
+    made = await cluster.create(pod())
+    assert (made.spec.node_name, made.status.phase) == (None, "Pending")
+    condition = made.status.condition("PodScheduled")
+    assert condition is not None
+    assert (condition.status, condition.reason) == ("False", "Unschedulable")
+    assert (condition.message or "").startswith("0/1 nodes are available: 1 node(s) were unschedulable.")
+    taint = {"key": "gpu", "value": "a", "effect": "NoSchedule"}
+    await cluster.patch(Node, machine.key, {"spec": {"unschedulable": None, "taints": [taint]}})
+    again = await cluster.update(made)
+    assert "untolerated taint {gpu: a}" in str(again.status.condition("PodScheduled"))
+    await cluster.patch(Node, machine.key, {"spec": {"taints": None}})
+    bound = await cluster.update(again)
+    assert bound.spec.node_name == NODE
+    assert bound.status.condition("PodScheduled").status == "True"  # type: ignore[union-attr]
+
+
+async def test_a_lifted_gate_does_not_get_past_the_node(cluster: LocalCluster) -> None:
+    await node(cluster)
+    made = await cluster.create(pod(schedulingGates=[{"name": "x/mine"}], nodeSelector={"disk": "hdd"}))
+    assert made.status.condition("PodScheduled") is None
+    lifted = await cluster.patch(Pod, made.key, {"spec": {"schedulingGates": None}})
+    assert lifted.spec.node_name is None
+    assert "didn't match Pod's node affinity/selector" in str(lifted.status.condition("PodScheduled"))
+
+
+async def test_who_names_the_node_is_not_asked(cluster: LocalCluster) -> None:
+    await node(cluster, unschedulable=True)
+    assert (await cluster.create(pod(nodeName=NODE))).spec.node_name == NODE
+
+
+async def test_taints_get_the_time_they_were_added_at(cluster: LocalCluster) -> None:
+    taints = [{"key": "a", "effect": "NoExecute"}, {"key": "b", "effect": "NoSchedule"}]
+    made = await node(cluster, taints=taints)
+    assert ["timeAdded" in taint for taint in made.spec.taints] == [True, False]
+    assert await cluster.update(made) == made
