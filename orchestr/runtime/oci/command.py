@@ -103,11 +103,11 @@ def root_of(common: Given) -> str:
     return f"{runtime}/orch-oci" if os.geteuid() and runtime else "/run/orch-oci"
 
 
-def main() -> None:
-    """Ends the process: nothing is left to tidy, and tearing an interpreter down takes milliseconds."""
+def main() -> int:
+    """The exit code; all that was printed is out."""
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
     except OSError:
-        code = code or 1
-    os._exit(code)
+        return code or 1
+    return code
