@@ -15,9 +15,21 @@ from typing import Any
 import trio
 import trio.testing
 
+from orchestr.agent.policies import policy
+from orchestr.api.defaults import default
+from orchestr.api.networkpolicy import NetworkPolicy
 from orchestr.instance import instance
 from orchestr.network.dataplane import LinuxDataplane
-from orchestr.network.seam import Backend, Link, NetworkFailure, NetworkState, Publish, ServiceNet, ServicePort
+from orchestr.network.seam import (
+    Backend,
+    Link,
+    NetworkFailure,
+    NetworkState,
+    Policy,
+    Publish,
+    ServiceNet,
+    ServicePort,
+)
 
 CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x20000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
@@ -25,7 +37,18 @@ MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 def link(raw: dict[str, Any]) -> Link:
     addresses = {"ipv4": IPv4Address(raw["ipv4"]), "ipv6": IPv6Address(raw["ipv6"])}
-    return Link(**{**raw, **addresses, "segments": frozenset(raw["segments"])})
+    sets = {"segments": frozenset(raw["segments"]), "labels": pairs(raw["labels"]), "ports": pairs(raw["ports"])}
+    return Link(**{**raw, **addresses, **sets})
+
+
+def pairs(raw: list[list[Any]]) -> tuple[Any, ...]:
+    return tuple(map(tuple, raw))
+
+
+def policies(raw: list[dict[str, Any]], spaces: dict[str, dict[str, str]]) -> tuple[Policy, ...]:
+    """NetworkPolicies as a user writes them."""
+    found = (default(NetworkPolicy.model_validate(each)) for each in raw)
+    return tuple(policy(each, spaces) for each in found)
 
 
 def service(raw: dict[str, Any]) -> ServiceNet:
@@ -66,7 +89,8 @@ async def carry_out(dataplane: LinuxDataplane, request: dict[str, Any], lost: "t
             await dataplane.detach(request["pod"])
         case "apply":
             links, services = map(link, request["links"]), map(service, request["services"])
-            refused = await dataplane.apply(NetworkState(tuple(links), tuple(services)))
+            ruling = policies(request["policies"], request["spaces"])
+            refused = await dataplane.apply(NetworkState(tuple(links), tuple(services), ruling))
             return {"/".join(map(str, key)): error.holder for key, error in refused.items()}
         case "lost":
             return await lost.receive()

@@ -96,6 +96,21 @@ def dig(server: str, name: str, kind: str, how: str) -> None:
     print(json.dumps([dns.rcode.to_text(answer.rcode()), found]))
 
 
+def askdns(server: str, name: str) -> None:
+    """`answered`, or the error's name."""
+    import dns.message
+
+    with socket.socket(family(server), socket.SOCK_DGRAM) as sock:
+        sock.settimeout(2)
+        try:
+            sock.connect((server, 53))
+            sock.send(dns.message.make_query(name, "A").to_wire())
+            sock.recv(4096)
+            print("answered")
+        except OSError as error:
+            print(type(error).__name__)
+
+
 def names(answers: str) -> None:
     """A name server on port 53, UDP and TCP: {name: address}; over UDP truncated when the name begins with "big"."""
     import dns.flags
@@ -238,6 +253,7 @@ COMMANDS = (
     check,
     ranges,
     names,
+    askdns,
     driver,
 )
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -99,6 +99,9 @@ class Machine:
         self.instance = instance(name, pod_cidr="10.70.0.0/16", service_cidr="10.71.0.0/16")
         self.networks = networks(self.instance)
         self.pods: list[Pod] = []
+        self.services: list[ServiceNet] = []  # for tests that apply the same ones again
+        self.policies: list[dict[str, Any]] = []  # NetworkPolicies, as a user writes them
+        self.spaces = {name: {"kubernetes.io/metadata.name": name} for name in ("shop", "other", "kube-system")}
         self.upstreams()
         self.start()
 
@@ -151,7 +154,14 @@ class Machine:
         assert "error" not in answer, answer["error"]
         return answer["result"]
 
-    def pod(self, name: str = "", *segments: str, namespace: str = "shop") -> Pod:
+    def pod(
+        self,
+        name: str = "",
+        *segments: str,
+        namespace: str = "shop",
+        labels: Mapping[str, str] | None = None,
+        ports: Sequence[tuple[str, str, int]] = (),
+    ) -> Pod:
         number = len(self.pods)
         name = name or f"pod-{number}"
         link = Link(
@@ -162,6 +172,8 @@ class Machine:
             name,
             name,
             frozenset(segments),
+            tuple((labels or {}).items()),
+            tuple(ports),
         )
         pod = Pod(link)
         self.pods.append(pod)
@@ -188,7 +200,7 @@ class Machine:
             for port in service["ports"]:
                 port["backends"] = [tuple(backend.values()) for backend in port["backends"]]
                 port["publish"] = [tuple(publish.values()) for publish in port["publish"]]
-        return dict(self.do("apply", links=links, services=raw))
+        return dict(self.do("apply", links=links, services=raw, policies=self.policies, spaces=self.spaces))
 
     def dig(self, space: Namespace, name: str, kind: str = "A", *, tcp: bool = False) -> tuple[str, list[str]]:
         """(rcode, sorted answers)"""

@@ -90,6 +90,10 @@ class ServicesView(Protocol):
         """A link came or went."""
         ...
 
+    async def policed(self) -> None:
+        """Returns when every NetworkPolicy that there is now is in force."""
+        ...
+
     def api(self, pod: Pod) -> dict[str, str]:
         """The variables by which a program in the pod finds the API."""
         ...

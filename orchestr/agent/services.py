@@ -1,4 +1,4 @@
-"""Services and their endpoints as one NetworkState; applied whenever it differs from the last one.
+"""Services with their endpoints, and policies, as one NetworkState; applied whenever it differs from the last one.
 
 Changes are gathered for a moment: a hundred pods that become ready together cost a few transactions, not a hundred.
 """
@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 import trio
 
 from orchestr.agent.node import Recorder, log
+from orchestr.agent.policies import Policies
 from orchestr.agent.pulse import Pulse
 from orchestr.agent.status import stamped
 from orchestr.api.base import Condition, Key, KubeObject
@@ -53,6 +54,7 @@ class Services:
         self._state: NetworkState | None = None
         self._backends: frozenset[IPv4Address] = frozenset()
         self.refused: dict[tuple[str, str, int], PortTaken] = {}
+        self._policies = Policies(informers, self._pulse.wake)
         for kind in (Service, EndpointSlice):
             informers.add(kind)
 
@@ -65,6 +67,7 @@ class Services:
         for kind in kinds:
             await self._informers.add(kind).synced.wait()
             self._informers.add(kind).add_handler(lambda _old, _new: self._pulse.wake())
+        await self._policies.synced()
         while True:
             beat = self._pulse.beat
             state = self._desired()
@@ -129,7 +132,15 @@ class Services:
             known = self._cache.get(uid)
             fresh[uid] = known if known is not None and known[0] == mark else (mark, service_net(service, mine))
         self._cache = fresh
-        return NetworkState(tuple(self._links()), tuple(net for _, net in fresh.values()))
+        return NetworkState(tuple(self._links()), tuple(net for _, net in fresh.values()), self._policies.now())
+
+    async def policed(self) -> None:
+        """Until the policies that there are now are in force; only then may a new pod be connected."""
+        while True:
+            beat = self._applied.beat
+            if self._state is not None and self._state.policies == self._policies.now():
+                return
+            await self._applied.after(beat)
 
     async def in_service(self, pods: Iterable[Pod]) -> None:
         """Until the services of these ready pods lead to them: on the way are the endpoints controller and nftables."""

@@ -29,6 +29,7 @@ async def make_sandbox(work: Work) -> None:
     for container in (*pod.spec.init_containers, *pod.spec.containers):
         work.image(container)  # before anything is made: all images must be here
     await node.runtime.create_sandbox(sandbox_spec(node, pod))
+    await node.services.policed()
     await connect(work)
     await etc_files(work)
     work.sandbox = True

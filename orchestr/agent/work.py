@@ -1,6 +1,6 @@
 """What is known of one pod on this machine: shared by the steps of its worker, owned by its worker's task."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 import trio
@@ -28,9 +28,8 @@ class Work:
         self.written: PodStatus | None = None
         self.probes: dict[str, trio.CancelScope] = {}
         self.hold = 0.0  # not before then is a failed step tried again
-        self._link: tuple[tuple[str, ...], Link] | None = (
-            None  # made once: it is asked for at every change of a service
-        )
+        # Made once, as long as addresses and labels stay: it is asked for at every change of a service.
+        self._link: tuple[tuple[str, ...], Mapping[str, str], Link] | None = None
         self.nursery: trio.Nursery  # of the worker, for what goes on beside its steps
 
     def wake(self) -> None:
@@ -63,9 +62,10 @@ class Work:
         """Its connection to the bridge, None while it has none."""
         if not self.sandbox or self.pod.spec.host_network or len(self.ips) < 2:
             return None
-        if self._link is None or self._link[0] != self.ips:
-            self._link = self.ips, link(self.pod, self.ips)
-        return self._link[1]
+        labels = self.pod.metadata.labels
+        if self._link is None or self._link[0] != self.ips or self._link[1] != labels:
+            self._link = self.ips, labels, link(self.pod, self.ips)
+        return self._link[2]
 
 
 def link(pod: Pod, ips: Sequence[str]) -> Link:
@@ -80,4 +80,13 @@ def link(pod: Pod, ips: Sequence[str]) -> Link:
         name=pod.metadata.name,
         hostname=etc.hostname(pod),
         segments=frozenset(f"{namespace}/{name.strip()}" for name in networks.split(",") if name.strip()),
+        labels=tuple(sorted(pod.metadata.labels.items())),
+        ports=tuple(_named_ports(pod)),
     )
+
+
+def _named_ports(pod: Pod) -> Iterator[tuple[str, str, int]]:
+    for container in pod.spec.containers:
+        for port in container.ports:
+            if port.name:
+                yield port.name, port.protocol or "TCP", port.container_port

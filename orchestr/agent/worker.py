@@ -46,7 +46,10 @@ class Worker(Work):
 
     def changed(self, pod: Pod) -> None:
         if int(pod.metadata.resource_version or 0) >= int(self.pod.metadata.resource_version or 0):
+            relabelled = pod.metadata.labels != self.pod.metadata.labels
             self.pod = pod  # else it is older than what our own write gave back
+            if relabelled:
+                self.node.services.poke()  # policies choose by labels
         self.wake()
 
     def told(self, record: Record) -> None:

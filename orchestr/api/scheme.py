@@ -28,6 +28,7 @@ from orchestr.api.errors import Cause, Invalid
 from orchestr.api.ingress import Ingress
 from orchestr.api.limits import LimitRange
 from orchestr.api.networking import Endpoints, IngressClass
+from orchestr.api.networkpolicy import NetworkPolicy
 from orchestr.api.priority import PriorityClass
 from orchestr.api.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from orchestr.api.replication import ReplicationController
@@ -82,6 +83,7 @@ KINDS: tuple[type[KubeObject], ...] = (
     Lease,
     Ingress,
     IngressClass,
+    NetworkPolicy,
     PriorityClass,
     RuntimeClass,
     StorageClass,

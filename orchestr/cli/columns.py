@@ -229,6 +229,11 @@ def _ingress(obj: Object) -> list[str]:
     return [str(_spec(obj).get("ingressClassName") or "<none>"), ",".join(hosts) or "*"]
 
 
+def _network_policy(obj: Object) -> list[str]:
+    labels = (_spec(obj).get("podSelector") or {}).get("matchLabels") or {}
+    return [",".join(f"{key}={value}" for key, value in sorted(labels.items())) or "<none>"]
+
+
 TABLE: dict[str, Columns] = {
     "Pod": (("READY", "STATUS", "RESTARTS"), _pod, ("IP", "NODE"), _pod_wide),
     "Deployment": (("READY", "UP-TO-DATE", "AVAILABLE"), _deployment, ("CONTAINERS", "IMAGES"), _template_wide),
@@ -255,6 +260,7 @@ TABLE: dict[str, Columns] = {
     "ControllerRevision": (("REVISION",), _fields("revision"), (), _nothing),
     "Lease": (("HOLDER",), _lease, (), _nothing),
     "Ingress": (("CLASS", "HOSTS"), _ingress, (), _nothing),
+    "NetworkPolicy": (("POD-SELECTOR",), _network_policy, (), _nothing),
     "IngressClass": (("CONTROLLER",), _fields("spec.controller"), (), _nothing),
     "PriorityClass": (("VALUE", "GLOBAL-DEFAULT"), _fields("value", "globalDefault"), (), _nothing),
     "StorageClass": (

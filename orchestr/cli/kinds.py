@@ -43,6 +43,7 @@ KINDS = (
     Kind("ControllerRevision", "controllerrevisions", "apps"),
     Kind("Lease", "leases", "coordination.k8s.io"),
     Kind("Ingress", "ingresses", "networking.k8s.io", ("ing",)),
+    Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io", ("netpol",)),
     Kind("IngressClass", "ingressclasses", "networking.k8s.io", (), False),
     Kind("PriorityClass", "priorityclasses", "scheduling.k8s.io", ("pc",), False),
     Kind("StorageClass", "storageclasses", "storage.k8s.io", ("sc",), False),

@@ -9,7 +9,7 @@ The first `apply` after `start` must have the whole state: it is asserted whatev
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ import trio
 
 from orchestr.instance import Instance
 from orchestr.network import bridge as bridges
-from orchestr.network import conntrack, links, policy, published, segments, services, settings
+from orchestr.network import conntrack, isolation, links, policy, published, segments, services, settings
 from orchestr.network.addresses import bridge, networks, port_name
 from orchestr.network.control import Control, reap
 from orchestr.network.netlink import Netlink
@@ -46,6 +46,7 @@ class _Told:
     state: NetworkState = NOTHING
     refused: dict[Socket, int] = field(default_factory=dict)
     snapshot: Snapshot | None = None
+    served: services.Compiled = field(default_factory=services.Compiled)
 
 
 class LinuxDataplane:
@@ -180,17 +181,16 @@ class LinuxDataplane:
         for pod in pods:
             self._attached.pop(pod, None)
         rest = tuple(link for link in self._told.state.links if link.pod not in pods)
-        self._told.state = NetworkState(rest, self._told.state.services)
+        self._told.state = replace(self._told.state, links=rest)
         links.detach(self._index, gone)
         self._change_links()  # last: a pod that still runs stays guarded
 
     def _change_links(self) -> None:
-        """Brings the table's link elements in line, the services as they were."""
+        """Brings what the table says of links in line, the services as they were."""
         if self._rules is EMPTY:
             self._add_links()
-            return
-        elements = {**self._rules.elements, **segments.elements(self._links(), self._told.state.services)}
-        self._commit(Ruleset(self._rules.chains, self._rules.sets, elements))
+        else:
+            self._commit(self._ruleset())
 
     def _add_links(self) -> None:
         """Before the first apply the table is the last daemon's: pods are added to it, nothing is taken away."""
@@ -201,6 +201,8 @@ class LinuxDataplane:
 
     def _apply(self, state: NetworkState) -> dict[tuple[str, str, int], PortTaken]:
         before, self._told.state = self._told.state, state
+        # Labels may have changed since they were attached.
+        self._attached.update((link.pod, link) for link in state.links if link.pod in self._attached)
         plan = published.plan(state.services)
         snapshot = self._snapshot(plan.held)
         if snapshot != self._told.snapshot or self._told.refused:
@@ -221,11 +223,16 @@ class LinuxDataplane:
         return Snapshot(self._instance.table, self._bridge, self._links(), self._told.state.services, tuple(held))
 
     def _compile(self, owners: Mapping[Socket, services.Key]) -> Ruleset:
-        compiled = services.elements(self._told.state.services, owners)
+        self._told.served = services.elements(self._told.state.services, owners)
+        return self._ruleset()
+
+    def _ruleset(self) -> Ruleset:
+        state, links_, served = self._told.state, self._links(), self._told.served
+        ruled = isolation.compiled(links_, state.policies, self._networks)
         return Ruleset(
-            {**self._static, **compiled.chains},
-            {**policy.SETS, **compiled.sets},
-            {**segments.elements(self._links(), self._told.state.services), **compiled.elements},
+            {**self._static, **served.chains, **ruled.chains},
+            {**policy.SETS, **served.sets, **ruled.sets},
+            {**segments.elements(links_, state.services), **served.elements, **ruled.elements},
         )
 
     def _commit(self, rules: Ruleset) -> None:

@@ -3,7 +3,9 @@
     frame from a pod's port -> bridge guard: own addresses, to the gateway only (security: spoofing, RA, ARP)
     packet in               -> raw: no pod reaches the machine's loopback (CVE-2020-8558)
                             -> services: address and port of a service or of the machine become a backend's
-    forward                 -> between pods: only within a common segment; to pods from outside: only what is published
+    forward                 -> policed: what policies refuse to or from a pod (isolation.py)
+                            -> between pods: only within a common segment; to pods from outside: only what is published
+    to this machine         -> policed: questions to the resolver, as if it were a pod
     packet out              -> masquerade: pods to the world, a pod to itself, loopback to a pod
 Everything that varies is an element of the sets and maps declared here, or a chain of `services`.
 """
@@ -25,6 +27,10 @@ SETS = {
     "inet open6": "map { typeof ip6 daddr . numgen random mod 2 : ip6 daddr; }",
     "inet class4": "map { typeof ip saddr : meta mark; }",
     "inet class6": "map { typeof ip6 saddr : meta mark; }",
+    "inet egress4": "map { typeof ip saddr : verdict; }",
+    "inet egress6": "map { typeof ip6 saddr : verdict; }",
+    "inet ingress4": "map { typeof ip daddr : verdict; }",
+    "inet ingress6": "map { typeof ip6 daddr : verdict; }",
     "inet reach4": "set { typeof meta mark . ip daddr; }",
     "inet reach6": "set { typeof meta mark . ip6 daddr; }",
     "inet self4": "set { typeof ip saddr . ip daddr; }",
@@ -53,6 +59,9 @@ def chains(bridge: Bridge, networks: Networks) -> dict[str, Chain]:
         "inet outgoing": Chain(("jump services",), "type nat hook output priority -100; policy accept;"),
         "inet refuse": Chain(("meta l4proto tcp reject with tcp reset", "reject")),
         "inet between": _between(),
+        "inet sending": Chain(("ip saddr vmap @egress4", "ip6 saddr vmap @egress6")),
+        "inet policed": _policed(own),
+        "inet input": _input(own, networks),
         "inet forward": _forward(own, networks),
         "inet output": Chain(
             (
@@ -132,11 +141,44 @@ def _forward(own: str, networks: Networks) -> Chain:
             f"iifname != {own} oifname != {own} return",
             "ct state established,related accept",
             *_unserved(networks),
+            # Only a pod's own port may send with its address: rules let pods through by it.
+            f"iifname != {own} ip saddr {networks.pods4} drop",
+            f"iifname != {own} ip6 saddr {networks.pods6} drop",
+            "jump policed",
             f"iifname {own} oifname {own} goto between",
             f"oifname {own} ct status dnat accept",
             f"oifname {own} drop",
         ),
         "type filter hook forward priority 0; policy accept;",
+    )
+
+
+def _policed(own: str) -> Chain:
+    """First what the sender may send, then what the receiver takes; nothing comes between a pod and itself.
+
+    What the machine itself sends to a pod does not pass here: probes and published ports always arrive.
+    """
+    return Chain(
+        (
+            "ip saddr . ip daddr @self4 return",
+            "ip6 saddr . ip6 daddr @self6 return",
+            f"iifname {own} jump sending",
+            f"oifname {own} ip daddr vmap @ingress4",
+            f"oifname {own} ip6 daddr vmap @ingress6",
+        )
+    )
+
+
+def _input(own: str, networks: Networks) -> Chain:
+    """Pods reach their machine whatever policies say, as in Kubernetes; only names are asked as of a pod."""
+    question = "meta l4proto { tcp, udp } th dport 53 jump sending"
+    return Chain(
+        (
+            "ct state established,related accept",
+            f"iifname {own} ip daddr {networks.gateway4} {question}",
+            f"iifname {own} ip6 daddr {networks.gateway6} {question}",
+        ),
+        "type filter hook input priority 0; policy accept;",
     )
 
 

@@ -10,7 +10,7 @@ Errors are NetworkFailure.
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
 
@@ -39,6 +39,8 @@ class Link:
     segments: frozenset[str] = (
         frozenset()
     )  # Compose networks; pods without a common one cannot talk. Empty: the open segment
+    labels: tuple[tuple[str, str], ...] = ()  # what policies choose by
+    ports: tuple[tuple[str, str, int], ...] = ()  # (name, protocol, number) of ports with names
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,59 @@ class ServiceNet:
 
 
 @dataclass(frozen=True, slots=True)
+class Selector:
+    """Labels that a pod must have: each requirement (key, operator, values) as in metav1.LabelSelector."""
+
+    requirements: tuple[tuple[str, str, frozenset[str]], ...] = ()  # operators In, NotIn, Exists, DoesNotExist
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """Pods as a peer: those that `selector` chooses in these namespaces."""
+
+    namespaces: frozenset[str]
+    selector: Selector
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Addresses as a peer."""
+
+    network: IPv4Network | IPv6Network
+    but: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    protocol: str  # TCP, UDP, SCTP
+    first: int | str | None  # None: every port; a name is looked up in the pod that is connected to
+    last: int | None = None  # None: `first` alone
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Connections with one of the peers (None: with anybody) on one of the ports (none: on any)."""
+
+    peers: tuple[Pods | Block, ...] | None
+    ports: tuple[Ports, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may come to, and go from, the pods that `selector` chooses in `namespace`; None: it does not say."""
+
+    namespace: str
+    name: str
+    selector: Selector
+    ingress: tuple[Rule, ...] | None
+    egress: tuple[Rule, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkState:
     links: tuple[Link, ...]
     services: tuple[ServiceNet, ...]
+    policies: tuple[Policy, ...] = ()
 
 
 class Dataplane(Protocol):
@@ -90,7 +142,10 @@ class Dataplane(Protocol):
         ...
 
     async def attach(self, link: Link, netns: int) -> None:
-        """Gives the namespace (descriptor, not closed here) `eth0` on the bridge with these addresses and routes."""
+        """Gives the namespace (descriptor, not closed here) `eth0` on the bridge with these addresses and routes.
+
+        The policies of the last `apply` hold for the pod before it can send or be reached.
+        """
         ...
 
     async def detach(self, pod: str) -> None: ...

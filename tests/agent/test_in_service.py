@@ -56,7 +56,7 @@ class World:
     def add_handler(self, handler: Callable[..., None]) -> None: ...
 
     def all(self, kind: type, *, namespace: str | None = None) -> Sequence[Any]:
-        return self.objects[kind]
+        return self.objects.get(kind, [])
 
     async def apply(self, state: NetworkState) -> dict[Any, PortTaken]:
         self.applied.append(state)
