@@ -83,3 +83,15 @@ def test_objects_survive_a_restart_and_go_with_their_definition(defined: Daemon)
 def test_deleting_an_object(defined: Daemon) -> None:
     assert defined.orch("delete", "widget", "a").code == 0
     assert defined.orch("get", "widget", "a").code == 1
+
+
+def test_what_the_daemon_finds_is_told_at_its_place(defined: Daemon, tmp_path: Path) -> None:
+    """The schema is the daemon's; what is wrong is told as if the file had been read with it."""
+    file = tmp_path / "wrong.yaml"
+    file.write_text("---" + WIDGET % 3 + "---\n" + WIDGET.strip().replace("name: a", "name: b") % 0 + "\nsepc: {}\n")
+    for command in (("apply",), ("apply", "--dry-run=server"), ("diff",)):
+        done = defined.orch(*command, "-f", str(file))
+        assert done.code == 2, done
+        assert done.err.splitlines()[0].startswith(f"{file}:"), done.err
+        assert f"{file}:10:8: spec.size: Invalid value: 0" in done.err, done.err
+    assert "size: 3" in defined.orch("get", "widget", "a", "-o", "yaml").expect().out

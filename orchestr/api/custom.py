@@ -48,11 +48,12 @@ class Custom(KubeObject):
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> "Custom":
-        """The object, with defaults. Raises Invalid for unknown fields and malformed metadata."""
+        """The object, with defaults. Raises Invalid for unknown fields, then with all else that is wrong, and for
+        malformed metadata."""
         data, found = cls.pruned(data)
         if found:
             texts = [Cause(render(path), f"unknown field {path[-1]!r}", "FieldValueUnknown") for path in found]
-            raise refusal(cls.__name__, data, texts)
+            raise refusal(cls.__name__, data, [*texts, *cls.taken(data).problems()])
         return cls.taken(data)
 
     @classmethod

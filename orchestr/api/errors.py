@@ -127,4 +127,4 @@ def from_status(status: dict[str, Any], code: int) -> ApiError:
     )
     details = dict(status.get("details") or {})
     causes = [Cause(c.get("field", ""), c.get("message", ""), c.get("reason", "")) for c in details.pop("causes", [])]
-    return found(str(status.get("message") or f"HTTP {code}"), causes=causes, details=details)
+    return found(str(status.get("message") or f"HTTP {code}"), causes=causes, details=details, code=code)

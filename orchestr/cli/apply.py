@@ -2,12 +2,15 @@
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestr.cli import OK, context, files
 from orchestr.cli.options import add_namespace, add_output, duration
 from orchestr.cli.output import dump
 from orchestr.client.sync import Client
+
+if TYPE_CHECKING:
+    from orchestr.manifest.loaded import Loaded
 
 EXAMPLES = """examples:
   orch apply -f stack.yaml                 apply and wait until it runs
@@ -51,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         return OK
     items = files.wire(loaded, args.namespace)
     client = started(args)
-    results = send(client, args, items, dry_run=args.dry_run == "server")
+    results = send(client, args, loaded, items, dry_run=args.dry_run == "server")
     tell(args, results)
     if args.detach or args.dry_run:
         return OK
@@ -62,15 +65,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 def send(
-    client: Client, args: argparse.Namespace, items: list[dict[str, Any]], *, dry_run: bool
+    client: Client,
+    args: argparse.Namespace,
+    loaded: "list[Loaded]",
+    items: list[dict[str, Any]],
+    *,
+    dry_run: bool,
 ) -> list[dict[str, Any]]:
-    return client.apply_all(
-        items,
-        manager=MANAGER,
-        dry_run=dry_run,
-        prune=selector(args) if args.prune else None,
-        force=args.force_conflicts,
-    )
+    """What became of each item. What the daemon finds wrong with one is told at its place in the file."""
+    from orchestr.api.errors import ApiError
+
+    try:
+        return client.apply_all(
+            items,
+            manager=MANAGER,
+            dry_run=dry_run,
+            prune=selector(args) if args.prune else None,
+            force=args.force_conflicts,
+        )
+    except ApiError as error:
+        from orchestr.cli.placed import placed
+
+        raise placed(error, loaded) from error
 
 
 def selector(args: argparse.Namespace) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 
 from orchestr.cli.errors import Bad
 from orchestr.cli.kinds import DEFINITIONS, learn_from
@@ -34,7 +35,12 @@ def client(args: argparse.Namespace) -> Client:
     except ValueError as error:
         raise Bad(f"orch: {error}") from error
     learn_from(lambda: made.items(DEFINITIONS))
+    made.warn = _warn
     return made
+
+
+def _warn(text: str) -> None:
+    print(f"Warning: {text}", file=sys.stderr)
 
 
 def _kubeconfig(args: argparse.Namespace) -> Address | None:

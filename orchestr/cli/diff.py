@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestr.api.errors import ApiError, NotFound
 from orchestr.cli import apply, context, files
-from orchestr.cli.errors import Failed
+from orchestr.cli.errors import Bad, Failed
 from orchestr.cli.kinds import Kind, find
 from orchestr.cli.options import add_namespace
 from orchestr.cli.output import colored, dump, paint
@@ -31,11 +31,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    items = files.wire(files.load(args), args.namespace)
+    loaded = files.load(args)
+    items = files.wire(loaded, args.namespace)
     client, on = context.client(args), colored(args.color)
     try:
-        results = apply.send(client, args, items, dry_run=True)
+        results = apply.send(client, args, loaded, items, dry_run=True)
         texts = [text for result in results if (text := difference(client, result))]
+    except (Bad, Failed) as error:
+        raise Failed(str(error), TROUBLE) from error
     except ApiError as error:
         causes = "".join(f"\n  {cause.field}: {cause.message}" for cause in error.causes)
         raise Failed(f"orch: {error.message}{causes}", TROUBLE) from error

@@ -132,7 +132,8 @@ class Connection:
             headers: dict[str, str] = {}
             while line := self.line():
                 name, _, value = line.partition(b":")
-                headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+                key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
+                headers[key] = f"{headers[key]}, {text}" if key in headers else text
             return Response(self, int(status), headers)
         except ValueError as error:
             raise NoDaemon(

@@ -5,7 +5,7 @@ Errors: ApiError (what the daemon answered), NoDaemon (nobody there, or it went 
 
 import json
 from binascii import b2a_base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import urandom
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -32,6 +32,7 @@ class Client:
         """`host`: a socket's path, a URL (ValueError else) or an Address; `start`: the command NoDaemon names."""
         self.address, self.start, self.timeout = address(host), start, timeout
         self._idle: Connection | None = None
+        self.warn: Callable[[str], None] = lambda text: None  # is told what the daemon warns of
 
     def get(self, target: str, query: Query | None = None) -> Object:
         """The object, or the list, at a path such as path("pods", "shop")."""
@@ -156,6 +157,8 @@ class Client:
         data = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {"accept": JSON, **({"content-type": content_type} if data else {})}
         response = self._request(method, with_query(target, query), headers, data)
+        for text in _warnings(response):
+            self.warn(text)
         if response.status >= 400:
             raise _error(response)
         answer: Object = json.loads(response.read())
@@ -173,6 +176,16 @@ class Client:
                 raise
         self._idle = Connection(self.address, self.start, self.timeout)
         return self._idle.request(method, target, headers, body)
+
+
+def _warnings(response: Response) -> list[str]:
+    """Texts of Warning headers, RFC 7234: 299 - "TEXT"."""
+    given = response.headers.get("warning")
+    if not given:
+        return []
+    import re
+
+    return [re.sub(r"\\(.)", r"\1", text) for text in re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', given)]
 
 
 def _error(response: Response) -> ApiError:

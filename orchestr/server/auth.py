@@ -32,8 +32,8 @@ class Unauthorized(ApiError):
 
     code, reason = 401, "Unauthorized"
 
-    def __init__(self) -> None:
-        super().__init__("Unauthorized")
+    def __init__(self, message: str = "Unauthorized", **more: Any) -> None:
+        super().__init__(message, **more)
 
 
 class Socket(Protocol):
