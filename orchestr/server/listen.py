@@ -24,6 +24,7 @@ from hypercorn.utils import wrap_app
 from orchestr.server.answer import Receive, Scope, Send
 from orchestr.server.auth import group_id, peer
 from orchestr.server.log import log, pairs
+from orchestr.server.phrases import install
 from orchestr.server.tls import subject
 
 IDLE = 120.0  # seconds that a connection may wait between requests, and take for a request's head
@@ -128,6 +129,7 @@ async def serve(
 
     On the sockets in `secure` it speaks https with `tls`.
     """
+    install()
     async with trio.open_nursery() as nursery:
         connections = Connections(app)
         await nursery.start(connections.run)

@@ -174,7 +174,7 @@ def _warned(response: Response, warnings: Iterable[str]) -> Response:
 
 def _fixed(request: Request, path: str) -> Response | None:
     """Discovery and health: paths with a fixed answer. None for the path of a resource."""
-    if path == "/version":
+    if path in ("/version", "/version/"):
         return json_data(discovery.version())
     if path.startswith(system.HEALTH):
         return system.health()

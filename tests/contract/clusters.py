@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestr.engine import Cluster
 from orchestr.store import LocalCluster, open_cluster
-from tests.contract.remote import over_http
+from tests.contract.remote import over_http, over_https
 
 Opened = Callable[[Path], AbstractAsyncContextManager[Cluster]]
 
@@ -38,4 +38,4 @@ async def local(path: Path, **settings: Any) -> AsyncIterator[LocalCluster]:
         yield cluster
 
 
-CLUSTERS: dict[str, Opened] = {"local": local, "remote": over_http(local)}
+CLUSTERS: dict[str, Opened] = {"local": local, "remote": over_http(local), "https": over_https(local)}

@@ -39,7 +39,7 @@ async def test_a_certificate_of_the_masters_may_do_everything(https: Secured) ->
     assert (status, found["metadata"]["name"]) == (200, "a")
 
 
-@pytest.mark.parametrize("path", ["/livez", "/livez/ping", "/readyz", "/healthz", "/version"])
+@pytest.mark.parametrize("path", ["/livez", "/livez/ping", "/readyz", "/healthz", "/version", "/version/"])
 async def test_health_and_version_are_open(https: Secured, path: str) -> None:
     assert (await https.call("GET", path))[0] == 200
 

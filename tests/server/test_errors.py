@@ -166,3 +166,11 @@ async def test_a_stranger_is_forbidden(served: Daemon, monkeypatch: pytest.Monke
     status, error = await served.request("GET", "/version")
     assert (status, error["reason"]) == (403, "Forbidden")
     assert "group orch" in error["message"]
+
+
+async def test_the_status_line_has_its_words(served: Daemon) -> None:
+    """Nobody needs them in HTTP, but programs show them to people."""
+    for path, line in (("/version", b"HTTP/1.1 200 OK"), (f"{MAPS}/none", b"HTTP/1.1 404 Not Found")):
+        async with await trio.open_unix_socket(served.socket) as stream:
+            await stream.send_all(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+            assert (await stream.receive_some()).split(b"\r\n")[0] == line
