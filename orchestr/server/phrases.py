@@ -17,7 +17,7 @@ PHRASES = {int(status): status.phrase.encode() for status in HTTPStatus}
 class Spoken(H11Protocol):
     async def _send_h11_event(self, event: Any) -> None:
         if type(event) is h11.Response:
-            object.__setattr__(event, "reason", PHRASES.get(event.status_code, b""))  # it is made anew for each response
+            object.__setattr__(event, "reason", PHRASES.get(event.status_code, b""))  # made anew for each
         await super()._send_h11_event(event)
 
 

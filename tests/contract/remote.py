@@ -1,4 +1,4 @@
-"""RemoteClusters that reach a LocalCluster through the HTTP server: on a unix socket, and by https with a certificate."""
+"""RemoteClusters that reach a LocalCluster through the server: on a unix socket, and by https with a certificate."""
 
 import time
 import uuid
