@@ -10,7 +10,7 @@ from orchestr.api import defaults, validation
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.core import Namespace, Node, Pod, ResourceQuota, Service
 from orchestr.api.errors import Cause
-from orchestr.store import accounts, addresses, mutations, policies, ports, quota, scheduling, webhooks
+from orchestr.store import accounts, addresses, mutations, podsecurity, policies, ports, quota, scheduling, webhooks
 from orchestr.store.classes import classed, one_default
 from orchestr.store.definitions import custom_accepts, established
 from orchestr.store.limits import limited
@@ -112,7 +112,8 @@ def approved(request: Request) -> KubeObject:
 
 
 def reviewed(subject: Subject) -> None:
-    """Policies, then webhooks, have a say in the write as it is now; they change nothing."""
+    """Pod security, policies, then webhooks have a say in the write as it is now; they change nothing."""
+    podsecurity.review(subject)
     policies.review(subject)
     webhooks.review(subject)
 
