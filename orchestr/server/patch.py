@@ -15,6 +15,7 @@ from orchestr.server.call import Call
 from orchestr.server.fieldvalidation import Screen
 from orchestr.server.query import dry_run, flag
 from orchestr.server.write import addressed
+from orchestr.store.applying import Applied
 from orchestr.store.jsonpatch import json_patch, operations
 from orchestr.store.mergepatch import merge_patch
 from orchestr.store.strategic import strategic_merge
@@ -72,17 +73,21 @@ async def patch(call: Call) -> Response:
 
 
 async def _apply(call: Call) -> Response:
+    done = await apply_one(call, addressed(call, await applied(call)))
+    if done.action == "created":
+        call.warnings.extend(advice(call.cluster, done.object))
+    return call.answer(done.row.data, 201 if done.action == "created" else 200)
+
+
+async def apply_one(call: Call, obj: Mapping[str, Any], part: str = "") -> Applied:
+    """Server-side apply of an object, or of what its sub-resource `part` shows, as the query says."""
     manager = call.query.get("fieldManager")
     if not manager:
         raise BadRequest(
             "cannot apply: no field manager; fieldManager is required for apply patch (give fieldManager=NAME)"
         )
-    obj = addressed(call, await applied(call))
-    force = flag(call.query, "force")
-    done = await call.cluster.apply_one(obj, manager=manager, force=force, dry_run=dry_run(call.query))
-    if done.action == "created":
-        call.warnings.extend(advice(call.cluster, done.object))
-    return call.answer(done.row.data, 201 if done.action == "created" else 200)
+    force, dry = flag(call.query, "force"), dry_run(call.query)
+    return await call.cluster.apply_one(obj, manager=manager, force=force, dry_run=dry, part=part)
 
 
 async def applied(call: Call) -> dict[str, Any]:

@@ -88,7 +88,7 @@ async def _take(call: Call, pod: Pod, budget: KubeObject) -> None:
         status = now.status.but(disrupted_pods=taken, disruptions_allowed=left)
         return {**wire, "status": status.wire()}
 
-    await call.cluster.modify(PodDisruptionBudget, budget.key, less, status=True)
+    await call.cluster.modify(PodDisruptionBudget, budget.key, less, part="status")
 
 
 async def bind(call: Call) -> Response:

@@ -9,14 +9,16 @@ from orchestr.api.base import KubeObject
 from orchestr.api.custom import Custom
 from orchestr.api.definition import CustomResourceSubresourceScale
 from orchestr.api.errors import BadRequest, Cause, Invalid
+from orchestr.api.scheme import gvk
 from orchestr.server import content, views
 from orchestr.server.answer import dump
 from orchestr.server.body import as_object, document, media_type
 from orchestr.server.call import Call
 from orchestr.server.cells import requirement
-from orchestr.server.patch import APPLY, Change, change
+from orchestr.server.patch import APPLY, Change, applied, apply_one, change
 from orchestr.server.query import dry_run
 
+SCALE = "autoscaling/v1"
 COPIED = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
@@ -31,7 +33,7 @@ def scale(wire: dict[str, Any], kind: type[KubeObject] | None = None) -> dict[st
         selector = _selector(spec.get("selector") or {})
     return {
         "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
+        "apiVersion": SCALE,
         "metadata": {name: wire["metadata"][name] for name in COPIED if name in wire["metadata"]},
         "spec": {"replicas": spec.get("replicas", 0)},
         "status": {"replicas": status.get("replicas", 0), "selector": selector},
@@ -74,9 +76,29 @@ async def update(call: Call) -> Response:
 
 async def patch(call: Call) -> Response:
     if media_type(call.request) in APPLY:
-        raise BadRequest("cannot apply a scale: not supported (use a merge patch)")
+        return await _apply(call)
     changed, _ = await change(call, type_name="autoscaling.v1.Scale")
     return await _write(call, changed)
+
+
+async def _apply(call: Call) -> Response:
+    """An apply of the object itself, of its count alone. What else is in the Scale is not to be set."""
+    wanted = await applied(call)
+    if wanted.get("kind", "Scale") != "Scale" or wanted.get("apiVersion", SCALE) != SCALE:
+        raise BadRequest(f"cannot read the body: no Scale of {SCALE} (send one with spec.replicas)")
+    api_version, kind = gvk(call.kind)
+    metadata = {"name": call.name, "namespace": call.namespace, **_conditions(wanted)}
+    obj: dict[str, Any] = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+    if "replicas" in (wanted.get("spec") or {}):
+        obj = _with(obj, _place(call), _replicas(call, wanted))
+    done = await apply_one(call, obj, "scale")
+    return _answer(call, done.object.wire())
+
+
+def _place(call: Call) -> list[str]:
+    """The fields above the count, and it."""
+    paths = _paths(call.kind)
+    return paths.spec_replicas_path.strip(".").split(".") if paths else ["spec", "replicas"]
 
 
 async def _write(call: Call, changed: Change) -> Response:
@@ -84,11 +106,11 @@ async def _write(call: Call, changed: Change) -> Response:
         before = scale(wire, call.kind)
         wanted = as_object(changed(before))
         metadata = {**wire["metadata"], **_conditions(wanted)}
-        paths = _paths(call.kind)
-        names = paths.spec_replicas_path.strip(".").split(".") if paths else ["spec", "replicas"]
-        return _with({**wire, "metadata": metadata}, names, _replicas(call, wanted))
+        return _with({**wire, "metadata": metadata}, _place(call), _replicas(call, wanted))
 
-    stored = await call.cluster.modify(call.kind, call.key, scaled, manager=call.manager, dry_run=dry_run(call.query))
+    stored = await call.cluster.modify(
+        call.kind, call.key, scaled, part="scale", manager=call.manager, dry_run=dry_run(call.query)
+    )
     return _answer(call, stored.wire())
 
 

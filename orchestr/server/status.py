@@ -1,14 +1,16 @@
-"""The `status` sub-resource: written by controllers, apart from what users write."""
+"""The `status` sub-resource: written by controllers, apart from what users write.
+
+As in Kubernetes, labels and annotations can be written with it, but for custom resources.
+"""
 
 from typing import Any
 
 from starlette.responses import Response
 
-from orchestr.api.errors import BadRequest
 from orchestr.server.body import as_object, document, media_type
 from orchestr.server.call import Call
 from orchestr.server.fieldvalidation import Screen
-from orchestr.server.patch import APPLY, Change, change
+from orchestr.server.patch import APPLY, Change, applied, apply_one, change
 from orchestr.server.query import dry_run
 from orchestr.server.write import addressed
 
@@ -22,15 +24,16 @@ async def update(call: Call) -> Response:
 
 async def patch(call: Call) -> Response:
     if media_type(call.request) in APPLY:
-        raise BadRequest("cannot apply a status: not supported (use a merge patch)")
+        done = await apply_one(call, addressed(call, await applied(call)), "status")
+        return call.answer(done.row.data)
     return await _write(call, *await change(call))
 
 
 def _with(wire: dict[str, Any], changed: Any) -> dict[str, Any]:
-    """The stored object with another status, and the preconditions that the changed metadata holds."""
-    given = as_object(changed).get("metadata") or {}
-    conditions = {name: given[name] for name in ("uid", "resourceVersion") if given.get(name)}
-    return {**wire, "metadata": {**wire["metadata"], **conditions}, "status": changed.get("status")}
+    """The stored object with the changed status and metadata: all else is not this sub-resource's to write."""
+    metadata = as_object(as_object(changed).get("metadata") or {})
+    fixed = {name: wire["metadata"][name] for name in ("name", "namespace") if name in wire["metadata"]}
+    return {**wire, "metadata": {**metadata, **fixed}, "status": changed.get("status")}
 
 
 async def _write(call: Call, changed: Change, screen: Screen) -> Response:
@@ -38,7 +41,8 @@ async def _write(call: Call, changed: Change, screen: Screen) -> Response:
         call.kind,
         call.key,
         lambda wire: _with(wire, changed(wire)),
-        status=True,
+        part="status",
+        manager=call.manager,
         dry_run=dry_run(call.query),
         decode=screen.decode,
     )

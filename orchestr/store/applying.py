@@ -10,6 +10,7 @@ from orchestr.api.errors import ApiError, BadRequest, Cause, Conflict, Invalid
 from orchestr.engine.cluster import Propagation
 from orchestr.store import lifecycle, managed
 from orchestr.store.definitions import kind_in
+from orchestr.store.refusals import not_found
 from orchestr.store.site import Site
 from orchestr.store.table import Row, served
 from orchestr.store.transaction import Tx
@@ -35,13 +36,16 @@ class Applied(NamedTuple):
         return self.row.object
 
 
-def apply(tx: Tx, site: Site, wanted: Mapping[str, Any], *, manager: str, force: bool) -> Applied:
-    """Creates or changes one object. Raises Conflict where another manager owns a field, Invalid, Forbidden, ..."""
+def apply(tx: Tx, site: Site, wanted: Mapping[str, Any], *, manager: str, force: bool, part: str = "") -> Applied:
+    """Creates or changes one object, or of one that is there what its sub-resource `part` shows.
+
+    Raises Conflict where another manager owns a field, Invalid, Forbidden, ...
+    """
     kind = kind_in(tx, str(wanted.get("apiVersion", "")), str(wanted.get("kind", "")))
     if not isinstance(wanted.get("metadata"), Mapping) or not wanted["metadata"].get("name"):
         scheme.read(kind, wanted)
         raise BadRequest(f"cannot apply {kind.__name__}: metadata.name is required")
-    wire = managed.cleaned(wanted)
+    wire = managed.cleaned(wanted, part)
     metadata = wire["metadata"]
     if kind.NAMESPACED:
         metadata.setdefault("namespace", lifecycle.DEFAULT_NAMESPACE)
@@ -50,13 +54,19 @@ def apply(tx: Tx, site: Site, wanted: Mapping[str, Any], *, manager: str, force:
     key = Key(str(metadata["namespace"]) if kind.NAMESPACED else "", str(metadata["name"]))
     row = tx.get(kind, key)
     if row is None:
+        if part:
+            raise not_found(kind, key.name)
         return Applied("created", served(_create(tx, site, kind, wire, manager), kind))
     lifecycle.check(row, uid=metadata.get("uid"), revision=metadata.get("resourceVersion"))
     live = json.loads(served(row, kind).data)
-    merged = managed.apply(live, wire, manager=manager, force=force, now=tx.now)
+    merged = managed.apply(live, wire, manager=manager, force=force, now=tx.now, subresource=part)
     if merged == live:
         return Applied("unchanged", served(row, kind))  # whatever is part of a stored object is valid
-    after = lifecycle.replace(tx, site, row, _merged(kind, wire, merged), applied=True)
+    new = _merged(kind, wire, merged)
+    if part == "status":
+        after = lifecycle.replace_status(tx, row, new, manager, how="Apply")
+    else:
+        after = lifecycle.replace(tx, site, row, new, manager, how="Apply", part=part)
     return Applied("unchanged" if after is row else "configured", served(after, kind))
 
 

@@ -5,10 +5,10 @@ is the item itself, and {} a leaf. Source: structured-merge-diff v4, fieldpath.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestr.store.shapes import Path, granular, is_set, item_key, keyed
+from orchestr.store.shapes import Path, granular, is_set, item_keys
 
 Fields = dict[str, Any]
 SELF = "."
@@ -26,10 +26,8 @@ def children(value: Any, path: Path) -> Iterator[tuple[str, Path, Any]]:
     elif isinstance(value, list) and is_set(path):
         for member in value:
             yield f"v:{json.dumps(member)}", path, member
-    elif keys := keyed(value, path):
-        for item in value:
-            key = item_key(item, keys)
-            assert key is not None
+    else:
+        for key, item in zip(item_keys(value, path), value if isinstance(value, list) else (), strict=False):
             yield element(key), (*path, "[]"), item
 
 
@@ -90,7 +88,9 @@ def disputes(
     for name, where, want in children(wanted, path):
         if name not in owned or name not in mine or name not in have:
             continue
-        if owned[name] and mine[name]:
+        if bool(owned[name]) != bool(mine[name]):
+            continue  # one of them set an empty list or map: the other's items are not its own
+        if owned[name]:
             for trail, leaf in disputes(owned[name], mine[name], have[name], want, where):
                 yield (name, *trail), {name: leaf}
         elif want != {} and have[name] != want and str(have[name]) != str(want):  # an empty map sets no field
@@ -104,14 +104,15 @@ def merge(live: Any, wanted: Any, path: Path = ()) -> Any:
         return {n: merge(live.get(n), wanted[n], (*path, n)) if n in wanted else live[n] for n in names}
     if isinstance(wanted, list) and isinstance(live, list) and is_set(path):
         return live + [member for member in wanted if member not in live]
-    if (keys := keyed(wanted, path)) and keyed(live, path):
-        return _merge_items(live, wanted, lambda item: element(item_key(item, keys) or {}), (*path, "[]"))
-    return wanted
+    if (theirs := item_keys(live, path)) and (mine := item_keys(wanted, path)):
+        have = {element(key): item for key, item in zip(theirs, live, strict=True)}
+        want = {element(key): item for key, item in zip(mine, wanted, strict=True)}
+        return _merge_items(have, want, (*path, "[]"))
+    return live if wanted == [] and theirs else wanted
 
 
-def _merge_items(live: Sequence[Any], wanted: Sequence[Any], name: Callable[[Any], str], path: Path) -> list[Any]:
+def _merge_items(have: Mapping[str, Any], want: Mapping[str, Any], path: Path) -> list[Any]:
     """The wanted items in their order; each other item stays behind the one it stands behind now."""
-    have, want = {name(item): item for item in live}, {name(item): item for item in wanted}
     names = list(want)
     before: str | None = None
     for n in have:
@@ -146,5 +147,5 @@ def dotted(trail: tuple[str, ...]) -> str:
             pairs = json.loads(name[2:]).items()
             text += "[" + ",".join(f"{key}={json.dumps(value)}" for key, value in pairs) + "]"
         else:
-            text += f"[{name[2:]}]"
+            text += f"[={name[2:]}]"
     return text

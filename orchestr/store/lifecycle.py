@@ -4,7 +4,7 @@ Each function takes the transaction and the row as it is, and returns the row as
 `_store` and `_drop`, so that quotas are charged for every one of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from orchestr.api.core import Namespace, Node, Pod, ResourceQuota
 from orchestr.api.custom import Custom
 from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.errors import Cause
+from orchestr.api.validation import validate
 from orchestr.api.versions import stored_form
 from orchestr.engine.cluster import Propagation
 from orchestr.store import managed, quota
@@ -39,12 +40,14 @@ def create(tx: Tx, site: Site, obj: KubeObject, manager: str | None = None) -> R
     return _store(tx, admit(Request(tx, site, obj, None)), None)
 
 
-def replace(tx: Tx, site: Site, row: Row, obj: KubeObject, manager: str | None = None, *, applied: bool = False) -> Row:
+def replace(
+    tx: Tx, site: Site, row: Row, obj: KubeObject, manager: str | None = None, *, how: str = "Update", part: str = ""
+) -> Row:
     """The object in place of the stored one, all but status and what is the store's. Raises Conflict, Invalid, ...
 
-    With `applied` it brings its own managedFields.
+    `manager` wrote it through the sub-resource `part`; after an Apply it brings its own managedFields.
     """
-    old, obj = row.object, stored_form(obj)
+    old, obj, applied = row.object, stored_form(obj), how == "Apply"
     check(row, uid=obj.metadata.uid, revision=obj.metadata.resource_version)
     meta = obj.metadata.but(**{name: getattr(old.metadata, name) for name in STORE_FIELDS})
     meta = meta.but(managed_fields=obj.metadata.managed_fields if applied else _entries(obj, old, manager))
@@ -55,9 +58,35 @@ def replace(tx: Tx, site: Site, row: Row, obj: KubeObject, manager: str | None =
     new = admit(Request(tx, site, new, old))
     if _spec(new) != _spec(old):
         new = new.but(metadata=new.metadata.but(generation=(old.metadata.generation or 0) + 1))
-    if manager is not None:
-        new = _managed(new, managed.update(old.wire(), new.wire(), manager=manager, now=tx.now))
-    return finish(tx, _store(tx, new, row))
+    return finish(tx, _store(tx, _signed(tx, old, new, manager, applied, part), row))
+
+
+def replace_status(tx: Tx, row: Row, obj: KubeObject, manager: str | None = None, *, how: str = "Update") -> Row:
+    """The stored object with the status, labels and annotations of `obj`; a custom resource with its status only."""
+    old, obj = row.object, stored_form(obj)
+    check(row, uid=obj.metadata.uid, revision=obj.metadata.resource_version)
+    given, meta = obj.metadata, old.metadata
+    if not isinstance(obj, Custom):
+        meta = meta.but(labels=given.labels, annotations=given.annotations)
+    meta = meta.but(managed_fields=given.managed_fields if how == "Apply" else _entries(obj, old, manager))
+    new = old.but(metadata=meta)
+    if (meta.labels, meta.annotations) != (old.metadata.labels, old.metadata.annotations) and (causes := validate(new)):
+        raise invalid(type(new), old.metadata.name, causes)
+    return set_status(
+        tx, row, getattr(obj, "status", None), new, lambda new: _signed(tx, old, new, manager, how == "Apply", "status")
+    )
+
+
+def _signed(tx: Tx, old: KubeObject, new: KubeObject, manager: str | None, applied: bool, part: str) -> KubeObject:
+    """The object with managedFields that tell of this write."""
+    if manager is None:
+        return new
+    if not applied:
+        return _managed(new, managed.update(old.wire(), new.wire(), manager=manager, now=tx.now, subresource=part))
+    before = new.metadata.but(managed_fields=old.metadata.managed_fields)
+    if new.but(metadata=before) == old:
+        return new  # nothing but who owns what
+    return _managed(new, managed.touch(managed.entries(new.wire()), manager, tx.now, part))
 
 
 def _entries(obj: KubeObject, old: KubeObject, manager: str | None) -> tuple[ManagedFieldsEntry, ...]:
@@ -68,16 +97,22 @@ def _entries(obj: KubeObject, old: KubeObject, manager: str | None) -> tuple[Man
     return () if any(not entry.manager for entry in given) else given
 
 
-def set_status(tx: Tx, row: Row, status: Any) -> Row:
-    """The stored object with another status."""
-    new = _with_status(row.object, status)
+def set_status(
+    tx: Tx,
+    row: Row,
+    status: Any,
+    obj: KubeObject | None = None,
+    signed: Callable[[KubeObject], KubeObject] = lambda new: new,
+) -> Row:
+    """The stored object, or `obj` in its place, with another status; `signed` is the last to change it."""
+    new = _with_status(obj or row.object, status)
     new = mutated(Subject(tx, new, row.object, "status"))
     reviewed(Subject(tx, new, row.object, "status"))
     if isinstance(new, ResourceQuota):
         new = quota.counted(tx, new)  # what a controller counted may be older than this transaction
     if isinstance(new, Custom) and (causes := list(new.problems())):
         raise invalid(type(new), new.metadata.name, causes)
-    return _store(tx, new, row)
+    return _store(tx, signed(new), row)
 
 
 def delete(tx: Tx, row: Row, *, propagation: Propagation, grace: int | None) -> Row | None:

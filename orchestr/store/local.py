@@ -157,12 +157,12 @@ class LocalCluster:
         key: Key,
         change: Callable[[dict[str, Any]], Any],
         *,
-        status: bool = False,
+        part: str = "",
         manager: str | None = None,
         dry_run: bool = False,
         decode: Callable[[Mapping[str, Any]], KubeObject] = scheme.decode,
     ) -> K:
-        """Stores what `change` makes of the wire form (its own copy); with `status` only the status of it.
+        """Stores what `change` makes of the wire form (its own copy), or of it what the sub-resource `part` shows.
 
         A metadata.resourceVersion or uid that `change` puts in is a precondition. Raises what `change` and `decode`
         raise; both run in the writer's thread.
@@ -174,10 +174,9 @@ class LocalCluster:
             new = decode(wire) if isinstance(wire, Mapping) else None
             if new is None or scheme.gvk(type(new)) != scheme.gvk(kind) or new.metadata.name != key.name:
                 raise BadRequest(f"cannot patch {kind.__name__} {key}: the patch may not change kind or name")
-            if not status:
-                return lifecycle.replace(tx, self._site, row, new, manager)
-            lifecycle.check(row, uid=new.metadata.uid, revision=new.metadata.resource_version)
-            return lifecycle.set_status(tx, row, getattr(new, "status", None))
+            if part == "status":
+                return lifecycle.replace_status(tx, row, new, manager)
+            return lifecycle.replace(tx, self._site, row, new, manager, part=part)
 
         return cast(K, served(await self._write(run, dry_run), kind).object)
 
@@ -187,10 +186,14 @@ class LocalCluster:
         return (await self.apply_one(obj, manager=manager, force=force, dry_run=dry_run)).object
 
     async def apply_one(
-        self, obj: Mapping[str, Any], *, manager: str, force: bool = False, dry_run: bool = False
+        self, obj: Mapping[str, Any], *, manager: str, force: bool = False, dry_run: bool = False, part: str = ""
     ) -> Applied:
-        """`apply` that also tells whether the object was created."""
-        return await self._write(lambda tx: apply(tx, self._site, obj, manager=manager, force=force), dry_run)
+        """`apply` that also tells whether the object was created; with `part` it is a sub-resource that is applied."""
+
+        def run(tx: Tx) -> Applied:
+            return apply(tx, self._site, obj, manager=manager, force=force, part=part)
+
+        return await self._write(run, dry_run)
 
     async def apply_all(
         self,

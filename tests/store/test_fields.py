@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from orchestr.store import managed
 from orchestr.store.fields import changed, dotted, fields_of, merge, minus, union, without
+from orchestr.store.shapes import root
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 words = st.sampled_from(["a", "b", "c"])
@@ -25,13 +26,16 @@ specs = st.fixed_dictionaries(
         "labels": st.dictionaries(words, scalars, min_size=1, max_size=3),
         "args": st.lists(words, min_size=1),
         "containers": items,
-        "selector": st.dictionaries(words, words, min_size=1),
+        "nodeSelector": st.dictionaries(words, words, min_size=1),
     },
 )
 
 
+ROOT = (*root({"apiVersion": "v1", "kind": "Pod"}), "spec")
+
+
 def thing(spec: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "t"}, **({"spec": spec} if spec else {})}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "t"}, **({"spec": spec} if spec else {})}
 
 
 def applied(live: dict[str, Any], spec: dict[str, Any], manager: str, *, force: bool = True) -> dict[str, Any]:
@@ -75,18 +79,18 @@ def test_one_manager_that_lets_go_leaves_what_the_other_owns(mine: dict[str, Any
 
 @given(specs, specs)
 def test_set_algebra(one: dict[str, Any], two: dict[str, Any]) -> None:
-    a, b = fields_of(one), fields_of(two)
+    a, b = fields_of(one, ROOT), fields_of(two, ROOT)
     assert minus(a, a) == {}
     assert minus(union(a, b), a) == minus(b, a)
-    assert changed(one, one) == {}
-    assert without(one, a) is None
+    assert changed(one, one, ROOT) == {}
+    assert without(one, a, ROOT) is None
 
 
 @given(specs, specs)
 def test_merged_has_all_that_is_wanted(live: dict[str, Any], wanted: dict[str, Any]) -> None:
-    merged = merge(live, wanted)
-    assert merge(merged, wanted) == merged
-    assert minus(fields_of(wanted), fields_of(merged)) == {}
+    merged = merge(live, wanted, ROOT)
+    assert merge(merged, wanted, ROOT) == merged
+    assert minus(fields_of(wanted, ROOT), fields_of(merged, ROOT)) == {}
 
 
 def test_what_vanishes_takes_its_defaults_along() -> None:
