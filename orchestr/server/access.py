@@ -40,7 +40,7 @@ class Access:
 
         What the request then writes is checked for what it grants (escalation.py).
         """
-        user = self._acting(scope, authenticate(scope, self.token_user))
+        user = self._acting(scope, authenticate(scope, self.token_user, self.certificate_user))
         scope["user"] = user
         GUARD.set(None if user.unrestricted else partial(guard, user))
         query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
@@ -69,6 +69,12 @@ class Access:
     def token_user(self, token: str) -> User:
         """The user of a bearer token. Unauthorized."""
         return self.token(token)[0]
+
+    def certificate_user(self, der: bytes) -> User:
+        """The user of a client's certificate. Unauthorized."""
+        if self.tls is None:
+            raise Unauthorized
+        return self.tls.user(der)
 
     def token(self, token: str, audiences: Sequence[str] = ()) -> tuple[User, tuple[str, ...]]:
         """The user of a token and for which of the audiences (by default the server itself) it is. Unauthorized."""

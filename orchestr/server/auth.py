@@ -73,21 +73,24 @@ def _groups(uid: int) -> list[int]:
 
 
 Tokens = Callable[[str], User]  # the user of a bearer token; raises Unauthorized
+Certificates = Callable[[bytes], User]  # the user of a client's certificate (DER); raises Unauthorized
 
 
-def authenticate(scope: Scope, tokens: Tokens) -> User:
+def authenticate(scope: Scope, tokens: Tokens, certificates: Certificates) -> User:
     """The user of a request; ANONYMOUS when it brings nothing. Unauthorized, or Forbidden for a stranger's socket."""
     state = scope["state"]
     if (who := state.get("peer")) is not None:
         if (refused := refusal(who)) is not None:
             raise refused
         return _local(who)
-    if (subject := state.get("subject")) is not None:
-        name, groups = subject
-        return User(name, groups=(*groups, *(() if AUTHENTICATED in groups else (AUTHENTICATED,))))
-    if (token := bearer(scope)) is not None:
-        return tokens(token)
-    return ANONYMOUS
+    if (certificate := state.get("certificate")) is not None:
+        try:
+            return certificates(certificate)
+        except Unauthorized:  # as Kubernetes: the first proof that is good counts
+            if bearer(scope) is None:
+                raise
+    token = bearer(scope)
+    return ANONYMOUS if token is None else tokens(token)
 
 
 def _local(who: Peer) -> User:

@@ -1,4 +1,5 @@
-"""POST /orchestr.dev/v1/kubeconfig: a kubeconfig with a client certificate, for whoever has the unix socket."""
+"""/orchestr.dev/v1/kubeconfig, for whoever has the unix socket: POST makes a kubeconfig with a client certificate,
+DELETE takes all certificates of a user back."""
 
 from base64 import b64encode
 from datetime import timedelta
@@ -8,10 +9,11 @@ import trio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from orchestr.api.base import timestamp
 from orchestr.api.errors import BadRequest, Forbidden, Unavailable
 from orchestr.server import pki
 from orchestr.server.access import Access
-from orchestr.server.answer import json_data
+from orchestr.server.answer import json_data, success
 from orchestr.server.body import json_object
 from orchestr.server.user import MASTERS
 
@@ -35,13 +37,24 @@ async def make(access: Access, request: Request) -> Response:
         raise BadRequest("cannot make a kubeconfig: groups is no list of names (send a list)")
     life = _life(given.get("expirationSeconds"))
     subject = (user or ADMIN), (groups if user or groups else [MASTERS])
-    ca, now = access.tls.ca, pki.utc_now()
+    ca = access.tls.ca
     try:
-        pair = await trio.to_thread.run_sync(pki.client, ca, *subject, now, life)
+        pair = await trio.to_thread.run_sync(access.tls.issue, *subject, life)
     except ValueError as error:
         raise BadRequest(f"cannot make a kubeconfig: {error} (use a shorter name)") from None
     server = _text(given, "server") or access.urls[0]
     return json_data(config(pair, ca, server, subject[0], _text(given, "namespace"), _text(given, "cluster") or "orch"))
+
+
+async def revoke(access: Access, request: Request) -> Response:
+    """?user=NAME, without it the administrator: certificates issued until now do not count any more."""
+    if request.scope["state"].get("peer") is None:
+        raise Forbidden("cannot revoke certificates: only over the unix socket (run orch kubeconfig on the machine)")
+    if access.tls is None:
+        raise Unavailable("cannot revoke certificates: the daemon does not listen with https (there are none)")
+    user = request.query_params.get("user") or ADMIN
+    at = await trio.to_thread.run_sync(access.tls.revoke, user)
+    return success({"name": user, "kind": "certificates", "issuedUntil": timestamp(at)})
 
 
 def config(pair: pki.Pair, ca: pki.Pair, server: str, user: str, namespace: str, cluster: str) -> dict[str, Any]:

@@ -25,7 +25,6 @@ from orchestr.server.answer import Receive, Scope, Send
 from orchestr.server.auth import group_id, peer
 from orchestr.server.log import log, pairs
 from orchestr.server.phrases import install
-from orchestr.server.tls import subject
 
 IDLE = 120.0  # seconds that a connection may wait between requests, and take for a request's head
 STALLED = 60.0  # seconds that a client may leave a piece unread before it is cut off
@@ -185,14 +184,14 @@ class Connections:
     async def _serve(self, stream: trio.SocketStream, tls: ssl.SSLContext | None) -> None:
         with trio.CancelScope() as scope:
             state = ConnectionState({"connection": scope, "stopping": self.stopping})
-            above: Stream = stream
+            above: Any = stream
             if tls is not None:
                 above = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
                 try:
                     with trio.fail_after(HANDSHAKE):
                         await above.do_handshake()
-                    state["subject"] = subject(above)
-                except (trio.BrokenResourceError, trio.TooSlowError, ValueError):
+                    state["certificate"] = above.getpeercert(binary_form=True)
+                except (trio.BrokenResourceError, trio.TooSlowError):
                     return  # it is told by TLS's own alert
             elif stream.socket.family == socket.AF_UNIX:
                 state["peer"] = peer(stream.socket)

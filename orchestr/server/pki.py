@@ -4,11 +4,13 @@ Files in DIRECTORY, all 0600, each replaced as a whole:
     ca.crt ca.key          the authority; renewed with the same key, so that what it signed stays good
     server.crt server.key  what https shows; made anew when it is two thirds old, or when its names change
     sa.key                 signs the tokens of ServiceAccounts (tokens.py)
+    revoked.json           user -> seconds since the epoch; certificates of that user from before then do not count
 Keys are ECDSA on P-256. Times are arguments.
 """
 
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -103,9 +105,9 @@ def names_in(certificate: x509.Certificate) -> set[str]:
     return {str(each.value) for each in found}
 
 
-def subject_of(der: bytes) -> tuple[str, tuple[str, ...]]:
-    """(user, groups) of a client's certificate that TLS has verified. ValueError when it names no user."""
-    subject = x509.load_der_x509_certificate(der).subject
+def subject_of(certificate: x509.Certificate) -> tuple[str, tuple[str, ...]]:
+    """(user, groups) of a client's certificate. ValueError when it names no user."""
+    subject = certificate.subject
     names = [str(each.value) for each in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if len(names) != 1 or not names[0]:
         raise ValueError("the certificate's subject has no common name")
@@ -197,6 +199,14 @@ class Directory:
         key = new_key()
         self._put("sa.key", key_pem(key))
         return key
+
+    def revoked(self) -> dict[str, datetime]:
+        """Until when certificates were taken back, by user."""
+        data = json.loads(self._read("revoked.json") or b"{}")
+        return {str(name): datetime.fromtimestamp(int(at), UTC) for name, at in data.items()}
+
+    def revoke(self, revoked: Mapping[str, datetime]) -> None:
+        self._put("revoked.json", json.dumps({name: int(at.timestamp()) for name, at in revoked.items()}).encode())
 
     def _pair(self, name: str) -> Pair | None:
         certificate, key = self._read(f"{name}.crt"), self._read(f"{name}.key")

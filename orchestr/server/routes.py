@@ -146,6 +146,7 @@ class Routes:
             ("GET", "system"): lambda: system.system(self.node),
             ("POST", "stop"): lambda: system.stop(self.node, query),
             ("POST", "kubeconfig"): lambda: kubeconfig.make(self.access, request),
+            ("DELETE", "kubeconfig"): lambda: kubeconfig.revoke(self.access, request),
             ("GET", "images"): lambda: images.show(self.node, query),
             ("DELETE", "images"): lambda: images.remove(self.node, query),
             ("POST", "images/load"): lambda: images.load(self.node, request),

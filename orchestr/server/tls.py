@@ -5,13 +5,14 @@ import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 
 import trio
 
 from orchestr.server import pki
+from orchestr.server.clientcertificates import take_any, user
 from orchestr.server.log import log, pairs
+from orchestr.server.user import User
 
 CHECK = 3600.0  # seconds between two looks at the certificates
 IPV6_FREEBIND = 78  # linux/in6.h; Python has no name for it
@@ -68,12 +69,6 @@ def url(sock: socket.socket) -> str:
     return f"https://{shown(host)}:{port}"
 
 
-def subject(stream: Any) -> tuple[str, tuple[str, ...]] | None:
-    """(user, groups) of the client's certificate, which TLS has verified; None without one. ValueError for no user."""
-    certificate = stream.getpeercert(binary_form=True)
-    return pki.subject_of(certificate) if certificate else None
-
-
 class Tls:
     """The TLS settings of one daemon. `context` stays the same object: renewal changes what it hands to new clients."""
 
@@ -84,16 +79,36 @@ class Tls:
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
         self.context.num_tickets = 0  # a resumed session would not look at the client's certificate again
-        # What is not signed by our authority ends the handshake; without a certificate a token is needed.
-        self.context.verify_mode = ssl.CERT_OPTIONAL
+        self.context.verify_mode = ssl.CERT_OPTIONAL  # without a certificate a token is needed
+        take_any(self.context)
         self.context.set_alpn_protocols(["http/1.1"])
         self.ca: pki.Pair
         self.server: pki.Pair | None = None
+        self.revoked = directory.revoked()
         self.refresh()
 
     @property
     def ca_pem(self) -> bytes:
         return self.ca.pem
+
+    def user(self, der: bytes) -> User:
+        """The user of a client's certificate. Unauthorized."""
+        return user(der, self.ca.certificate, self._clock(), self.revoked)
+
+    def issue(self, name: str, groups: Iterable[str], life: timedelta) -> pki.Pair:
+        """A client's certificate. ValueError for a name that X.509 cannot hold."""
+        now = self._clock()
+        if name in self.revoked:  # it begins after what was taken back; certificates count in seconds
+            now = max(now, self.revoked[name] + timedelta(seconds=1))
+        return pki.client(self.ca, name, groups, now, life)
+
+    def revoke(self, name: str) -> datetime:
+        """Takes back every certificate of the user that was issued up to now. Blocks for the disk."""
+        at = self._clock().replace(microsecond=0)
+        revoked = {**self.revoked, name: at}
+        self.directory.revoke(revoked)
+        self.revoked = revoked
+        return at
 
     def refresh(self) -> bool:
         """Renews what is due; whether anything was. Blocks for some milliseconds."""

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 import trio
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from orchestr.api.base import ObjectMeta
+from orchestr.api.serviceaccount import ServiceAccount
 from orchestr.server import listen, pki
 from orchestr.server.auth import PROTOCOL, Unauthorized, authenticate, bearer
 from orchestr.server.tls import DEFAULT_PORT_FILE, CannotListen, Tls, kept_socket, tcp_socket, url
 from orchestr.server.user import ANONYMOUS, User
-from tests.server.daemon import Daemon, config_map
+from tests.server.daemon import Daemon, config_map, read
 from tests.server.secured import Secured
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,17 +56,73 @@ async def test_the_end_of_a_large_body_of_nobody_is_not_waited_for(https: Secure
     assert await https.call("POST", "/orchestr.dev/v1/apply", {"items": ["x" * 2_000_000]}) == (401, UNAUTHORIZED)
 
 
-async def test_a_certificate_of_another_authority_ends_the_handshake(https: Secured) -> None:
-    stranger = https.client("root", "system:masters", ca=pki.authority(datetime.now(UTC)))
-    with pytest.raises(trio.BrokenResourceError):
-        await https.call("GET", "/livez", client=stranger)
+def bad_certificates(https: Secured) -> dict[str, ssl.SSLContext]:
+    """Clients whose certificate does not count, by why."""
+    now, masters = datetime.now(UTC), "system:masters"
+    pairs = {
+        "another authority": pki.client(pki.authority(now), "root", [masters], now),
+        "expired": pki.client(https.tls.ca, "root", [masters], now - timedelta(days=2), timedelta(days=1)),
+        "not yet": pki.client(https.tls.ca, "root", [masters], now + timedelta(days=2)),
+        "for servers": pki.serving(https.tls.ca, ["root"], now),
+        "its own authority": pki.authority(now),
+    }
+    found = {}
+    for why, pair in pairs.items():
+        found[why] = loaded(https, pair)
+    return found
 
 
-async def test_a_serving_certificate_is_no_user(https: Secured) -> None:
-    context = https.client()
-    context.load_cert_chain(https.tls.directory.file("server.crt"), https.tls.directory.file("server.key"))
-    with pytest.raises(trio.BrokenResourceError):
-        await https.call("GET", "/livez", client=context)
+def loaded(https: Secured, pair: pki.Pair) -> ssl.SSLContext:
+    """A client with this certificate."""
+    path, context = os.path.join(https.directory, "other.pem"), https.client()
+    with open(path, "wb") as file:
+        file.write(pair.pem + pair.key_pem)
+    context.load_cert_chain(path)
+    return context
+
+
+@pytest.mark.parametrize("why", ["another authority", "expired", "not yet", "for servers", "its own authority"])
+async def test_a_certificate_that_does_not_count_is_told_so(https: Secured, why: str) -> None:
+    """Not by an end of the handshake, which clients show as a broken connection."""
+    client = bad_certificates(https)[why]
+    assert await https.call("GET", "/api/v1/pods", client=client) == (401, UNAUTHORIZED)
+    assert await https.call("GET", "/livez", client=client) == (401, UNAUTHORIZED)
+    assert (await https.call("GET", "/livez"))[0] == 200
+
+
+async def test_a_token_counts_beside_a_certificate_that_does_not(https: Secured) -> None:
+    client = bad_certificates(https)["expired"]
+    account = ServiceAccount(metadata=ObjectMeta(name="robot", namespace="default"))
+    made = await https.cluster.create(account)
+    assert https.access.issuer is not None
+    token, _ = https.access.issuer.issue(made, (), 600)
+    status, found = await https.call("GET", "/api", client=client, token=token)
+    assert (status, "system:serviceaccount:default:robot" in found["message"]) == (403, True)
+    assert (await https.call("GET", "/api", client=client, token="no.such.token"))[0] == 401
+
+
+async def test_time_goes_on_while_a_connection_is_open(https: Secured) -> None:
+    context = https.client("jane", "system:masters")
+    async with await trio.open_tcp_stream("127.0.0.1", https.port) as plain:
+        stream = trio.SSLStream(plain, context, server_hostname="localhost", https_compatible=True)
+        for days, code in ((0, 200), (364, 200), (366, 401)):
+            https.tls._clock = lambda days=days: datetime.now(UTC) + timedelta(days=days)  # type: ignore[misc]
+            await stream.send_all(b"GET /api HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert (await read(stream))[0] == code
+
+
+async def test_certificates_are_taken_back(https: Secured) -> None:
+    path = "/orchestr.dev/v1/kubeconfig"
+    jane, joe = https.client("jane", "system:masters"), https.client("joe", "system:masters")
+    assert (await https.call("DELETE", f"{path}?user=joe", client=jane))[0] == 403  # only on the machine itself
+    status, told = await https.local.request("DELETE", f"{path}?user=jane")
+    assert (status, told["details"]["name"]) == (200, "jane")
+    assert (await https.call("GET", "/api", client=jane))[0] == 401
+    assert (await https.call("GET", "/api", client=joe))[0] == 200
+    pair = https.tls.issue("jane", ["system:masters"], timedelta(hours=1))  # in the same second
+    again = loaded(https, pair)
+    assert (await https.call("GET", "/api", client=again))[0] == 200
+    assert Tls(https.tls.directory, ("localhost",), lambda: datetime.now(UTC)).revoked == https.tls.revoked
 
 
 async def test_old_protocols_are_refused(https: Secured) -> None:
@@ -121,7 +178,7 @@ async def test_a_kubeconfig_is_made_over_the_socket_only(https: Secured) -> None
     assert found["contexts"][0]["context"] == {"cluster": "orch", "user": "joe", "namespace": "shop"}
     assert found["clusters"][0]["cluster"]["server"] == f"https://127.0.0.1:{https.port}"
     made = x509.load_pem_x509_certificate(b64decode(found["users"][0]["user"]["client-certificate-data"]))
-    assert pki.subject_of(made.public_bytes(serialization.Encoding.DER)) == ("joe", ("dev", "ops"))
+    assert pki.subject_of(made) == ("joe", ("dev", "ops"))
     assert made.not_valid_after_utc - datetime.now(UTC) <= timedelta(hours=1)
 
 
@@ -165,6 +222,46 @@ def test_an_authority_is_renewed_with_its_key(tmp_path: Path) -> None:
     assert new.certificate.not_valid_after_utc > old.certificate.not_valid_after_utc
     user.certificate.verify_directly_issued_by(new.certificate)
     assert new.certificate.public_key() == old.certificate.public_key()
+
+
+def test_certificates_never_run_out(tmp_path: Path) -> None:
+    """Fifteen years in steps of a month: whoever trusts the authority of a year ago still can verify the server."""
+    directory, day = pki.Directory(str(tmp_path / "pki")), [0]
+    tls = Tls(directory, ("localhost",), lambda: NOW + timedelta(days=day[0]))
+    authorities, renewed = [tls.ca.certificate], set()
+    for day[0] in range(0, 15 * 365, 30):
+        tls.refresh()
+        now = NOW + timedelta(days=day[0])
+        assert tls.server is not None
+        assert tls.server.certificate.not_valid_after_utc - now > timedelta(days=60)
+        assert tls.ca.certificate.not_valid_after_utc - now > timedelta(days=2 * 365)
+        tls.server.certificate.verify_directly_issued_by(authorities[-12:][0])
+        authorities.append(tls.ca.certificate)
+        renewed |= {tls.server.certificate.serial_number}
+    assert len(set(authorities)) == 3
+    assert 20 < len(renewed) < 30
+
+
+async def test_renewal_goes_on_after_a_failure(tmp_path: Path) -> None:
+    """The loop looks every hour; a disk that is full once is not the end of it."""
+    day, looks = [0], [0]
+    tls = Tls(pki.Directory(str(tmp_path / "pki")), ("localhost",), lambda: NOW + timedelta(days=day[0]))
+    first = tls.server
+
+    async def sleep(seconds: float) -> None:
+        assert seconds == 3600
+        looks[0] += 1
+        day[0] = 300
+        tls.directory.path = str(tmp_path / ("missing" if looks[0] == 1 else "pki"))
+        if looks[0] == 3:
+            nursery.cancel_scope.cancel()
+        await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tls.renew, sleep)
+    assert tls.server is not None
+    assert first is not None
+    assert tls.server.certificate != first.certificate
 
 
 def test_a_certificate_lives_no_longer_than_its_authority() -> None:
@@ -217,10 +314,18 @@ def test_what_a_request_brings_decides_who_asks() -> None:
     def tokens(token: str) -> User:
         return User(f"of {token}")
 
-    assert authenticate(scope(), tokens) is ANONYMOUS
-    assert authenticate(scope(("authorization", "Bearer abc")), tokens).name == "of abc"
-    known = authenticate(scope(("authorization", "Bearer abc"), subject=("jane", ("dev",))), tokens)
-    assert known == User("jane", groups=("dev", "system:authenticated"))
+    def certificates(der: bytes) -> User:
+        if der != b"good":
+            raise Unauthorized
+        return User("jane")
+
+    token = ("authorization", "Bearer abc")
+    assert authenticate(scope(), tokens, certificates) is ANONYMOUS
+    assert authenticate(scope(token), tokens, certificates).name == "of abc"
+    assert authenticate(scope(token, certificate=b"good"), tokens, certificates).name == "jane"
+    assert authenticate(scope(token, certificate=b"bad"), tokens, certificates).name == "of abc"
+    with pytest.raises(Unauthorized):
+        authenticate(scope(certificate=b"bad"), tokens, certificates)
 
 
 @pytest.mark.parametrize("given", ["Bearer", "Bearer ", "Basic am9lOnB3", "abc", ""])
