@@ -4,13 +4,12 @@ The new ReplicaSet is the one with the Deployment's template; a change of scale 
 earlier template finds the earlier ReplicaSet again. How far one step goes: rollout.py; what status says: progress.py.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from controllers import progress, rollout
+from controllers.hashes import letters
 from orchestr.api.apps import POD_TEMPLATE_HASH, REVISION, Deployment, ReplicaSet, ReplicaSetSpec
 from orchestr.api.base import ObjectMeta
 from orchestr.api.meta import LabelSelector
@@ -19,7 +18,6 @@ from orchestr.engine import After, AlreadyExists, ApiError, ControllerCluster, K
 from orchestr.engine.controller import Index
 from orchestr.engine.ownership import claimed
 
-ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes' SafeEncodeString: spells no word
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -91,9 +89,7 @@ def _same_template(rs: ReplicaSet, template: PodTemplateSpec) -> bool:
 
 def template_hash(deployment: Deployment) -> str:
     """Ten letters that derive from the pod template, and from collisionCount to step out of a collision."""
-    text = json.dumps(deployment.spec.template.wire(), sort_keys=True) + str(deployment.status.collision_count or "")
-    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-    return "".join(ALPHABET[number // 27**place % 27] for place in range(10))
+    return letters(deployment.spec.template.wire(), deployment.status.collision_count)
 
 
 def replica_set(deployment: Deployment, replicas: int, revision: int) -> ReplicaSet:

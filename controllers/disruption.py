@@ -13,6 +13,7 @@ from orchestr.api.disruption import PodDisruptionBudget, PodDisruptionBudgetStat
 from orchestr.api.meta import scaled
 from orchestr.api.pod import Pod
 from orchestr.api.replication import ReplicationController
+from orchestr.api.statefulset import StatefulSet
 from orchestr.engine import After, ControllerCluster, Index, Key, Related, Watches
 from orchestr.engine.conditions import with_condition
 
@@ -34,7 +35,7 @@ WATCHES = Watches(
     PodDisruptionBudget,
     related=(
         Related(Pod, _budgets),
-        *(Related(k, _all_budgets) for k in (Deployment, ReplicaSet, ReplicationController)),
+        *(Related(k, _all_budgets) for k in (Deployment, ReplicaSet, ReplicationController, StatefulSet)),
     ),
 )
 
@@ -105,6 +106,9 @@ def _scale(cluster: ControllerCluster, pods: Sequence[Pod]) -> int:
         if owner.kind == "ReplicationController":
             rc = cluster.one(ReplicationController, key)
             found[owner.uid] = rc.spec.replicas if rc else 0
+        elif owner.kind == "StatefulSet":
+            sts = cluster.one(StatefulSet, key)
+            found[owner.uid] = sts.spec.replicas if sts else 0
         elif owner.kind == "ReplicaSet" and (rs := cluster.one(ReplicaSet, key)):
             above = rs.metadata.controller
             deployment = cluster.one(Deployment, Key(key.namespace, above.name)) if above else None

@@ -14,7 +14,9 @@ from orchestr.api.base import Condition, KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.claim import PersistentVolumeClaim
 from orchestr.api.config import ConfigMap, Secret
+from orchestr.api.daemonset import DaemonSet
 from orchestr.api.pod import Pod, PodStatus
+from orchestr.api.statefulset import StatefulSet
 from orchestr.engine import By, ControllerCluster, Key, Related, Watches
 from orchestr.engine.conditions import second, with_condition
 from orchestr.engine.controller import Index
@@ -71,7 +73,7 @@ WATCHES = Watches(
     Pod,
     related=tuple(
         Related(kind, _dependants)
-        for kind in (Pod, Deployment, ReplicaSet, Job, ConfigMap, Secret, PersistentVolumeClaim)
+        for kind in (Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, ConfigMap, Secret, PersistentVolumeClaim)
     ),
     indexes=(By(Pod, DEPENDS, _depends),),
 )

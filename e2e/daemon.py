@@ -16,6 +16,8 @@ from e2e.checks import Result, cgroups_named, eventually, kill, leftovers, links
 ORCH = str(Path(sys.executable).parent / "orch")
 PATHS = {
     "deployments": "apis/apps/v1", "replicasets": "apis/apps/v1", "jobs": "apis/batch/v1",
+    "statefulsets": "apis/apps/v1", "daemonsets": "apis/apps/v1", "controllerrevisions": "apis/apps/v1",
+    "cronjobs": "apis/batch/v1",
     "stacks": "apis/orchestr.dev/v1", "endpointslices": "apis/discovery.k8s.io/v1",
 }  # fmt: skip
 
@@ -66,12 +68,14 @@ class Daemon:
 
     # HTTP
 
-    def request(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+    def request(
+        self, method: str, path: str, body: object = None, content_type: str = "application/json"
+    ) -> tuple[int, bytes]:
         """(status, body) of one request over the instance's socket."""
         connection = Answer(f"{self.run}/orch.sock")
         try:
             data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, {"content-type": "application/json"} if data else {})
+            connection.request(method, path, data, {"content-type": content_type} if data else {})
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:

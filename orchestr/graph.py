@@ -19,13 +19,18 @@ from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.core import ConfigMap, Container, PersistentVolumeClaim, Pod, PodSpec, Secret
+from orchestr.api.daemonset import DaemonSet
+from orchestr.api.statefulset import StatefulSet
 
 K = TypeVar("K", bound=KubeObject)
 
 DEPENDS_ON = "orchestr.dev/depends-on"
 STARTED, HEALTHY, COMPLETED = "service_started", "service_healthy", "service_completed_successfully"
 CONDITIONS = {"started": STARTED, "healthy": HEALTHY, "completed": COMPLETED}
-WORKLOADS = ("deployment", "job", "replicaset", "pod")  # in the order a bare name is tried
+CLASSES: dict[str, type[KubeObject]] = {
+    kind.__name__.lower(): kind for kind in (Deployment, StatefulSet, DaemonSet, Job, ReplicaSet, Pod)
+}  # in the order in which a bare name is tried
+WORKLOADS = tuple(CLASSES)
 EXISTS, BOUND = "exists", "bound"  # conditions of implied edges
 
 
@@ -237,9 +242,8 @@ def _absent(obj: KubeObject | None, target: Node) -> str | None:
 
 
 def workload(target: Node, lookup: Lookup) -> KubeObject | None:
-    """The stored Deployment, Job, ReplicaSet or Pod that a declared edge means."""
-    classes: dict[str, type[KubeObject]] = {"deployment": Deployment, "job": Job, "replicaset": ReplicaSet, "pod": Pod}
-    kinds = [classes[target.kind]] if target.kind in classes else [] if target.kind else list(classes.values())
+    """The stored workload that a declared edge means."""
+    kinds = [CLASSES[target.kind]] if target.kind in CLASSES else [] if target.kind else list(CLASSES.values())
     return next((obj for kind in kinds if (obj := lookup.one(kind, _key(target)))), None)
 
 

@@ -31,6 +31,8 @@ from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Pod, Secret
+from orchestr.api.daemonset import DaemonSet
+from orchestr.api.statefulset import StatefulSet
 from orchestr.engine import Cluster
 from orchestr.engine.informers import Informers
 from orchestr.images.seam import ContentStore
@@ -41,7 +43,7 @@ from orchestr.runtime.seam import Runtime
 K = TypeVar("K", bound=KubeObject)
 
 LOOK = 30.0  # seconds between two looks at the age of tokens
-DEPENDENCIES = (Deployment, ReplicaSet, Job, ConfigMap, Secret, PersistentVolumeClaim)
+DEPENDENCIES = (Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, ConfigMap, Secret, PersistentVolumeClaim)
 
 
 class Agent:

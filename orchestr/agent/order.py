@@ -7,13 +7,19 @@ from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.core import Pod
+from orchestr.api.daemonset import DaemonSet
+from orchestr.api.statefulset import StatefulSet
+
+KINDS: dict[str, type[KubeObject]] = {
+    kind.__name__: kind for kind in (ReplicaSet, Deployment, StatefulSet, DaemonSet, Job)
+}
 
 
 def stop_levels(pods: Sequence[Pod], lookup: graph.Lookup) -> list[list[Pod]]:
     """Pods in levels: each level is stopped before the next. One level when they wait for each other in a circle."""
     tops = {pod.key: graph.node(top(pod, lookup)) for pod in pods}
     bare = [pod for pod in pods if pod.metadata.controller is None]
-    objects = [obj for kind in (Deployment, ReplicaSet, Job) for obj in lookup.all(kind)]
+    objects = [obj for kind in KINDS.values() for obj in lookup.all(kind)]
     try:
         order = graph.stop_order(graph.build([*objects, *bare]))
     except graph.DependencyError:
@@ -28,9 +34,8 @@ def stop_levels(pods: Sequence[Pod], lookup: graph.Lookup) -> list[list[Pod]]:
 def top(pod: Pod, lookup: graph.Lookup) -> KubeObject:
     """The workload that the pod belongs to; the pod itself when it has none or that is gone."""
     found: KubeObject = pod
-    kinds: dict[str, type[KubeObject]] = {"ReplicaSet": ReplicaSet, "Deployment": Deployment, "Job": Job}
-    while (owner := found.metadata.controller) is not None and owner.kind in kinds:
-        above = lookup.one(kinds[owner.kind], Key(pod.metadata.namespace or "", owner.name))
+    while (owner := found.metadata.controller) is not None and owner.kind in KINDS:
+        above = lookup.one(KINDS[owner.kind], Key(pod.metadata.namespace or "", owner.name))
         if above is None:
             return found
         found = above

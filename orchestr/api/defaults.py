@@ -29,6 +29,7 @@ from orchestr.api.core import (
     SessionAffinityConfig,
     Volume,
 )
+from orchestr.api.daemonset import DaemonSet, RollingUpdateDaemonSet
 from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.meta import LabelSelector
 from orchestr.api.otherdefaults import DEFAULTS as OTHER_DEFAULTS
@@ -36,6 +37,7 @@ from orchestr.api.otherdefaults import changed as _changed
 from orchestr.api.rbac import ClusterRoleBinding, RoleBinding
 from orchestr.api.rbacrules import default_binding
 from orchestr.api.replication import ReplicationController
+from orchestr.api.statefulset import RollingUpdateStatefulSetStrategy, StatefulSet
 from orchestr.api.templates import PodTemplate
 
 K = TypeVar("K", bound=KubeObject)
@@ -111,6 +113,24 @@ def _deployment(deployment: Deployment) -> Deployment:
         deployment,
         spec=_changed(deployment.spec, strategy=strategy, template=_template(deployment.spec.template)),
     )
+
+
+def _stateful_set(sts: StatefulSet) -> StatefulSet:
+    spec = sts.spec
+    strategy = spec.update_strategy
+    if strategy.type == "RollingUpdate":
+        strategy = _changed(strategy, rolling_update=strategy.rolling_update or RollingUpdateStatefulSetStrategy())
+    claims = tuple(_claim(claim) for claim in spec.volume_claim_templates)
+    template = _template(spec.template)
+    spec = _changed(spec, update_strategy=strategy, volume_claim_templates=claims, template=template)
+    return _changed(sts, spec=spec)
+
+
+def _daemon_set(ds: DaemonSet) -> DaemonSet:
+    strategy = ds.spec.update_strategy
+    if strategy.type == "RollingUpdate":
+        strategy = _changed(strategy, rolling_update=strategy.rolling_update or RollingUpdateDaemonSet())
+    return _changed(ds, spec=_changed(ds.spec, update_strategy=strategy, template=_template(ds.spec.template)))
 
 
 def _job(job: Job) -> Job:
@@ -211,6 +231,8 @@ DEFAULTS: dict[type[KubeObject], Callable[[Any], Any]] = {
     Pod: _pod,
     ReplicaSet: _replica_set,
     Deployment: _deployment,
+    StatefulSet: _stateful_set,
+    DaemonSet: _daemon_set,
     Job: _job,
     Service: _service,
     Secret: _secret,

@@ -10,14 +10,17 @@ from orchestr.api.batch import Job
 from orchestr.api.certificates import CertificateSigningRequest, RuntimeClass
 from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Pod, PodSpec, Secret, Service
 from orchestr.api.custom import Custom
+from orchestr.api.daemonset import DaemonSet
 from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.errors import Cause
 from orchestr.api.networking import IngressClass
 from orchestr.api.priority import PriorityClass
 from orchestr.api.rbac import ClusterRoleBinding, RoleBinding
 from orchestr.api.rbacrules import same_role
+from orchestr.api.statefulset import StatefulSet
 from orchestr.api.storage import PersistentVolume, StorageClass
 from orchestr.api.templates import ControllerRevision
+from orchestr.api.workloadrules import stateful_set_update
 
 
 def validate_update(old: KubeObject, new: KubeObject) -> list[Cause]:
@@ -70,7 +73,7 @@ def _with_images(before: PodSpec, after: PodSpec, name: str) -> Any:
     return tuple(b.but(image=a.image) if a.image != b.image else b for a, b in zip(old, new, strict=True))
 
 
-def _selector(old: Deployment | ReplicaSet, new: Deployment | ReplicaSet) -> Iterator[Cause]:
+def _selector(old: Any, new: Any) -> Iterator[Cause]:
     yield from _same(old.spec.selector, new.spec.selector, "spec.selector")
 
 
@@ -133,6 +136,8 @@ RULES: dict[type[KubeObject], Callable[[Any, Any], Iterator[Cause]]] = {
     Pod: _pod,
     Deployment: _selector,
     ReplicaSet: _selector,
+    DaemonSet: _selector,
+    StatefulSet: stateful_set_update,
     Job: _job,
     Service: _service,
     ConfigMap: _config,

@@ -6,7 +6,7 @@ from typing import Any
 from orchestr.api import names
 from orchestr.api.core import PodTemplateSpec
 from orchestr.api.errors import Cause
-from orchestr.api.meta import LabelSelector
+from orchestr.api.meta import IntOrString, LabelSelector, scaled
 from orchestr.api.podrules import pod_spec
 from orchestr.api.rules import at_least, one_of, required, wrong
 
@@ -65,3 +65,17 @@ def check_replicas(field: str, value: int) -> Iterator[Cause]:
     yield from at_least(field, value, 0)
     if value > REPLICA_LIMIT:
         yield Cause(field, f"must be at most {REPLICA_LIMIT}, not {value}")
+
+
+def check_share(field: str, value: IntOrString | None, most: int | None = None) -> Iterator[Cause]:
+    """A number or a percentage, from 0 up to `most` percent."""
+    if value is None:
+        return
+    try:
+        number = scaled(value, 100, up=True)
+    except ValueError:
+        yield Cause(field, f"must be a number or a percentage such as 25%, not {value!r}")
+        return
+    yield from at_least(field, number, 0)
+    if most is not None and isinstance(value, str) and number > most:
+        yield Cause(field, f"must be at most {most}%, not {value}")

@@ -17,8 +17,16 @@ from orchestr.api.coordination import Lease
 from orchestr.api.disruption import PodDisruptionBudget
 from orchestr.api.errors import Cause
 from orchestr.api.limits import LimitRange, LimitRangeItem
-from orchestr.api.meta import IntOrString, LabelSelector, scaled
-from orchestr.api.metarules import at_key, check_labels, check_replicas, check_selector, check_template, selects
+from orchestr.api.meta import LabelSelector
+from orchestr.api.metarules import (
+    at_key,
+    check_labels,
+    check_replicas,
+    check_selector,
+    check_share,
+    check_template,
+    selects,
+)
 from orchestr.api.networking import Endpoints, IngressClass
 from orchestr.api.policyrules import RULES as POLICY_RULES
 from orchestr.api.priority import HIGHEST_USER, SYSTEM, SYSTEM_PREFIX, PriorityClass
@@ -224,25 +232,12 @@ def _budget(budget: PodDisruptionBudget) -> Iterator[Cause]:
     spec = budget.spec
     if spec.min_available is not None and spec.max_unavailable is not None:
         yield Cause("spec", "minAvailable and maxUnavailable cannot be both set")
-    yield from _share("spec.minAvailable", spec.min_available)
-    yield from _share("spec.maxUnavailable", spec.max_unavailable)
+    yield from check_share("spec.minAvailable", spec.min_available, most=100)
+    yield from check_share("spec.maxUnavailable", spec.max_unavailable, most=100)
     if spec.selector is not None:
         yield from check_selector(spec.selector, "spec.selector")
     policies = ("IfHealthyBudget", "AlwaysAllow")
     yield from one_of("spec.unhealthyPodEvictionPolicy", spec.unhealthy_pod_eviction_policy, policies)
-
-
-def _share(field: str, value: IntOrString | None) -> Iterator[Cause]:
-    if value is None:
-        return
-    try:
-        number = scaled(value, 100, up=True)
-    except ValueError:
-        yield Cause(field, f"must be a number or a percentage such as 25%, not {value!r}")
-        return
-    yield from at_least(field, number, 0)
-    if isinstance(value, str) and number > 100:
-        yield Cause(field, f"must be at most 100%, not {value}")
 
 
 def _replication(rc: ReplicationController) -> Iterator[Cause]:

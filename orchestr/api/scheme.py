@@ -19,6 +19,7 @@ from orchestr.api.batch import Job
 from orchestr.api.certificates import CertificateSigningRequest, RuntimeClass
 from orchestr.api.coordination import Lease
 from orchestr.api.custom import Custom
+from orchestr.api.daemonset import DaemonSet
 from orchestr.api.decode import model_of, notes, refusal, without_nulls
 from orchestr.api.defaults import default
 from orchestr.api.definition import CustomResourceDefinition
@@ -34,6 +35,7 @@ from orchestr.api.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from orchestr.api.replication import ReplicationController
 from orchestr.api.serviceaccount import ServiceAccount
 from orchestr.api.stack import Stack
+from orchestr.api.statefulset import StatefulSet
 from orchestr.api.storage import StorageClass
 from orchestr.api.templates import ControllerRevision, PodTemplate
 from orchestr.api.validation import validate, validate_update
@@ -71,6 +73,8 @@ KINDS: tuple[type[KubeObject], ...] = (
     core.Service,
     Deployment,
     ReplicaSet,
+    StatefulSet,
+    DaemonSet,
     Job,
     EndpointSlice,
     Stack,

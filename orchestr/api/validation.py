@@ -20,19 +20,27 @@ from orchestr.api.core import (
     Node,
     PersistentVolumeClaim,
     Pod,
-    PodTemplateSpec,
     ResourceQuota,
     Secret,
     Service,
     ServicePort,
 )
 from orchestr.api.custom import Custom
+from orchestr.api.daemonset import DaemonSet
 from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.discovery import EndpointSlice
 from orchestr.api.errors import Cause
 from orchestr.api.immutable import validate_update
-from orchestr.api.meta import IntOrString, scaled
-from orchestr.api.metarules import at_key, check_annotations, check_labels, check_replicas, check_template, selects
+from orchestr.api.meta import scaled
+from orchestr.api.metarules import (
+    at_key,
+    check_annotations,
+    check_labels,
+    check_replicas,
+    check_share,
+    check_template,
+    selects,
+)
 from orchestr.api.networkrules import RULES as NETWORK_RULES
 from orchestr.api.otherrules import RULES as OTHER_RULES
 from orchestr.api.placementrules import taints
@@ -42,6 +50,8 @@ from orchestr.api.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from orchestr.api.rbacrules import RULES as RBAC_RULES
 from orchestr.api.rbacrules import path_segment
 from orchestr.api.rules import at_least, duplicates, one_of, port_number, required, wrong
+from orchestr.api.statefulset import StatefulSet
+from orchestr.api.workloadrules import always, daemon_set, stateful_set
 
 __all__ = ["validate", "validate_update"]
 
@@ -69,12 +79,6 @@ def _metadata(obj: KubeObject) -> Iterator[Cause]:
     yield from check_annotations(metadata.annotations, "metadata.annotations")
 
 
-def _always(template: PodTemplateSpec, kind: str) -> Iterator[Cause]:
-    yield from one_of("spec.template.spec.restartPolicy", template.spec.restart_policy, ("Always",))
-    if template.spec.active_deadline_seconds is not None:
-        yield Cause("spec.template.spec.activeDeadlineSeconds", f"must not be set in a {kind}")
-
-
 def _pod(pod: Pod) -> Iterator[Cause]:
     yield from pod_spec(pod.spec, "spec")
 
@@ -84,7 +88,7 @@ def _replica_set(rs: ReplicaSet) -> Iterator[Cause]:
     yield from at_least("spec.minReadySeconds", rs.spec.min_ready_seconds, 0)
     yield from selects(rs.spec.selector, rs.spec.template)
     yield from check_template(rs.spec.template, "spec.template")
-    yield from _always(rs.spec.template, "ReplicaSet")
+    yield from always(rs.spec.template, "ReplicaSet")
 
 
 def _deployment(deployment: Deployment) -> Iterator[Cause]:
@@ -97,7 +101,7 @@ def _deployment(deployment: Deployment) -> Iterator[Cause]:
     yield from _strategy(deployment)
     yield from selects(spec.selector, spec.template)
     yield from check_template(spec.template, "spec.template")
-    yield from _always(spec.template, "Deployment")
+    yield from always(spec.template, "Deployment")
 
 
 def _strategy(deployment: Deployment) -> Iterator[Cause]:
@@ -109,22 +113,11 @@ def _strategy(deployment: Deployment) -> Iterator[Cause]:
     at = "spec.strategy.rollingUpdate"
     if strategy.type == "Recreate":
         yield Cause(at, "must not be set with type Recreate")
-    bad = [*_share(f"{at}.maxSurge", rolling.max_surge)]
-    bad += _share(f"{at}.maxUnavailable", rolling.max_unavailable, most=100)
+    bad = [*check_share(f"{at}.maxSurge", rolling.max_surge)]
+    bad += check_share(f"{at}.maxUnavailable", rolling.max_unavailable, most=100)
     yield from bad
     if not bad and not any(scaled(value, 100, up=True) for value in (rolling.max_surge, rolling.max_unavailable)):
         yield Cause(f"{at}.maxUnavailable", "must not be 0 when maxSurge is 0: no pod could ever be replaced")
-
-
-def _share(field: str, value: IntOrString, most: int | None = None) -> Iterator[Cause]:
-    try:
-        number = scaled(value, 100, up=True)
-    except ValueError:
-        yield Cause(field, f"must be a number or a percentage such as 25%, not {value!r}")
-        return
-    yield from at_least(field, number, 0)
-    if most is not None and isinstance(value, str) and number > most:
-        yield Cause(field, f"must be at most {most}%, not {value}")
 
 
 def _job(job: Job) -> Iterator[Cause]:
@@ -260,6 +253,8 @@ RULES: dict[type[KubeObject], Callable[[Any], Iterator[Cause]]] = {
     Pod: _pod,
     ReplicaSet: _replica_set,
     Deployment: _deployment,
+    StatefulSet: stateful_set,
+    DaemonSet: daemon_set,
     Job: _job,
     Service: _service,
     ConfigMap: _config_map,

@@ -66,6 +66,16 @@ def _template_wide(obj: Object) -> list[str]:
     return [",".join(c["name"] for c in containers), ",".join(str(c.get("image", "")) for c in containers)]
 
 
+def _statefulset(obj: Object) -> list[str]:
+    return [f"{_status(obj).get('readyReplicas', 0)}/{_spec(obj).get('replicas', 1)}"]
+
+
+def _daemonset(obj: Object) -> list[str]:
+    status = _status(obj)
+    names = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled")
+    return [str(status.get(name, 0)) for name in (*names, "numberAvailable")]
+
+
 def _replicaset(obj: Object) -> list[str]:
     status = _status(obj)
     return [str(_spec(obj).get("replicas", 1)), str(status.get("replicas", 0)), str(status.get("readyReplicas", 0))]
@@ -237,6 +247,13 @@ def _network_policy(obj: Object) -> list[str]:
 TABLE: dict[str, Columns] = {
     "Pod": (("READY", "STATUS", "RESTARTS"), _pod, ("IP", "NODE"), _pod_wide),
     "Deployment": (("READY", "UP-TO-DATE", "AVAILABLE"), _deployment, ("CONTAINERS", "IMAGES"), _template_wide),
+    "StatefulSet": (("READY",), _statefulset, ("CONTAINERS", "IMAGES"), _template_wide),
+    "DaemonSet": (
+        ("DESIRED", "CURRENT", "READY", "UP-TO-DATE", "AVAILABLE"),
+        _daemonset,
+        ("CONTAINERS", "IMAGES"),
+        _template_wide,
+    ),
     "ReplicaSet": (("DESIRED", "CURRENT", "READY"), _replicaset, ("CONTAINERS", "IMAGES"), _template_wide),
     "Job": (("STATUS", "COMPLETIONS"), _job, ("CONTAINERS", "IMAGES"), _template_wide),
     "Service": (("TYPE", "CLUSTER-IP", "PUBLISHED", "PORT(S)"), _service, (), _nothing),

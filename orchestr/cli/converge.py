@@ -23,7 +23,7 @@ def judge(obj: Object, pods: Sequence[Object], services: Sequence[Object] = ()) 
     if obj["metadata"].get("deletionTimestamp"):
         return Verdict("waiting", "being deleted")
     match obj["kind"]:
-        case "Stack" | "Deployment" | "ReplicaSet" if (
+        case "Stack" | "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" if (
             status.get("observedGeneration", 0) < obj["metadata"]["generation"]
         ):
             return Verdict("waiting", "not looked at yet")
@@ -31,6 +31,10 @@ def judge(obj: Object, pods: Sequence[Object], services: Sequence[Object] = ()) 
             return _with_ports(_stack(status), services)
         case "Deployment" | "ReplicaSet":
             return _replicated(obj, status, int(spec.get("replicas", 1)), _newest(status, pods))
+        case "StatefulSet":
+            return _stateful(obj, status, pods)
+        case "DaemonSet":
+            return _daemon(obj, status, pods)
         case "Job":
             return _job(status, pods)
         case "Pod":
@@ -107,6 +111,32 @@ def _replicated(obj: Object, status: Object, wanted: int, pods: Sequence[Object]
         return Verdict("failed", str(refused.get("message")))
     lost = hopeless(pods)
     return Verdict("failed", lost) if lost else Verdict("waiting", f"{available}/{wanted} ready{_first(pods)}")
+
+
+def _stateful(obj: Object, status: Object, pods: Sequence[Object]) -> Verdict:
+    """All pods available, those from the partition on of the newest template."""
+    wanted, strategy = int(obj["spec"].get("replicas", 1)), obj["spec"].get("updateStrategy") or {}
+    kept = min(int((strategy.get("rollingUpdate") or {}).get("partition", 0)), wanted)
+    available, total = int(status.get("availableReplicas", 0)), int(status.get("replicas", 0))
+    rolled = strategy.get("type") == "OnDelete" or int(status.get("updatedReplicas", 0)) >= wanted - kept
+    if available == total == wanted and rolled:
+        return Verdict("done", f"{available}/{wanted} ready")
+    lost = hopeless([pod for pod in pods if _of_revision(pod, str(status.get("updateRevision")))])
+    return Verdict("failed", lost) if lost else Verdict("waiting", f"{available}/{wanted} ready{_first(pods)}")
+
+
+def _daemon(obj: Object, status: Object, pods: Sequence[Object]) -> Verdict:
+    wanted, available = int(status.get("desiredNumberScheduled", 0)), int(status.get("numberAvailable", 0))
+    on_delete = (obj["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"
+    if available >= wanted and (on_delete or int(status.get("updatedNumberScheduled", 0)) >= wanted):
+        return Verdict("done", f"{available}/{wanted} ready")
+    newest = max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
+    lost = hopeless([newest] if newest else [])
+    return Verdict("failed", lost) if lost else Verdict("waiting", f"{available}/{wanted} ready{_first(pods)}")
+
+
+def _of_revision(pod: Object, name: str) -> bool:
+    return (pod["metadata"].get("labels") or {}).get("controller-revision-hash") == name
 
 
 def _job(status: Object, pods: Sequence[Object]) -> Verdict:

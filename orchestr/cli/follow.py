@@ -15,7 +15,18 @@ from orchestr.client.paths import path
 from orchestr.client.sync import Client
 
 Object = Mapping[str, Any]
-WAITED = ("Stack", "Deployment", "ReplicaSet", "Job", "Pod", "Service", "PersistentVolumeClaim")
+WAITED = (
+    "Stack",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "Job",
+    "Pod",
+    "Service",
+    "PersistentVolumeClaim",
+)
+WITH_PODS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 LOG_LINES = 20
 STALE = 3.0  # seconds in which a failure from before may turn out to be over
 SETTLE = 0.3  # seconds that all must hold, when there was something to wait for
@@ -30,7 +41,7 @@ def follow(
         return OK
     teller = Teller(color, quiet)
     namespaces = {obj["metadata"]["namespace"] for obj in wanted}
-    below = BELOW if any(obj["kind"] in ("Deployment", "ReplicaSet", "Job") for obj in wanted) else ()
+    below = BELOW if any(obj["kind"] in WITH_PODS for obj in wanted) else ()
     below = (*below, "services") if any(publishes(obj) for obj in wanted) else below
     view = View(client, namespaces, dict.fromkeys([*below, *(find(obj["kind"]).plural for obj in wanted)]))
     begun, waited = time.monotonic(), False

@@ -10,7 +10,17 @@ EXAMPLES = """examples:
   orch graph -f stack.yaml            a tree
   orch graph -n shop -o svg > g.svg   a picture of what is stored"""
 
-KINDS = ("deployments", "replicasets", "jobs", "pods", "configmaps", "secrets", "persistentvolumeclaims")
+KINDS = (
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "replicasets",
+    "jobs",
+    "pods",
+    "configmaps",
+    "secrets",
+    "persistentvolumeclaims",
+)
 
 
 def add(parser: argparse.ArgumentParser) -> None:

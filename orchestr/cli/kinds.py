@@ -24,6 +24,8 @@ REGISTRATION = "admissionregistration.k8s.io"
 KINDS = (
     Kind("Stack", "stacks", "orchestr.dev", ("st",)),
     Kind("Deployment", "deployments", "apps", ("deploy",)),
+    Kind("StatefulSet", "statefulsets", "apps", ("sts",)),
+    Kind("DaemonSet", "daemonsets", "apps", ("ds",)),
     Kind("ReplicaSet", "replicasets", "apps", ("rs",)),
     Kind("Job", "jobs", "batch"),
     Kind("Pod", "pods", "", ("po",)),
@@ -63,7 +65,7 @@ KINDS = (
     Kind("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", REGISTRATION, (), False),
     Kind("CertificateSigningRequest", "certificatesigningrequests", "certificates.k8s.io", ("csr",), False),
 )
-ALL = ("stacks", "deployments", "jobs", "pods", "services")
+ALL = ("stacks", "deployments", "statefulsets", "daemonsets", "jobs", "pods", "services")
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 

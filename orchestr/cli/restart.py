@@ -14,11 +14,12 @@ EXAMPLES = """examples:
   orch restart web            roll one service
   orch restart -n shop        everything in a namespace, what others wait for first"""
 
+KINDS = ("deployments", "statefulsets", "daemonsets")
 STAMP = "kubectl.kubernetes.io/restartedAt"  # kubectl rollout restart writes the same
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help="services, deployments, pods (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="services, workloads, pods (default: all)")
     parser.add_argument("-f", "--file", dest="files", action="append", metavar="FILE", help="the project's file")
     parser.add_argument("-d", "--detach", action="store_true", help="do not wait")
     parser.add_argument(
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         client.delete(path("pods", context.namespace(args), name.partition("/")[2]))
         print(f"{name} restarted", flush=True)
     code = OK
-    for level in levels(find_all(client, args, names, ("deployments",))) if names or not pods else []:
+    for level in levels(find_all(client, args, names, KINDS)) if names or not pods else []:
         restarted = [restart(client, found) for found in level]
         if not args.detach:
             code = code or follow(client, restarted, timeout=args.timeout, color=args.color)
@@ -59,10 +60,9 @@ def levels(found: list[Found]) -> list[list[Found]]:
     from orchestr import graph
     from orchestr.api.scheme import decode
 
+    names = {kind.kind.lower() for kind, _ in found}
     by_name = {each[1]["metadata"]["name"]: each for each in found}
     objects = [decode({"apiVersion": kind.api_version, **obj}) for kind, obj in found]
     order = graph.start_order(graph.build(objects))
-    chosen = [
-        [by_name[node.name] for node in level if node.kind == "deployment" and node.name in by_name] for level in order
-    ]
+    chosen = [[by_name[node.name] for node in level if node.kind in names and node.name in by_name] for level in order]
     return [level for level in chosen if level]

@@ -21,7 +21,7 @@ EXAMPLES = """examples:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="+", metavar="NAME[=N]", help="services or deployments")
+    parser.add_argument("names", nargs="+", metavar="NAME[=N]", help="services, deployments or statefulsets")
     parser.add_argument("--replicas", type=int, metavar="N", help="for names without a number of their own")
     parser.add_argument("-f", "--file", dest="files", action="append", metavar="FILE", help="the project's file")
     parser.add_argument("-d", "--detach", action="store_true", help="do not wait")
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     found = [
         (found, count)
         for name, count in wanted
-        for found in find_all(client, args, [name], ("deployments", "replicasets"))
+        for found in find_all(client, args, [name], ("deployments", "statefulsets", "replicasets"))
     ]
     for each, count in found:
         scaled.append(scale(client, each, count))

@@ -19,7 +19,8 @@ EXAMPLES = """examples:
   orch status -w         again whenever something changes"""
 
 Object = Mapping[str, Any]
-KINDS = ("stacks", "deployments", "replicasets", "jobs", "pods", "services")
+WORKLOADS = ("stacks", "deployments", "statefulsets", "daemonsets", "jobs", "replicasets", "pods")
+KINDS = (*WORKLOADS, "services")
 BAD = ("CrashLoopBackOff", "Failed", "Error", "OOMKilled", "ImageNotFound", "ContainerStatusUnknown")
 
 
@@ -127,7 +128,7 @@ def tree(objects: Mapping[str, list[dict[str, Any]]]) -> list[Line]:
     children: dict[str, list[Object]] = {}
     tops: list[Object] = []
     uids = {obj["metadata"]["uid"] for objs in objects.values() for obj in objs}
-    for plural in ("stacks", "deployments", "jobs", "replicasets", "pods"):
+    for plural in WORKLOADS:
         for obj in objects[plural]:
             owner = owned(obj)
             if owner and owner[1] in uids:
@@ -202,7 +203,7 @@ def _state(obj: Object, pods: list[Object]) -> tuple[str, str, str]:
         good = sum(1 for row in rows if row.get("phase") in ("Ready", "Complete", "Completed", "Running"))
         word = "Ready" if condition.get("status") == "True" else str(condition.get("reason") or "Progressing")
         return word, f"{good}/{len(rows)}", str(condition.get("message") or "") if word != "Ready" else ""
-    wanted = int(spec.get("replicas", 1))
+    wanted = int(status.get("desiredNumberScheduled", 0) if kind == "DaemonSet" else spec.get("replicas", 1))
     good = sum(ready(pod) for pod in pods if not pod["metadata"].get("deletionTimestamp"))
     word = "Running" if good >= wanted else "Progressing"
     return word, f"{good}/{wanted}", workload_why(obj) or ("" if good >= wanted else _first(pods))

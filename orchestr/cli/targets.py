@@ -10,6 +10,7 @@ from orchestr.client.paths import path
 from orchestr.client.sync import Client
 
 Pod = Mapping[str, Any]
+OWNING = ("StatefulSet", "DaemonSet")  # workloads whose pods are told by their owner
 
 
 def pods(client: Client, namespace: str, words: list[str], selector: str | None = None) -> list[Pod]:
@@ -33,8 +34,8 @@ def _matching(client: Client, namespace: str, word: str, every: list[Pod]) -> li
         found = find(kind)
         if found.kind == "Pod":
             return [pod for pod in every if pod["metadata"]["name"] == name]
-        if found.kind not in ("Deployment", "ReplicaSet", "Job", "Service", "Stack"):
-            raise Bad(f"orch: a {found.kind} has no pods (name a deployment, job, service, stack or pod)")
+        if found.kind not in ("Deployment", "ReplicaSet", "Job", "Service", "Stack", *OWNING):
+            raise Bad(f"orch: a {found.kind} has no pods (name a workload, service, stack or pod)")
         return _of(
             client.get(path(found.plural, namespace, name, group=found.group)), found.kind, every, client, namespace
         )
@@ -55,15 +56,15 @@ def _of(obj: Mapping[str, Any], kind: str, every: list[Pod], client: Client, nam
         return [pod for pod in every if _label(pod, "stack") == obj["metadata"]["name"]]
     if kind == "Service":
         labels = obj["spec"].get("selector") or {}
-    elif kind == "Job":
-        return [pod for pod in every if owned(pod) == ("Job", obj["metadata"]["uid"])]
+    elif kind == "Job" or kind in OWNING:
+        return [pod for pod in every if owned(pod) == (kind, obj["metadata"]["uid"])]
     else:
         labels = obj["spec"]["selector"].get("matchLabels") or {}
     return [pod for pod in every if labels and labels.items() <= (pod["metadata"].get("labels") or {}).items()]
 
 
 def _by_workload(client: Client, namespace: str, name: str, every: list[Pod]) -> list[Pod]:
-    for plural in ("deployments", "jobs", "replicasets"):
+    for plural in ("deployments", "statefulsets", "daemonsets", "jobs", "replicasets"):
         kind = find(plural)
         for obj in client.items(path(plural, namespace, group=kind.group), {"fieldSelector": f"metadata.name={name}"}):
             return _of(obj, kind.kind, every, client, namespace)

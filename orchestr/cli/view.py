@@ -12,7 +12,7 @@ from orchestr.client.paths import path
 from orchestr.client.sync import Client
 
 GATHER = 0.03  # seconds; changes that come together are looked at once
-BELOW = ("deployments", "replicasets", "jobs", "pods")
+BELOW = ("deployments", "replicasets", "jobs", "pods")  # pods, and what stands between them and their top
 
 
 class View:

@@ -4,7 +4,7 @@ As Kubernetes does (`pkg/controller/controller_ref_manager.go`): an object that 
 adopted, one that no longer matches is released. Never adopted: what is being deleted, or by what is being deleted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
@@ -19,10 +19,16 @@ class Selector(Protocol):
     def matches(self, labels: Mapping[str, str]) -> bool: ...
 
 
-async def claimed(cluster: ControllerCluster, owner: KubeObject, kind: type[K], selector: Selector) -> Sequence[K]:
-    """The objects of `kind` that `owner` controls, after adopting and releasing."""
+async def claimed(
+    cluster: ControllerCluster,
+    owner: KubeObject,
+    kind: type[K],
+    selector: Selector,
+    member: Callable[[K], bool] = lambda obj: True,
+) -> Sequence[K]:
+    """The objects of `kind` that `owner` controls, after adopting and releasing; `member` says more than labels can."""
     owned = await cluster.list(kind, owner=owner)
-    mine = [obj for obj in owned if obj.metadata.deleting or selector.matches(obj.metadata.labels)]
+    mine = [obj for obj in owned if obj.metadata.deleting or (selector.matches(obj.metadata.labels) and member(obj))]
     if len(mine) < len(owned):
         kept = {obj.key for obj in mine}
         for obj in owned:
@@ -31,7 +37,7 @@ async def claimed(cluster: ControllerCluster, owner: KubeObject, kind: type[K], 
     if owner.metadata.deleting:
         return mine
     for obj in cluster.orphans(kind, owner.key.namespace):
-        if not obj.metadata.deleting and selector.matches(obj.metadata.labels):
+        if not obj.metadata.deleting and selector.matches(obj.metadata.labels) and member(obj):
             mine.append(await _adopt(cluster, owner, obj))
     return mine
 

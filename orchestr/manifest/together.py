@@ -9,11 +9,13 @@ from orchestr.api import scheme
 from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.batch import Job
 from orchestr.api.core import Pod, Service
+from orchestr.api.daemonset import DaemonSet
+from orchestr.api.statefulset import StatefulSet
 from orchestr.manifest.errors import Problem
 from orchestr.manifest.loaded import Loaded
 
 PUBLISH = "orchestr.dev/publish"
-TEMPLATED = (Deployment, ReplicaSet, Job)
+TEMPLATED = (Deployment, StatefulSet, DaemonSet, ReplicaSet, Job)
 
 
 def problems(loaded: Sequence[Loaded], warn: Callable[[Problem], None]) -> list[Problem]:

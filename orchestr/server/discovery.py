@@ -21,7 +21,7 @@ from orchestr.server.paths import unknown
 KUBERNETES = (1, 36)  # the release whose wire format is spoken
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 METRICS = ("metrics.k8s.io", "v1beta1")
-SCALED = ("Deployment", "ReplicaSet", "ReplicationController")
+SCALED = ("Deployment", "ReplicaSet", "StatefulSet", "ReplicationController")
 ALL = (
     "Pod", "ReplicationController", "Service", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob",
     "HorizontalPodAutoscaler", "Stack",

@@ -1,6 +1,6 @@
 """A fake cluster with a simulated kubelet and controllers at work, and objects to put into it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -10,9 +10,18 @@ import trio
 from orchestr.api.apps import Deployment, DeploymentSpec, ReplicaSet, ReplicaSetSpec
 from orchestr.api.base import ObjectMeta
 from orchestr.api.batch import Job, JobSpec
+from orchestr.api.claim import PersistentVolumeClaim
 from orchestr.api.container import Container, ContainerPort
+from orchestr.api.daemonset import DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet
 from orchestr.api.meta import LabelSelector
+from orchestr.api.node import Node
 from orchestr.api.pod import Pod, PodSchedulingGate, PodSpec, PodTemplateSpec
+from orchestr.api.statefulset import (
+    RollingUpdateStatefulSetStrategy,
+    StatefulSet,
+    StatefulSetSpec,
+    StatefulSetUpdateStrategy,
+)
 from orchestr.engine.manager import Manager
 from tests.engine.fake import FakeCluster, FakeKubelet, virtual_clock
 
@@ -85,6 +94,37 @@ def replica_set(name: str, replicas: int = 1, **spec: Any) -> ReplicaSet:
             selector=LabelSelector(match_labels={"app": name}), template=template(name), replicas=replicas, **spec
         ),
     )
+
+
+def stateful_set(
+    name: str, replicas: int = 1, image: str = "v1", claims: Sequence[str] = (), **spec: Any
+) -> StatefulSet:
+    spec.setdefault("update_strategy", StatefulSetUpdateStrategy(rolling_update=RollingUpdateStatefulSetStrategy()))
+    return StatefulSet(
+        metadata=ObjectMeta(name=name, namespace="ns"),
+        spec=StatefulSetSpec(
+            selector=LabelSelector(match_labels={"app": name}),
+            template=template(name, image),
+            service_name=name,
+            replicas=replicas,
+            volume_claim_templates=tuple(PersistentVolumeClaim(metadata=ObjectMeta(name=each)) for each in claims),
+            **spec,
+        ),
+    )
+
+
+def daemon_set(name: str, image: str = "v1", pod: Mapping[str, Any] | None = None, **spec: Any) -> DaemonSet:
+    spec.setdefault("update_strategy", DaemonSetUpdateStrategy(rolling_update=RollingUpdateDaemonSet()))
+    return DaemonSet(
+        metadata=ObjectMeta(name=name, namespace="ns"),
+        spec=DaemonSetSpec(
+            selector=LabelSelector(match_labels={"app": name}), template=template(name, image, **(pod or {})), **spec
+        ),
+    )
+
+
+def machine(**labels: str) -> Node:
+    return Node(metadata=ObjectMeta(name="here", labels=labels))
 
 
 def job(name: str, **spec: Any) -> Job:

@@ -130,7 +130,7 @@ def test_what_may_be_right_is_only_a_warning(tmp_path: Path) -> None:
 
 
 def test_kinds_without_behaviour_are_only_for_who_looks(tmp_path: Path) -> None:
-    text = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a}\n"
+    text = "apiVersion: storage.k8s.io/v1\nkind: CSIDriver\nmetadata: {name: a}\nspec: {}\n"
     path = write(tmp_path, "f.yaml", text)
     assert "not supported" in told(path)[0]
     warnings: list[Problem] = []

@@ -145,7 +145,7 @@ async def test_a_replication_controller_takes_selector_and_labels_from_its_templ
     assert (scale["spec"]["replicas"], scale["status"]["selector"]) == (2, "app=web")
 
 
-@pytest.mark.parametrize("plural", ["apps/v1/namespaces/default/statefulsets", "storage.k8s.io/v1/csidrivers"])
+@pytest.mark.parametrize("plural", ["storage.k8s.io/v1/csidrivers", "storage.k8s.io/v1/volumeattachments"])
 async def test_kinds_without_behaviour_are_refused_by_name(served: Daemon, plural: str) -> None:
     status, answer = await served.request("POST", f"/apis/{plural}", {})
     assert (status, answer["reason"], "is not supported" in answer["message"]) == (404, "NotFound", True), answer
