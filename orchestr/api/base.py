@@ -42,12 +42,12 @@ def _utc(value: datetime) -> datetime:
 
 def timestamp(value: datetime) -> str:
     """RFC 3339 with seconds, as metav1.Time."""
-    return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return value.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"  # strftime has years below 1000 unpadded
 
 
 def microtimestamp(value: datetime) -> str:
     """RFC 3339 with microseconds, as metav1.MicroTime."""
-    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 Time = Annotated[datetime, AfterValidator(_utc), PlainSerializer(timestamp, when_used="json")]

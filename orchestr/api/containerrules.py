@@ -42,6 +42,10 @@ def container_rules(container: Container, at: str, volumes: set[str]) -> Iterato
     yield from container_ports(container, at)
     yield from mounts(container, at, volumes)
     yield from resources(container, at)
+    for field in ("command", "args"):
+        for index, word in enumerate(getattr(container, field)):
+            yield from no_nul(word, f"{at}.{field}[{index}]")
+    yield from no_nul(container.working_dir, f"{at}.workingDir")
     yield from environment(container, at)
     yield from probes(container, at)
     yield from container_security(container, at)
@@ -103,7 +107,14 @@ def environment(container: Container, at: str) -> Iterator[Cause]:
         yield from env_from(source, f"{at}.envFrom[{index}]")
 
 
+def no_nul(value: str | None, at: str) -> Iterator[Cause]:
+    """No program can be given such a word."""
+    if value and "\0" in value:
+        yield Cause(at, "must not contain NUL")
+
+
 def variable_rules(variable: EnvVar, at: str) -> Iterator[Cause]:
+    yield from no_nul(variable.value, f"{at}.value")
     yield from wrong(f"{at}.name", names.env_name(variable.name))
     source = variable.value_from
     if source is None:

@@ -31,6 +31,11 @@ def check_annotations(annotations: Any, at: str) -> Iterator[Cause]:
         yield Cause(at, f"has {size} bytes, more than {ANNOTATION_LIMIT}", "FieldValueTooLong")
 
 
+def check_finalizers(finalizers: Any, at: str) -> Iterator[Cause]:
+    for index, name in enumerate(finalizers):
+        yield from wrong(f"{at}[{index}]", names.label_key(name))
+
+
 def check_selector(selector: LabelSelector, at: str) -> Iterator[Cause]:
     yield from check_labels(selector.match_labels, f"{at}.matchLabels")
     for index, requirement in enumerate(selector.match_expressions):

@@ -91,7 +91,7 @@ def told(value: Any) -> str:
 
 def fits(code: str, value: Any) -> bool:
     if isinstance(value, bool):
-        return code == "b"
+        return code in ("b", "*")
     return code == "*" or isinstance(value, TYPES[code])
 
 

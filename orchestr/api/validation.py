@@ -35,6 +35,7 @@ from orchestr.api.meta import scaled
 from orchestr.api.metarules import (
     at_key,
     check_annotations,
+    check_finalizers,
     check_labels,
     check_replicas,
     check_share,
@@ -77,6 +78,7 @@ def _metadata(obj: KubeObject) -> Iterator[Cause]:
         yield from wrong("metadata.namespace", names.dns_label(metadata.namespace))
     yield from check_labels(metadata.labels, "metadata.labels")
     yield from check_annotations(metadata.annotations, "metadata.annotations")
+    yield from check_finalizers(metadata.finalizers, "metadata.finalizers")
 
 
 def _pod(pod: Pod) -> Iterator[Cause]:

@@ -20,7 +20,7 @@ Emit = Callable[[bytes], Awaitable[None]]
 
 
 def dump(data: Any) -> bytes:
-    return json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
 
 def json_bytes(body: bytes, status: int = 200) -> Response:

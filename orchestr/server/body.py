@@ -1,7 +1,7 @@
 """Reading what a client sends: bounded in size and in time."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing
 from functools import cache
 from typing import Any
@@ -16,6 +16,9 @@ LIMIT = 3 * 1024 * 1024  # bytes; Kubernetes' limit for one object
 PATIENCE = 30.0  # seconds for a whole body of at most LIMIT
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+JSON_TYPES = ("", "*/*", "application/json", "application/x-www-form-urlencoded")  # curl's own is the last
+DEPTH = 200  # levels of one document: what walks objects does so by calls within calls
+TOO_DEEP = f"nested too deeply, more than {DEPTH} levels (flatten it)"
 
 Twice = str  # path of a field that an object has twice
 
@@ -69,17 +72,22 @@ def media_type(request: Request) -> str:
 
 async def document(request: Request, limit: int = LIMIT) -> tuple[Any, list[Twice]]:
     """JSON, YAML or protobuf, by the content type, and the fields that it has twice (the last one counts)."""
-    data, given = await body(request, limit), media_type(request)
+    reader = reader_of(media_type(request))
+    return reader(await body(request, limit))
+
+
+def reader_of(given: str) -> Callable[[bytes], tuple[Any, list[Twice]]]:
+    """What reads bodies of this media type. UnsupportedMedia."""
     if given in YAML_TYPES:
-        return from_yaml(data), []
+        return from_yaml
     if given == PROTOBUF:
-        return from_protobuf(data), []
-    if given not in ("", "*/*", "application/json", "application/x-www-form-urlencoded"):
-        raise UnsupportedMedia(
-            f"the body of the request was in an unknown format - accepted media types include: application/json, "
-            f"application/yaml, {PROTOBUF}; {given[:100]} is not supported"
-        )
-    return leniently(data)
+        return lambda data: (shallow(from_protobuf(data)), [])
+    if given in JSON_TYPES:
+        return leniently
+    raise UnsupportedMedia(
+        f"the body of the request was in an unknown format - accepted media types include: application/json, "
+        f"application/yaml, {PROTOBUF}; {given[:100]} is not supported"
+    )
 
 
 def leniently(data: bytes) -> tuple[Any, list[Twice]]:
@@ -110,19 +118,46 @@ def _places(
             yield from _places(item, twice, (*path, index))
 
 
-def from_yaml(data: bytes) -> Any:
+def from_yaml(data: bytes) -> tuple[Any, list[Twice]]:
     """One YAML document of plain data, as JSON would have it: no aliases that blow up, no dates, no binary."""
     import yaml
 
-    loader = _yaml_loader()
+    loader: Any = None
     try:
-        if data.count(b"*") and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(data, Loader=loader)):
+        if data.count(b"*") and any(
+            isinstance(event, yaml.AliasEvent) for event in yaml.parse(data, Loader=_yaml_loader())
+        ):
             raise BadRequest("cannot read the body: YAML aliases are not supported (write the value out)")
-        return yaml.load(data, Loader=loader)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+        loader = _yaml_loader()(data)
+        node = loader.get_single_node()
+        if node is None:
+            return None, []
+        twice = [render(path) for path in _nodes_twice(node)]
+        return shallow(loader.construct_document(node)), twice
+    except (yaml.YAMLError, ValueError) as error:
         raise BadRequest(f"cannot read the body: {' '.join(str(error).split())[:300]} (send YAML)") from None
     except RecursionError:
-        raise BadRequest("cannot read the body: nested too deeply (flatten it)") from None
+        raise BadRequest(f"cannot read the body: {TOO_DEEP}") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _nodes_twice(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where YAML mappings have a key twice."""
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                yield (*path, name)
+            seen.add(name)
+            yield from _nodes_twice(value, (*path, name))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _nodes_twice(item, (*path, index))
 
 
 @cache
@@ -151,13 +186,42 @@ def parse(data: bytes) -> Any:
 
 def _loaded(data: bytes, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]]) -> Any:
     try:
-        return json.loads(data, object_pairs_hook=pairs, parse_constant=_refuse)
+        value = json.loads(data, object_pairs_hook=pairs, parse_constant=_refuse)
     except UnicodeDecodeError as error:
         raise BadRequest(f"cannot read the body: byte {error.start} is no UTF-8 (send JSON in UTF-8)") from None
     except RecursionError:
-        raise BadRequest("cannot read the body: nested too deeply (flatten it)") from None
+        raise BadRequest(f"cannot read the body: {TOO_DEEP}") from None
     except ValueError as error:
-        raise BadRequest(f"cannot read the body: {error} (send JSON)") from None
+        why = "a number has more than 4300 digits" if "4300 digits" in str(error) else error
+        raise BadRequest(f"cannot read the body: {why} (send JSON)") from None
+    if b"\\u" in data:
+        _no_halves(value)
+    return shallow(value) if data.count(b"[") + data.count(b"{") > DEPTH else value
+
+
+def shallow(value: Any) -> Any:
+    """The value, if it has at most DEPTH levels. BadRequest."""
+    level: list[Any] = [value]
+    for _ in range(DEPTH + 1):
+        level = [child for each in level for child in _children(each)]
+        if not level:
+            return value
+    raise BadRequest(f"cannot read the body: {TOO_DEEP}")
+
+
+def _children(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _no_halves(value: Any) -> None:
+    """JSON can name half of a surrogate pair, which is no text and cannot be sent back."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ord(error.object[error.start])
+        raise BadRequest(f"cannot read the body: \\u{half:04x} is half of a surrogate pair (send both)") from None
+    except RecursionError:
+        raise BadRequest(f"cannot read the body: {TOO_DEEP}") from None
 
 
 def _no_twice(items: list[tuple[str, Any]]) -> dict[str, Any]:

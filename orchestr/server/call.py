@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orchestr.api.base import Key, KubeObject
+from orchestr.api.errors import Cause, Invalid
 from orchestr.server import content, views
 from orchestr.server.answer import dump
 from orchestr.server.node import Node
@@ -16,6 +17,20 @@ from orchestr.server.user import User
 from orchestr.store import refusals
 from orchestr.store.local import LocalCluster
 from orchestr.store.table import Row
+
+MANAGER_LIMIT = 128  # bytes of a field manager's name
+
+
+def field_manager(given: str) -> str:
+    """The name, as Kubernetes takes it. Invalid."""
+    why = ""
+    if len(given.encode(errors="replace")) > MANAGER_LIMIT:
+        why = f"Too long: may not be more than {MANAGER_LIMIT} bytes"
+    elif not given.isprintable():
+        why = f"Invalid value: {given!r}: should only contain printable characters"
+    if why:
+        raise Invalid(f"cannot write: fieldManager: {why}", causes=[Cause("fieldManager", why)])
+    return given
 
 
 class Call(NamedTuple):
@@ -41,8 +56,10 @@ class Call(NamedTuple):
     @property
     def manager(self) -> str | None:
         """Who writes, for managedFields: the query, else the program's name, as Kubernetes takes it."""
+        if given := self.query.get("fieldManager"):
+            return field_manager(given)
         agent = self.request.headers.get("user-agent", "")
-        return self.query.get("fieldManager") or agent.partition("/")[0][:128] or None
+        return "".join(char for char in agent.partition("/")[0] if char.isprintable())[:MANAGER_LIMIT] or None
 
     def row(self) -> Row:
         """The object of the path. NotFound."""

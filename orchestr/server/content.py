@@ -77,7 +77,7 @@ def form(accept: str | None, views: Collection[str] = ()) -> Form:
 
 
 def _form(offer: Offer, views: Collection[str]) -> Form | None:
-    media = YAML if offer.media == YAML else JSON if offer.media in AS_JSON or offer.media.startswith("text/") else None
+    media = YAML if offer.media == YAML else JSON if offer.media in AS_JSON else None
     if media is None:
         return None
     if not (kind := offer.parameters.get("as", "")):

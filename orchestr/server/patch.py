@@ -7,10 +7,10 @@ from starlette.responses import Response
 
 from orchestr.api import schema
 from orchestr.api.base import KubeObject
-from orchestr.api.errors import BadRequest, UnsupportedMedia
+from orchestr.api.errors import BadRequest, Cause, Invalid, UnsupportedMedia
 from orchestr.api.scheme import gvk
 from orchestr.server.advice import advice
-from orchestr.server.body import as_object, body, from_yaml, leniently, media_type
+from orchestr.server.body import as_object, body, from_yaml, leniently, media_type, shallow
 from orchestr.server.call import Call
 from orchestr.server.fieldvalidation import Screen
 from orchestr.server.query import dry_run, flag
@@ -54,7 +54,7 @@ async def change(
     screen = Screen(kind, call.query.get("fieldValidation"), twice)
     if given == JSON_PATCH:
         steps = operations(patch)
-        return (lambda wire: json_patch(wire, steps)), screen
+        return (lambda wire: shallow(json_patch(wire, steps))), screen
     patch = as_object(patch)
     if given == MERGE:
         return (lambda wire: merge_patch(wire, patch)), screen
@@ -65,6 +65,11 @@ async def patch(call: Call) -> Response:
     if media_type(call.request) in APPLY:
         return await _apply(call)
     changed, screen = await change(call)
+    if "force" in call.query:
+        why = "Forbidden: may not be specified for non-apply patch"
+        raise Invalid(
+            f'PatchOptions.meta.k8s.io "" is invalid: force: {why}', causes=[Cause("force", why, "FieldValueForbidden")]
+        )
     stored = await call.cluster.modify(
         call.kind, call.key, changed, manager=call.manager, dry_run=dry_run(call.query), decode=screen.decode
     )
@@ -81,17 +86,19 @@ async def _apply(call: Call) -> Response:
 
 async def apply_one(call: Call, obj: Mapping[str, Any], part: str = "") -> Applied:
     """Server-side apply of an object, or of what its sub-resource `part` shows, as the query says."""
-    manager = call.query.get("fieldManager")
-    if not manager:
+    if not call.query.get("fieldManager"):
         raise BadRequest(
             "cannot apply: no field manager; fieldManager is required for apply patch (give fieldManager=NAME)"
         )
     force, dry = flag(call.query, "force"), dry_run(call.query)
-    return await call.cluster.apply_one(obj, manager=manager, force=force, dry_run=dry, part=part)
+    return await call.cluster.apply_one(obj, manager=call.manager or "", force=force, dry_run=dry, part=part)
 
 
 async def applied(call: Call) -> dict[str, Any]:
     """The configuration in an apply patch: YAML, of which JSON is a part and quicker to read."""
     data = await body(call.request)
-    found: Mapping[str, Any] = as_object(leniently(data)[0] if data.lstrip()[:1] == b"{" else from_yaml(data))
-    return dict(found)
+    found = as_object((leniently if data.lstrip()[:1] == b"{" else from_yaml)(data)[0])
+    metadata = found.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("managedFields"):
+        raise BadRequest("metadata.managedFields must be nil")
+    return found

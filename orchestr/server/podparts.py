@@ -29,7 +29,7 @@ class TooManyRequests(ApiError):
 async def _sent(call: Call, kind: str) -> dict[str, Any]:
     """The body, an object of this kind about the pod of the path."""
     data = as_object((await document(call.request))[0])
-    name = (data.get("metadata") or {}).get("name") or call.name
+    name = as_object(data.get("metadata") or {}).get("name") or call.name
     if data.get("kind", kind) != kind or name != call.name:
         raise BadRequest(
             f"cannot read the body: no {kind} of pod {call.name} (send one with metadata.name {call.name})"

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from orchestr.api import schema
+from orchestr.api.base import microtimestamp, timestamp
 from orchestr.api.errors import BadRequest
 
 MAGIC = b"k8s\x00"
@@ -174,12 +175,12 @@ def _moment(data: bytes) -> datetime | None:
 
 def _time(data: bytes) -> Any:
     at = _moment(data)
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
+    return timestamp(at) if at else None
 
 
 def _micro_time(data: bytes) -> Any:
     at = _moment(data)
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at else None
+    return microtimestamp(at) if at else None
 
 
 def _raw(data: bytes) -> Any:

@@ -1,6 +1,5 @@
 """POST, PUT and DELETE of objects and collections."""
 
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypedDict
 
@@ -14,19 +13,18 @@ from orchestr.engine.cluster import Propagation
 from orchestr.server import content, views
 from orchestr.server.advice import advice
 from orchestr.server.answer import success
-from orchestr.server.body import PROTOBUF, YAML_TYPES, as_object, body, document, from_yaml, media_type, parse
+from orchestr.server.body import as_object, body, document, media_type, reader_of
 from orchestr.server.call import Call
 from orchestr.server.fieldvalidation import Screen
-from orchestr.server.protobuf import from_protobuf
 from orchestr.server.query import dry_run, number
 from orchestr.server.read import selection
 from orchestr.store import refusals
 
-READERS: Mapping[str, Callable[[bytes], Any]] = {**dict.fromkeys(YAML_TYPES, from_yaml), PROTOBUF: from_protobuf}
-
 
 async def create(call: Call) -> Response:
     obj = await wanted(call)
+    if obj.metadata.resource_version:
+        raise BadRequest("resourceVersion should not be set on objects to be created (leave it out)")
     made = await call.cluster.create(obj, manager=call.manager, dry_run=dry_run(call.query))
     call.warnings.extend(advice(call.cluster, made))
     return call.answer(call.stored(made), 201)
@@ -118,8 +116,8 @@ def deletion(options: dict[str, Any]) -> Deletion:
 
 async def _options(call: Call) -> dict[str, Any]:
     """DeleteOptions of the body; what is missing there from the query."""
-    data, read = await body(call.request), READERS.get(media_type(call.request), parse)
-    options = read(data) if data.strip() else {}
+    data = await body(call.request)
+    options = reader_of(media_type(call.request))(data)[0] if data.strip() else {}
     if not isinstance(options, dict) or options.get("kind", "DeleteOptions") != "DeleteOptions":
         raise BadRequest('cannot read the body: no DeleteOptions (send {"gracePeriodSeconds": 5} or nothing)')
     known = {
@@ -142,6 +140,8 @@ async def _options(call: Call) -> dict[str, Any]:
 
 
 def _propagation(options: dict[str, Any]) -> Propagation:
+    if options.get("orphanDependents") is not None and options.get("propagationPolicy"):
+        raise BadRequest("cannot delete: orphanDependents and propagationPolicy cannot be both set (use the latter)")
     if options.get("orphanDependents"):
         return Propagation.ORPHAN
     try:

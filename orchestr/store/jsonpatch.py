@@ -1,11 +1,13 @@
 """JSON patch, RFC 6902, on JSON data. Pure: the target is not changed."""
 
+import json
 from copy import deepcopy
 from typing import Any
 
 from orchestr.api.errors import BadRequest, Invalid, TooLarge
 
 MOST = 10_000  # operations of one patch, as Kubernetes
+COPIED = 3 * 1024 * 1024  # bytes of JSON that the copies of one patch may make: forty of them could fill any memory
 
 
 class Pointer(list[str]):
@@ -32,8 +34,12 @@ def operations(patch: Any) -> list[dict[str, Any]]:
 
 def json_patch(target: Any, patch: Any) -> Any:
     """The target after all operations. Invalid names the first that cannot be done."""
-    result = deepcopy(target)
+    result, copied = deepcopy(target), 0
     for index, operation in enumerate(operations(patch)):
+        if operation.get("op") == "copy":
+            copied += len(json.dumps(find(result, Pointer.of(operation.get("from")))))
+            if copied > COPIED:
+                raise TooLarge(f"The copies of a JSON patch may have {COPIED} bytes, got {copied}")
         result = _done(result, operation, index)
     return result
 

@@ -22,14 +22,12 @@ def strategic_merge(target: Object, patch: Object, type_name: str) -> Object:
 
 
 def _map(target: Object, patch: Object, code: str) -> Object:
-    how = patch.get(PATCH, "merge")
+    how = _directive(patch)
     if how == "replace":
         plain: Object = _plain(patch)
         return plain
     if how == "delete":
         return {}
-    if how != "merge":
-        raise BadRequest(f"cannot read the patch: {PATCH} is {how!r:.32} (use replace, delete or merge)")
     merged = dict(target)
     if RETAIN in patch:
         kept = _strings(patch[RETAIN], RETAIN)
@@ -65,7 +63,7 @@ def _set(merged: Object, name: str, value: Any, code: str) -> None:
 def _list(here: list[Any], patch: list[Any], code: str, key: str | None) -> list[Any]:
     if key is None or not all(isinstance(item, dict) for item in (*here, *patch)):
         return _ordered(here + [item for item in patch if item not in here], patch, here, None)
-    directives = [item.get(PATCH, "merge") for item in patch]
+    directives = [_directive(item) for item in patch]
     items = [item for item, how in zip(patch, directives, strict=True) if how == "merge"]
     if "replace" in directives:
         return [_plain(item) for item in items]
@@ -79,6 +77,13 @@ def _list(here: list[Any], patch: list[Any], code: str, key: str | None) -> list
         else:
             merged[place] = _map(merged[place], item, code[1:])
     return _ordered(merged, items, here, key)
+
+
+def _directive(patch: Object) -> str:
+    how = patch.get(PATCH, "merge")
+    if how not in ("merge", "replace", "delete"):
+        raise BadRequest(f"cannot read the patch: {PATCH} is {how!r:.32} (use replace, delete or merge)")
+    return str(how)
 
 
 def _key(item: Object, key: str) -> Any:

@@ -18,6 +18,7 @@ from orchestr.api.errors import NotFound
 from orchestr.client import Client
 from orchestr.images.seam import Image, ImageConfig, ImageNotFound
 from orchestr.runtime.seam import ExecSession
+from orchestr.server.access import Access
 from orchestr.server.app import App
 from orchestr.server.listen import serve, unix_socket
 from orchestr.server.node import Command, LogOptions, PodUsage, Usage
@@ -191,13 +192,15 @@ def cluster_in(directory: str) -> AbstractAsyncContextManager[LocalCluster]:
 
 
 @asynccontextmanager
-async def daemon(directory: str) -> AsyncIterator[Daemon]:
+async def daemon(
+    directory: str, access: Callable[[LocalCluster], Access] = lambda cluster: Access(cluster)
+) -> AsyncIterator[Daemon]:
     path = os.path.join(directory, "orch.sock")
     async with cluster_in(directory) as cluster, trio.open_nursery() as nursery:
         node = FakeNode(directory)
         started = trio.Event()
         sockets: list[socket.socket] = [unix_socket(path)]
-        nursery.start_soon(partial(serve, App(cluster, node), sockets, started=started.set))
+        nursery.start_soon(partial(serve, App(cluster, node, access(cluster)), sockets, started=started.set))
         await started.wait()
         yield Daemon(path, cluster, node)
         nursery.cancel_scope.cancel()
