@@ -1,5 +1,6 @@
 """kubectl on what runs: rollouts, scale, set, expose, run, wait, logs, exec, events."""
 
+from e2e.checks import eventually
 from e2e.kubectl.conftest import Kubectl
 from e2e.kubectl.test_objects import POD, WEB
 
@@ -66,3 +67,15 @@ def test_run_wait_exec(kubectl: Kubectl) -> None:
     assert "Container ID:" in kubectl.ok("describe", "pod", "one")
     kubectl.ok("delete", "pod", "one", "--wait=false")
     kubectl.ok("wait", "pod/one", "--for=delete", "--timeout=30s")
+
+
+def test_autoscale(kubectl: Kubectl) -> None:
+    kubectl.ok("create", "deployment", "web", "--image=local/host", "--replicas=0")
+    done = kubectl.ok("autoscale", "deployment", "web", "--min=2", "--max=5", "--cpu-percent=50")
+    assert done == "horizontalpodautoscaler.autoscaling/web autoscaled\n"
+    row = kubectl.table("hpa")[0]
+    limits = row["REFERENCE"], row["TARGETS"], row["MINPODS"], row["MAXPODS"]
+    assert limits == ("Deployment/web", "cpu: <unknown>/50%", "2", "5")
+    eventually(lambda: "ScalingDisabled" in kubectl.ok("describe", "hpa", "web"))  # nobody wakes what is at 0
+    percent = "jsonpath={.spec.targetCPUUtilizationPercentage}"
+    assert kubectl.ok("get", "horizontalpodautoscalers.v1.autoscaling", "web", "-o", percent) == "50"

@@ -6,6 +6,8 @@ Source: pkg/apis/{core,scheduling,storage,networking,admissionregistration}/v1/d
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from orchestr.api.autoscaling import HorizontalPodAutoscaler
+from orchestr.api.autoscalingrules import default as autoscaler
 from orchestr.api.base import KubeObject, Model
 from orchestr.api.limits import LimitRange, LimitRangeItem
 from orchestr.api.meta import LabelSelector
@@ -152,6 +154,7 @@ def _admission_binding(binding: B) -> B:
 
 DEFAULTS: dict[type[KubeObject], Callable[[Any], Any]] = {
     Endpoints: _endpoints,
+    HorizontalPodAutoscaler: autoscaler,
     IngressClass: _ingress_class,
     LimitRange: _limit_range,
     MutatingAdmissionPolicy: _admission,

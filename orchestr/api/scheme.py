@@ -12,8 +12,9 @@ from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from pydantic import ConfigDict, ValidationError
 
-from orchestr.api import core, events, policies, schema, support
+from orchestr.api import autoscalingv1, core, events, policies, schema, support
 from orchestr.api.apps import Deployment, ReplicaSet
+from orchestr.api.autoscaling import HorizontalPodAutoscaler
 from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.certificates import CertificateSigningRequest, RuntimeClass
@@ -83,6 +84,7 @@ KINDS: tuple[type[KubeObject], ...] = (
     LimitRange,
     PodTemplate,
     ReplicationController,
+    HorizontalPodAutoscaler,
     CertificateSigningRequest,
     Lease,
     Ingress,
@@ -105,7 +107,10 @@ KINDS: tuple[type[KubeObject], ...] = (
     policies.MutatingAdmissionPolicy,
     policies.MutatingAdmissionPolicyBinding,
 )  # those that are served; all others of Kubernetes only decode
-ALIASES: tuple[type[KubeObject], ...] = (events.Event,)  # served as well; stored as one of the above
+ALIASES: tuple[type[KubeObject], ...] = (
+    events.Event,
+    autoscalingv1.HorizontalPodAutoscaler,
+)  # served as well; stored as one of the above
 CUSTOM: dict[type[Custom], None] = {}  # custom resources, in the order in which they came
 
 

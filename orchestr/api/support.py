@@ -46,6 +46,7 @@ NOTES: Table = {
 }
 
 SOME_VALUES: Table = {
+    ("MetricSpec", "type"): "what is measured is CPU and memory of pods",
     ("Container", "terminationMessagePath"): "there is no message file; the log tells",
     ("PodOS", "name"): "this machine runs Linux",
     ("PodSpec", "schedulerName"): "there is one scheduler",
@@ -61,8 +62,12 @@ SOME_VALUES: Table = {
 }
 
 VOLUME = "volumes are hostPath, emptyDir, configMap, secret, projected or persistentVolumeClaim"
+METRICS = "what is measured is CPU and memory of pods; use type Resource or ContainerResource"
 DEVICES = "devices are not handed out"
 NOT_DONE: Table = {
+    ("MetricSpec", "pods"): METRICS,
+    ("MetricSpec", "object"): METRICS,
+    ("MetricSpec", "external"): METRICS,
     ("PodSpec", "ephemeralContainers"): "use `orch exec`",
     ("PodSpec", "hostnameOverride"): "use hostname",
     ("PodSpec", "readinessGates"): "a pod is ready when its containers are",

@@ -10,8 +10,9 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from orchestr.api import definitionrules, names
+from orchestr.api import autoscalingrules, definitionrules, names
 from orchestr.api.apps import Deployment, ReplicaSet
+from orchestr.api.autoscaling import HorizontalPodAutoscaler
 from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.core import (
@@ -265,6 +266,7 @@ RULES: dict[type[KubeObject], Callable[[Any], Iterator[Cause]]] = {
     PersistentVolumeClaim: _claim,
     EndpointSlice: _slice,
     CustomResourceDefinition: definitionrules.validate,
+    HorizontalPodAutoscaler: autoscalingrules.validate,
     **NETWORK_RULES,
     **OTHER_RULES,
     **RBAC_RULES,

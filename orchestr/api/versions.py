@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from orchestr.api import event, events
+from orchestr.api import autoscaling, autoscalingv1, event, events
 from orchestr.api.base import KubeObject
 from orchestr.api.custom import Custom
 
@@ -12,7 +12,7 @@ def stored_form(obj: KubeObject) -> KubeObject:
     kind = type(obj).STORED
     if kind is None or kind is type(obj):
         return obj
-    if isinstance(obj, events.Event):
+    if isinstance(obj, events.Event | autoscalingv1.HorizontalPodAutoscaler):
         return obj.stored()
     return cast(Custom, obj).as_version(cast(type[Custom], kind))
 
@@ -23,6 +23,8 @@ def served_form(obj: KubeObject, kind: type[KubeObject]) -> KubeObject:
         return obj
     if isinstance(obj, event.Event):
         return events.Event.of(obj)
+    if isinstance(obj, autoscaling.HorizontalPodAutoscaler):
+        return autoscalingv1.HorizontalPodAutoscaler.of(obj)
     return cast(Custom, obj).as_version(cast(type[Custom], kind))
 
 

@@ -244,6 +244,12 @@ def _network_policy(obj: Object) -> list[str]:
     return [",".join(f"{key}={value}" for key, value in sorted(labels.items())) or "<none>"]
 
 
+def _autoscaler(obj: Object) -> list[str]:
+    spec, target = _spec(obj), _spec(obj).get("scaleTargetRef") or {}
+    limits = [str(spec.get("minReplicas", 1)), str(spec.get("maxReplicas", ""))]
+    return [f"{target.get('kind')}/{target.get('name')}", *limits, str(_status(obj).get("currentReplicas", 0))]
+
+
 TABLE: dict[str, Columns] = {
     "Pod": (("READY", "STATUS", "RESTARTS"), _pod, ("IP", "NODE"), _pod_wide),
     "Deployment": (("READY", "UP-TO-DATE", "AVAILABLE"), _deployment, ("CONTAINERS", "IMAGES"), _template_wide),
@@ -276,6 +282,7 @@ TABLE: dict[str, Columns] = {
     "PodTemplate": ((), _nothing, (), _nothing),
     "ControllerRevision": (("REVISION",), _fields("revision"), (), _nothing),
     "Lease": (("HOLDER",), _lease, (), _nothing),
+    "HorizontalPodAutoscaler": (("REFERENCE", "MINPODS", "MAXPODS", "REPLICAS"), _autoscaler, (), _nothing),
     "Ingress": (("CLASS", "HOSTS"), _ingress, (), _nothing),
     "NetworkPolicy": (("POD-SELECTOR",), _network_policy, (), _nothing),
     "IngressClass": (("CONTROLLER",), _fields("spec.controller"), (), _nothing),

@@ -28,6 +28,7 @@ KINDS = (
     Kind("DaemonSet", "daemonsets", "apps", ("ds",)),
     Kind("ReplicaSet", "replicasets", "apps", ("rs",)),
     Kind("Job", "jobs", "batch"),
+    Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling", ("hpa",), True, "v2"),
     Kind("Pod", "pods", "", ("po",)),
     Kind("Service", "services", "", ("svc",)),
     Kind("EndpointSlice", "endpointslices", "discovery.k8s.io"),

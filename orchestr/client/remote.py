@@ -67,7 +67,7 @@ class RemoteCluster:
         data = json.loads(await self._pool.request("GET", target))
         # An API server leaves kind and apiVersion out of the items of a typed list; the models have them as defaults.
         items = [kind.model_validate_json(_json(item)) for item in data["items"]]
-        return items, int(data["metadata"]["resourceVersion"])
+        return items, int(data["metadata"].get("resourceVersion") or 0)  # what is measured has none
 
     @asynccontextmanager
     async def watch(

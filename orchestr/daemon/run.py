@@ -25,12 +25,14 @@ import trio
 
 from orchestr import __version__
 from orchestr.agent.agent import Agent
+from orchestr.api.metrics import PodMetrics
 from orchestr.client.paths import address
 from orchestr.daemon import https, inside, lines
 from orchestr.daemon.node import LocalNode, utc_now
 from orchestr.daemon.place import CannotStart, held
 from orchestr.daemon.ranges import settled
 from orchestr.daemon.systemd import notify
+from orchestr.daemon.usage import Gauge
 from orchestr.engine.manager import Manager
 from orchestr.images.seam import ImageError
 from orchestr.images.store import Images
@@ -129,6 +131,7 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
         tls = await trio.to_thread.run_sync(https.settings, instance, name, ranges, outside)
         issuer = Issuer(tls.directory.signing_key(), time.time, lambda: str(uuid.uuid4()))
         manager = Manager(cluster)
+        cluster.measure(PodMetrics, Gauge(cluster, runtime, time.time).metrics)
         agent = Agent(
             cluster,
             manager.informers,

@@ -304,15 +304,27 @@ def scaled(wire: Wire, now: datetime) -> str:
 
 
 def targets(wire: Wire, now: datetime) -> str:
-    current = {at(m, "resource", "name"): m for m in at(wire, "status", "currentMetrics", default=())}
+    """`cpu: 12%/50%, memory: 8Mi/64Mi + 1 more...`: what is used of what is meant to be."""
+    current = {_measured(m)[:2]: _measured(m)[2] for m in at(wire, "status", "currentMetrics", default=())}
     found = []
     for metric in at(wire, "spec", "metrics", default=()):
-        name, target = at(metric, "resource", "name", default=metric.get("type")), at(metric, "resource", "target")
-        percent = at(target, "averageUtilization")
-        now_at = at(current.get(name), "resource", "current", "averageUtilization")
-        said = "<unknown>" if now_at is None else f"{now_at}%"
-        found.append(f"{name}: {said}/{percent}%" if percent else f"{name}: {said}/{at(target, 'averageValue')}")
-    return joined(found, "<none>").replace(",", ", ")
+        name, container, source = _measured(metric)
+        target, used = source.get("target"), at(current.get((name, container)), "current")
+        amount, percent = at(target, "averageValue"), at(target, "averageUtilization")
+        if amount is not None:
+            found.append(f"{name}: {at(used, 'averageValue', default='<unknown>')}/{amount}")
+        else:
+            now_at = at(used, "averageUtilization")
+            said = "<unknown>" if now_at is None else f"{now_at}%"
+            found.append(f"{name}: {said}/{f'{percent}%' if percent else '<auto>'}")
+    more = f" + {len(found) - 2} more..." if len(found) > 2 else ""
+    return (", ".join(found[:2]) or "<none>") + more
+
+
+def _measured(metric: Wire) -> tuple[str, str, Wire]:
+    """(resource, container or "", the metric's source)"""
+    source = metric.get("containerResource") or metric.get("resource") or {}
+    return source.get("name", ""), source.get("container", ""), source
 
 
 def parameters(wire: Wire, now: datetime) -> str:
