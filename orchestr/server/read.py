@@ -1,19 +1,20 @@
 """GET of an object and of a collection: the store's own bytes, or a view of them."""
 
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import NamedTuple
+import time
 
 import trio
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from orchestr.api.base import KubeObject
-from orchestr.api.errors import ApiError, BadRequest, Expired
+from orchestr.api.errors import ApiError, Cause, Expired
 from orchestr.server import content, views
 from orchestr.server.call import Call
+from orchestr.server.listoptions import check_options
+from orchestr.server.page import PATIENCE, Page, page_of
 from orchestr.server.query import number
 from orchestr.server.selectors import Selector, selector
+from orchestr.store.local import Rows
 
 CHUNK = 64  # objects that are decoded for a view before others get their turn
 
@@ -28,25 +29,6 @@ def selection(query: QueryParams, kind: type[KubeObject]) -> Selector:
     return selector(query.get("labelSelector"), query.get("fieldSelector"), kind)
 
 
-class Page(NamedTuple):
-    """Where a list in pieces goes on. Watching from `revision` misses nothing, though later pieces may be newer."""
-
-    revision: int
-    namespace: str
-    name: str
-
-    def encode(self) -> str:
-        return urlsafe_b64encode(json.dumps(self).encode()).decode()
-
-
-def _page(token: str) -> Page:
-    try:
-        revision, namespace, name = json.loads(urlsafe_b64decode(token))
-        return Page(int(revision), str(namespace), str(name))
-    except (ValueError, TypeError):
-        raise BadRequest("cannot list: the continue token is not one of ours (list anew without it)") from None
-
-
 async def single(call: Call) -> Response:
     form = content.form(call.request.headers.get("accept"), content.OBJECT_VIEWS)
     _check_version(call.cluster.revision, call.query)
@@ -57,20 +39,18 @@ async def collection(call: Call) -> Response:
     query, kind = call.query, call.kind
     form = content.form(call.request.headers.get("accept"), content.LIST_VIEWS)
     chosen, limit = selection(query, kind), number(query, "limit")
-    rows, revision = call.cluster.rows(kind, namespace=call.namespace)
-    token = query.get("continue")
-    _check_list(query, token)
-    _check_version(revision, query)
+    page = page_of(query["continue"]) if query.get("continue") else None
+    check_options(query)
+    _check_version(call.cluster.revision, query)
+    rows, revision = _rows(call, page, limit)
     if chosen.labels or chosen.fields:
         rows = [row for row in rows if chosen.holds(row.object)]
     metadata: dict[str, object] = {"resourceVersion": str(revision)}
-    if token:
-        page = _page(token)
-        metadata["resourceVersion"] = str(page.revision)
+    if page:
         rows = [row for row in rows if row.object.key > (page.namespace, page.name)]
     if limit and limit < len(rows):
-        last = rows[limit - 1].object.key
-        metadata["continue"] = Page(int(str(metadata["resourceVersion"])), *last).encode()
+        begun = page.begun if page and page.revision else int(time.time())
+        metadata["continue"] = Page(revision, *rows[limit - 1].object.key, begun).encode()
         if not (chosen.labels or chosen.fields):
             metadata["remainingItemCount"] = len(rows) - limit
         rows = rows[:limit]
@@ -84,26 +64,27 @@ async def collection(call: Call) -> Response:
     return views.collected(kind, form, metadata, items)
 
 
-def _check_list(query: QueryParams, token: str | None) -> None:
-    """Which of the parameters go together. Source: apimachinery, ValidateListOptions."""
-    version, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
-    if token and version not in ("", "0"):
-        raise BadRequest("cannot list: resourceVersion and continue do not go together (leave resourceVersion out)")
-    if match and token:
-        raise BadRequest("cannot list: resourceVersionMatch is forbidden with continue (leave it out)")
-    if match and not version:
-        raise BadRequest("cannot list: resourceVersionMatch is forbidden unless resourceVersion is provided (add it)")
-    if match == "Exact" and version == "0":
-        raise BadRequest('cannot list: resourceVersionMatch "Exact" is forbidden for resourceVersion "0" (name one)')
-    if "sendInitialEvents" in query:
-        raise BadRequest("cannot list: sendInitialEvents is forbidden for list (it is for watch)")
+def _rows(call: Call, page: Page | None, limit: int | None) -> Rows:
+    """The rows of the instant that is asked for: that of the list's first piece, that of a version, or now."""
+    version, at = number(call.query, "resourceVersion") or 0, None
+    match = call.query.get("resourceVersionMatch") or ("Exact" if limit else "")
+    if page and page.revision:
+        if not -PATIENCE < time.time() - page.begun < PATIENCE:
+            raise page.too_old()
+        at = page.revision
+    elif version and (
+        call.query.get("resourceVersionMatch") == "Exact" or (limit and not call.query.get("resourceVersionMatch"))
+    ):
+        at = version
+    try:
+        return call.cluster.rows(call.kind, namespace=call.namespace, at=at)
+    except Expired:
+        raise page.too_old() if page else Expired(f"The provided resource version is too old: {version}") from None
 
 
 def _check_version(revision: int, query: QueryParams) -> None:
-    wanted, match = number(query, "resourceVersion") or 0, query.get("resourceVersionMatch", "")
-    if match not in ("", "NotOlderThan", "Exact"):
-        raise BadRequest(f"cannot list: resourceVersionMatch {match[:64]!r} (use NotOlderThan or Exact)")
+    wanted = number(query, "resourceVersion") or 0
     if wanted > revision:
-        raise NotYet(f"Too large resource version: {wanted}, current: {revision}", details={"retryAfterSeconds": 1})
-    if match == "Exact" and wanted != revision:
-        raise Expired("The provided resource version is no longer available (list without resourceVersionMatch=Exact)")
+        text = f"Too large resource version: {wanted}, current: {revision}"
+        causes = [Cause("", "Too large resource version", "ResourceVersionTooLarge")]  # by which client-go knows it
+        raise NotYet(f"Timeout: {text}", causes=causes, details={"retryAfterSeconds": 1})

@@ -9,18 +9,20 @@ from collections.abc import Callable, Iterator
 import trio
 
 from orchestr.api.base import KubeObject
-from orchestr.api.errors import ApiError, BadRequest, Expired
+from orchestr.api.errors import ApiError, Expired
 from orchestr.engine.cluster import EventType
 from orchestr.server import content, views
 from orchestr.server.answer import JSON, Emit, Stream, dump
 from orchestr.server.call import Call
 from orchestr.server.content import Form
+from orchestr.server.listoptions import check_options
 from orchestr.server.query import flag, number
 from orchestr.server.read import selection
 from orchestr.server.selectors import Selector
 from orchestr.server.views import Piece
 from orchestr.store.local import LocalCluster
 from orchestr.store.table import Change
+from orchestr.store.transaction import restamp
 from orchestr.store.watch import Watcher
 
 LONGEST = 3600.0  # seconds of a watch whose client named no end
@@ -30,7 +32,7 @@ PIECE = 64 * 1024  # bytes sent in one go of what exists already
 
 
 def watch(call: Call) -> Stream:
-    """Expired and BadRequest are raised before the stream begins; later ones become ERROR events."""
+    """Expired and Invalid are raised before the stream begins; later ones become ERROR events."""
     cluster, kind, namespace, query = call.cluster, call.kind, call.namespace, call.query
     form = content.form(call.request.headers.get("accept"), content.WATCH_VIEWS)
     shown = views.event_of(kind, query, form)
@@ -38,10 +40,7 @@ def watch(call: Call) -> Stream:
     bookmarks = flag(query, "allowWatchBookmarks")
     since = number(query, "resourceVersion")
     initial = flag(query, "sendInitialEvents", default=not since)
-    if "sendInitialEvents" in query and query.get("resourceVersionMatch") != "NotOlderThan":
-        raise BadRequest("cannot watch: sendInitialEvents needs resourceVersionMatch=NotOlderThan (add it)")
-    if "resourceVersionMatch" in query and "sendInitialEvents" not in query:
-        raise BadRequest("cannot watch: resourceVersionMatch is forbidden without sendInitialEvents (leave it out)")
+    check_options(query, watch=True)
     if since and since > cluster.revision:
         raise Expired(f"Too large resource version: {since}, current: {cluster.revision} (list anew)")
     start = cluster.revision if initial or not since else since
@@ -94,7 +93,7 @@ async def _follow(
                     reached = change.revision
                     if (type_ := visible(change, chosen)) is not None:
                         with trio.CancelScope(shield=True):  # no deadline cuts an event in two
-                            await emit(_event(type_, shown(change.new.data)))
+                            await emit(_event(type_, shown(_last(change, type_))))
             if mark:
                 await emit(mark(reached))
     except ApiError as error:
@@ -105,13 +104,29 @@ def visible(change: Change, chosen: Selector) -> EventType | None:
     """What a change is to somebody who sees only what the selector matches. Pure."""
     if not chosen.labels and not chosen.fields:
         return change.type
-    before = change.old is not None and chosen.holds(change.old.object)
+    before = _matched(change, chosen)
     after = change.type is not EventType.DELETED and chosen.holds(change.new.object)
     if before and after:
         return EventType.MODIFIED
     if after:
         return EventType.ADDED
     return EventType.DELETED if before else None
+
+
+def _matched(change: Change, chosen: Selector) -> bool:
+    """Whether the selector matched before. Where that is not known any more it is said to have: news of an object that
+    it did not have is no harm to a client.
+    """
+    if change.old is None:
+        return change.type is not EventType.ADDED
+    return chosen.holds(change.old.object)
+
+
+def _last(change: Change, type_: EventType) -> bytes:
+    """What an event shows: of an object that ceased to match what it was when it did, with the new revision."""
+    if type_ is EventType.DELETED and change.type is not EventType.DELETED and change.old is not None:
+        return restamp(change.old.data, str(change.old.revision), change.revision)
+    return change.new.data
 
 
 def _event(type_: str, data: bytes) -> bytes:

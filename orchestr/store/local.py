@@ -5,7 +5,7 @@ Every write is one function in the writer thread, admission included.
 
 For the HTTP server, besides the seam:
     row(kind, key) -> Row | None            Row.data is the canonical JSON to serve, Row.object the decoded object
-    rows(kind, namespace=, labels=) -> Rows the rows and the revision of one instant
+    rows(kind, namespace=, labels=, at=) -> Rows  the rows and the revision of one instant
     changes(kind, namespace=, since=)       an iterator of Change: type, old and new Row, revision
     modify(kind, key, change, ...)          any patch: `change` maps the wire form to the new wire form
     remove(kind, key, ...)                  deletion by name with preconditions, NotFound when there is none
@@ -35,6 +35,7 @@ from orchestr.store.caller import caller
 from orchestr.store.definitions import DEFINITIONS, Catalogue
 from orchestr.store.guard import guarded
 from orchestr.store.mergepatch import merge_patch
+from orchestr.store.past import taken_back
 from orchestr.store.ports import claims
 from orchestr.store.refusals import not_found
 from orchestr.store.site import Site
@@ -86,14 +87,22 @@ class LocalCluster:
         return found and served(found, kind)
 
     def rows(
-        self, kind: type[KubeObject], *, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self,
+        kind: type[KubeObject],
+        *,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        at: int | None = None,
     ) -> Rows:
+        """The rows of now, or those of the revision `at`. Raises Expired when that is too long ago."""
         found = self._store.table.rows(kind_name(kind), namespace)
+        if at is not None and at < self._store.revision:
+            found = taken_back(found, self._store.rings.since(kind_name(kind), at), namespace)
         if kind.STORED is not None:
             found = [served(row, kind) for row in found]
         if labels:
             found = [row for row in found if labels.items() <= row.object.metadata.labels.items()]
-        return Rows(found, self._store.revision)
+        return Rows(found, self._store.revision if at is None else at)
 
     def changes(self, kind: type[KubeObject], *, namespace: str | None = None, since: int) -> Watcher:
         """Changes after the revision `since`. Raises Expired, now or when it falls behind."""

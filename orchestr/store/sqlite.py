@@ -14,7 +14,7 @@ from typing import NamedTuple
 from orchestr.api.base import KubeObject
 from orchestr.engine.cluster import EventType
 from orchestr.store.schema import connect
-from orchestr.store.table import Change, Row
+from orchestr.store.table import Change, Ident, Row
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Quarantined(NamedTuple):
 @dataclass(frozen=True)
 class Loaded:
     rows: tuple[Row, ...]
-    changes: tuple[Change, ...]  # the kept history, oldest first; `old` is unknown (None)
+    changes: tuple[Change, ...]  # the kept history, oldest first; `old` is None where it is not in it
     revision: int
     floor: int  # history begins after this revision
 
@@ -156,12 +156,17 @@ class Database:
     ) -> tuple[tuple[Change, ...], int]:
         """The log after the last entry that cannot be read: a watch must not skip what it cannot tell."""
         changes: list[Change] = []
+        last: dict[Ident, Row] = {}
         recent = "SELECT revision, type, kind, data FROM log WHERE revision>? ORDER BY revision"
         for revision, type_, kind, data in self._connection.execute(recent, (floor,)):
             try:
-                changes.append(Change(EventType(type_), None, row(decode(kind, data), data)))
+                new = row(decode(kind, data), data)
+                changes.append(Change(EventType(type_), last.get(new.ident), new))
+                last[new.ident] = new
+                if type_ == EventType.DELETED:
+                    del last[new.ident]
             except Exception:
-                changes, floor = [], revision
+                changes, last, floor = [], {}, revision
         return tuple(changes), floor
 
     def _quarantine(self, broken: Sequence[tuple[tuple[str, str, str, int, bytes], str]]) -> None:

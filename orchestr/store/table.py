@@ -42,6 +42,11 @@ class Row:
         return self._object or self.model.model_validate_json(self.data)
 
     @property
+    def fresh(self) -> bool:
+        """Whether the object is at hand."""
+        return self._object is not None
+
+    @property
     def ident(self) -> Ident:
         return Ident(self.kind, self.object.key)
 
@@ -60,7 +65,10 @@ def served(row: Row, kind: type[KubeObject]) -> Row:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """One revision: what was, what is. `new` of a DELETED is the last state, with the revision of the deletion."""
+    """One revision: what was, what is. `new` of a DELETED is the last state, with the revision of the deletion.
+
+    `old` is None of an ADDED, and of a change from before a restart that replaced what the history does not have.
+    """
 
     type: EventType
     old: Row | None

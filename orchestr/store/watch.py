@@ -50,6 +50,10 @@ class Ring:
     def at(self, position: int) -> Change:
         return self._changes[position - self.first]
 
+    def since(self, revision: int) -> list[Change]:
+        """The changes later than `revision`, newest first."""
+        return self._changes[self._after(revision) :][::-1]
+
     async def more(self) -> None:
         await self._grown.wait()
 
@@ -120,6 +124,12 @@ class Rings:
         self._fresh.extend(changes)
         while len(self._fresh) > max(FRESH, len(changes)):
             _fade(self._fresh.popleft())
+
+    def since(self, kind: str, revision: int) -> list[Change]:
+        """The changes of a kind later than `revision`, newest first. Raises Expired when some of them are gone."""
+        if revision < self.floor:
+            raise expired()
+        return self.of(kind).since(revision)
 
     def watcher(self, kind: str, namespace: str | None, since: int) -> Watcher:
         """Changes later than the revision `since`. Raises Expired when some of them are gone."""
