@@ -1,15 +1,10 @@
 """`orch exec`: a command in a running container, its streams and its exit code."""
 
-import fcntl
 import os
-import pty
-import select
 import signal
-import struct
 import subprocess
 import termios
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,6 +12,7 @@ from e2e.checks import alive, eventually
 from e2e.conftest import on
 from e2e.daemon import ORCH, Daemon
 from e2e.project import Project
+from e2e.terminal import Terminal
 
 STACK = """
     services:
@@ -121,52 +117,15 @@ def test_a_killed_client_ends_nothing_it_did_not_start(box: Project) -> None:
     assert box.exec("box", "echo", "still here").expect().out == "still here\n"
 
 
-class Terminal:
+def terminal_of(project: Project, *command: str) -> Terminal:
     """`orch exec -it` on a pseudo terminal of ours."""
-
-    def __init__(self, project: Project, *command: str, rows: int = 30, columns: int = 100) -> None:
-        self._master, slave = pty.openpty()
-        self.resize(rows, columns)
-        words = [ORCH, "exec", "-it", "-n", project.name, "box", "--", *command]
-        environment = {**project.daemon.env(), "TERM": "xterm"}
-        self.process = subprocess.Popen(
-            words, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
-        )
-        self._slave, self.text = slave, b""
-
-    def resize(self, rows: int, columns: int) -> None:
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def write(self, data: bytes) -> None:
-        os.write(self._master, data)
-
-    def until(self, check: Callable[[bytes], bool], within: float = 20) -> bytes:
-        """Reads until what came so far satisfies `check`."""
-        end = time.monotonic() + within
-        while not check(self.text):
-            left = end - time.monotonic()
-            assert left > 0, f"not seen, but {self.text[-500:]!r}"
-            if select.select([self._master], [], [], left)[0]:
-                self.text += os.read(self._master, 65536)
-        return self.text
-
-    def mode(self) -> int:
-        """The local flags of the terminal: ECHO, ICANON."""
-        return int(termios.tcgetattr(self._slave)[3])
-
-    def __enter__(self) -> "Terminal":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait(20)
-        os.close(self._master)
-        os.close(self._slave)
+    words = [ORCH, "exec", "-it", "-n", project.name, "box", "--", *command]
+    return Terminal(words, project.daemon.env(), rows=30, columns=100)
 
 
 def test_an_interactive_shell_on_a_real_terminal(box: Project) -> None:
     """-it: the command has a controlling terminal of our size, ^C reaches it, its exit code is ours."""
-    with Terminal(box, "sh") as terminal:
+    with terminal_of(box, "sh") as terminal:
         before = terminal.mode()
         terminal.write(b"test -t 0 && test -t 1 && echo on a $((1+1))-way terminal; stty size; tty\n")
         terminal.until(lambda text: b"on a 2-way terminal" in text and b"30 100" in text and b"/dev/pts/" in text)
@@ -183,7 +142,7 @@ def test_an_interactive_shell_on_a_real_terminal(box: Project) -> None:
 def test_a_resized_terminal_is_passed_on(box: Project) -> None:
     """When our window changes, the command's terminal changes with it."""
     script = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done"
-    with Terminal(box, "sh", "-c", script) as terminal:
+    with terminal_of(box, "sh", "-c", script) as terminal:
         terminal.until(lambda text: b"ready" in text)
         terminal.resize(50, 132)
         os.kill(terminal.process.pid, signal.SIGWINCH)  # our terminal is not the process's controlling one

@@ -21,12 +21,12 @@ from e2e.kubectl.relay import relay
 class Kubectl:
     def __init__(self, path: str, port: int, home: Path, namespace: str) -> None:
         self.namespace = namespace
-        self._words = [path, "--server", f"http://127.0.0.1:{port}", "--namespace", namespace]
+        self.words = [path, "--server", f"http://127.0.0.1:{port}", "--namespace", namespace]
         self.home, self.env = home, {**os.environ, "HOME": str(home), "KUBECONFIG": "/dev/null"}
 
     def __call__(self, *args: str, input: str = "", env: dict[str, str] | None = None, timeout: float = 60) -> Result:
         done = subprocess.run(
-            [*self._words, *args],
+            [*self.words, *args],
             input=input.encode(),
             env={**self.env, **(env or {})},
             capture_output=True,

@@ -130,6 +130,7 @@ def container_spec(
         log=LogSpec(node.places.log(pod, container.name, attempt)),
         init=pod.metadata.annotations.get("orchestr.dev/init") == "true",
         tty=bool(container.tty),
+        stdin=("once" if container.stdin_once else "open") if container.stdin else "",
     )
 
 

@@ -24,7 +24,6 @@ NO_EFFECT: Table = {
     ("PodSpec", "enableServiceLinks"): "services are found by name; no variables are injected for them",
     ("PodSpec", "imagePullSecrets"): PULL,
     ("Container", "imagePullPolicy"): PULL,
-    ("Container", "stdinOnce"): "nothing attaches to standard input",
     ("Container", "terminationMessagePolicy"): "there is no message file; the log tells",
     ("Container", "resizePolicy"): "resources of a running container are not changed in place",
     ("PodSecurityContext", "fsGroupChangePolicy"): "ownership is set whenever it differs",

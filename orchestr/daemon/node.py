@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,16 +13,22 @@ from orchestr import __version__
 from orchestr.agent.places import Places
 from orchestr.agent.runs import parse_id
 from orchestr.api.base import timestamp
+from orchestr.api.core import Pod
 from orchestr.api.errors import BadRequest
-from orchestr.daemon.podlog import PodLog, container_of, pod_of
+from orchestr.daemon.attach import Attachment
+from orchestr.daemon.forwarding import Forwarding
+from orchestr.daemon.podlog import PodLog, container_of, every_container, pod_of
 from orchestr.daemon.usage import Meter
 from orchestr.images.bootstrap import bootstrap
 from orchestr.images.store import Images
 from orchestr.instance import Instance
 from orchestr.network.dataplane import LinuxDataplane
-from orchestr.runtime.seam import ExecSession, ExecSpec, Runtime
-from orchestr.server.node import Command, LogOptions, PodUsage
+from orchestr.runtime.seam import Container, ExecSession, ExecSpec, Runtime
+from orchestr.server.node import Command, Connect, LogOptions, PodUsage
+from orchestr.server.session import Session
 from orchestr.store.local import LocalCluster
+
+FRESH = 60.0  # seconds
 
 
 def utc_now() -> datetime:
@@ -48,19 +55,50 @@ class LocalNode:
         self._places = Places(instance.state, runtime.volatile())
         self._meter = Meter(cluster, runtime, clock)
         self._started = utc_now()
+        self._attached: set[str] = set()  # containers that somebody was at
 
     async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncGenerator[bytes]:
         return PodLog(self._cluster, self._places, pod_of(self._cluster, namespace, pod), options).pieces()
 
     async def exec(self, namespace: str, pod: str, command: Command) -> ExecSession:
         found = pod_of(self._cluster, namespace, pod)
-        container = container_of(found, command.container)
-        for record in (await self._runtime.state()).containers:
-            if record.status == "running" and record.sandbox == found.metadata.uid:
+        record = await self._running(found, container_of(found, command.container), "exec in")
+        return await self._runtime.exec(ExecSpec(record.id, command.args, tty=command.tty))
+
+    async def attach(self, namespace: str, pod: str, wanted: Command) -> Session:
+        """Gives of what is wanted what the container has."""
+        found = pod_of(self._cluster, namespace, pod)
+        name = container_of(found, wanted.container)
+        record = await self._running(found, name, "attach to")
+        spec = next(each for each in every_container(found) if each.name == name)
+        tty, once = bool(spec.tty), bool(spec.stdin_once)
+        wanted = replace(wanted, tty=tty, stdin=wanted.stdin and bool(spec.stdin), stderr=wanted.stderr and not tty)
+        # Whoever started it for this session sees all that it wrote until he was there.
+        fresh = once and record.id not in self._attached and self._clock() - (record.started_at or 0) < FRESH
+        self._attached.add(record.id)
+        parsed = parse_id(record.id)
+        assert parsed is not None
+        directory = self._places.log(found, name, parsed[2])
+        return Attachment(self._runtime, record.id, directory, wanted, once=once, whole=fresh)
+
+    async def forward(self, namespace: str, pod: str) -> Connect:
+        found = pod_of(self._cluster, namespace, pod)
+        sandboxes = {sandbox.id for sandbox in (await self._runtime.state()).sandboxes if sandbox.pid_path}
+        if found.metadata.uid not in sandboxes:
+            phase = found.status.phase or "Pending"
+            raise BadRequest(f"cannot forward ports of pod {pod}: it is not running ({phase}; see orch status)")
+        return Forwarding(self._runtime, found).connect
+
+    async def _running(self, pod: Pod, container: str, what: str) -> Container:
+        records = (await self._runtime.state()).containers
+        self._attached &= {record.id for record in records}
+        for record in records:
+            if record.status == "running" and record.sandbox == pod.metadata.uid:
                 parsed = parse_id(record.id)
                 if parsed is not None and parsed[1] == container:
-                    return await self._runtime.exec(ExecSpec(record.id, command.args, tty=command.tty))
-        raise BadRequest(f"cannot exec in {container} of pod {pod}: it is not running (see orch status)")
+                    return record
+        where = f"{container} of pod {pod.metadata.name}"
+        raise BadRequest(f"cannot {what} {where}: it is not running (see orch status)")
 
     async def usage(self, namespace: str | None) -> Sequence[PodUsage]:
         return await self._meter.usage(namespace)

@@ -217,6 +217,17 @@ class SupervisedRuntime:
                 reason="SupervisorLost",
             ) from None
 
+    def open_stdin(self, container: str) -> int:
+        if (held := self._held.get(container)) is not None and held.console >= 0:
+            return os.dup(held.console)
+        try:
+            return os.open(f"{self._run}/containers/{container}/stdin", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # it never was (ENOENT), or nobody reads it any more (ENXIO)
+            return -1
+
+    async def end_stdin(self, container: str) -> None:
+        await self._call("end_stdin", {"container": container})
+
     async def state(self) -> RuntimeState:
         await self._current()
         containers = tuple(self._containers.values())

@@ -212,6 +212,13 @@ class FakeRuntime:
         code, output = self._execute(spec)
         return FakeExec(self._next_pid(), code, output, spec.tty)
 
+    def open_stdin(self, container: str) -> int:
+        spec = self.specs.get(container)
+        return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) if spec and (spec.stdin or spec.tty) else -1
+
+    async def end_stdin(self, container: str) -> None:
+        await self._called("end_stdin", container)
+
     async def state(self) -> RuntimeState:
         await trio.lowlevel.checkpoint()
         sandboxes = tuple(Sandbox(spec.id, "/proc/self", spec.uid_base) for spec in self._sandboxes.values())

@@ -67,6 +67,8 @@ class ContainerSpec(NamedTuple):
     log: LogSpec | None  # None: stdout and stderr go nowhere
     init: bool = False  # a tiny reaping init as pid 1
     tty: bool = False
+    # What a terminal-less container reads: "" nothing, "open" a pipe that never ends, "once" one that `end_stdin` ends.
+    stdin: Literal["", "open", "once"] = ""
 
 
 class OomKill(NamedTuple):
@@ -167,6 +169,15 @@ class Runtime(Protocol):
         ...
 
     async def exec(self, spec: ExecSpec) -> ExecSession: ...
+
+    def open_stdin(self, container: str) -> int:
+        """A new non-blocking descriptor for what a running container reads: its terminal's master, which also gives
+        what the terminal prints, or a pipe's end. -1 when it reads nothing (any more). The caller closes it."""
+        ...
+
+    async def end_stdin(self, container: str) -> None:
+        """Tells the end to a container with stdin "once", when the last descriptor is closed; to others nothing."""
+        ...
 
     async def state(self) -> RuntimeState: ...
 

@@ -3,11 +3,8 @@
 When the supervisor goes away in the meantime, the pidfd tells the end instead.
 """
 
-import fcntl
 import os
 import signal as signals
-import struct
-import termios
 from contextlib import suppress
 
 import trio
@@ -17,6 +14,7 @@ from orchestr.runtime.link import Link
 from orchestr.runtime.seam import ExecSpec, RuntimeFailure
 from orchestr.runtime.supervisor import exits
 from orchestr.runtime.supervisor.protocol import close
+from orchestr.runtime.terminal import set_size
 
 
 class _End:
@@ -54,8 +52,7 @@ class Session:
     async def resize(self, rows: int, columns: int) -> None:
         await trio.lowlevel.checkpoint()
         if self.stderr < 0:
-            with suppress(OSError):  # the terminal is gone
-                fcntl.ioctl(self.stdout, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+            set_size(self.stdout, rows, columns)
 
     async def kill(self, signal: int) -> None:
         await trio.lowlevel.checkpoint()

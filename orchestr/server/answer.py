@@ -70,12 +70,16 @@ class Stream(Response):
     `run` gets `emit`, which sends one piece and waits while the client is slower; it is cancelled when the client goes.
     """
 
-    def __init__(self, run: Callable[[Emit], Awaitable[None]], media_type: str) -> None:
+    def __init__(self, run: Callable[[Emit], Awaitable[None]], media_type: str, *, patient: bool = False) -> None:
+        """`patient`: the client may stop reading for as long as it likes."""
         super().__init__(None, 200, media_type=media_type)
         del self.headers["content-length"]
-        self.run = run
+        self.run, self.patient = run, patient
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.patient:
+            scope["state"]["patience"]()
+
         async def emit(piece: bytes) -> None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
 

@@ -13,13 +13,15 @@ from starlette.websockets import WebSocket
 from orchestr.api.errors import ApiError, Invalid, Unavailable
 from orchestr.images.seam import ImageError
 from orchestr.runtime.seam import RuntimeFailure
-from orchestr.server import exec as exec_
+from orchestr.server import streams
 from orchestr.server.access import Access
 from orchestr.server.answer import Message, Receive, Scope, Send, failure, internal
 from orchestr.server.inbound import Inbound
 from orchestr.server.node import Node
 from orchestr.server.paths import target, unknown
 from orchestr.server.routes import Routes
+from orchestr.server.streams import STREAMS
+from orchestr.server.upgrade import Upgrade
 from orchestr.store.local import LocalCluster
 
 
@@ -29,6 +31,7 @@ class App:
     def __init__(self, cluster: LocalCluster, node: Node, access: Access | None = None) -> None:
         self.node, self.access = node, access or Access(cluster)
         self.routes = Routes(cluster, node, self.access)
+        self.upgrade = Upgrade(node, self.access.admit, lambda error: failure(as_api_error(error, "an upgrade")))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -68,9 +71,10 @@ class App:
         try:
             self.access.admit(scope)
             where = target(scope["path"]) if scope["path"].startswith(("/api/", "/apis/")) else None
-            if where is None or (where.plural, where.sub) != ("pods", "exec"):
+            if where is None or where.group or where.plural != "pods" or where.sub not in STREAMS:
                 raise unknown(scope["path"])
-            await exec_.run(self.node, WebSocket(scope, receive, note), where.namespace, where.name)
+            scope["state"]["patience"]()
+            await streams.serve(self.node, WebSocket(scope, receive, note), where)
         except Exception as error:
             reason = as_api_error(error, scope["path"])
             if not accepted:

@@ -152,6 +152,8 @@ def parts(kind: type[KubeObject]) -> dict[str, Object]:
         found["eviction"] = _entry("eviction", "Eviction", ("create",)) | {"group": "policy", "version": "v1"}
         found["log"] = _entry("log", name, ("get",))
         found["exec"] = _entry("exec", "PodExecOptions", ("create", "get"))
+        found["attach"] = _entry("attach", "PodAttachOptions", ("create", "get"))
+        found["portforward"] = _entry("portforward", "PodPortForwardOptions", ("create", "get"))
     return found
 
 

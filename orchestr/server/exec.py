@@ -1,13 +1,12 @@
-"""GET pods/NAME/exec: a WebSocket that carries a command's streams (v5.channel.k8s.io, and v4 without stdin's end).
+"""pods/NAME/exec and attach: a command in a container, or what runs in it, with its streams in the client's hands.
 
-    first byte   0 stdin   1 stdout   2 stderr   3 the end, a `Status`   4 resize, {"Width", "Height"}   255 close
-The session ends when the command exits; the command is killed when the client goes or the daemon stops.
+The session ends when the command exits; the command is killed when the client goes or the daemon stops. Of an attached
+container only the looking ends.
 """
 
-import json
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 import trio
 from starlette.datastructures import QueryParams
@@ -15,135 +14,143 @@ from starlette.websockets import WebSocket
 
 from orchestr.api.errors import BadRequest
 from orchestr.runtime.seam import ExecSession, RuntimeFailure
-from orchestr.server.answer import dump
+from orchestr.server.channels import FORMS, Channels, agreed
 from orchestr.server.node import Command, Node
 from orchestr.server.query import flag
+from orchestr.server.session import ERROR, STDERR, STDOUT, Emit, Session, converse
 
-PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 PIECE = 64 * 1024  # bytes of one message
 LINGER = 2.0  # seconds to read what is left in the pipes after the exit: a child of the command may hold them open
+SHELL_CODES = (126, 127)
 
 
-def command(query: QueryParams) -> Command:
-    """Of Kubernetes' PodExecOptions."""
+def command(query: QueryParams, part: str = "exec") -> Command:
+    """Of Kubernetes' PodExecOptions and PodAttachOptions. Who names no stream gets both outputs."""
     args = tuple(query.getlist("command"))
-    if not args:
+    if part == "exec" and not args:
         raise BadRequest("cannot exec: no command (give command=...)")
-    return Command(args, query.get("container") or None, tty=flag(query, "tty"), stdin=flag(query, "stdin"))
+    stdin, stdout, stderr, tty = (flag(query, name) for name in ("stdin", "stdout", "stderr", "tty"))
+    if not (stdin or stdout or stderr):
+        stdout = stderr = True
+    return Command(args, query.get("container") or None, tty, stdin, stdout, stderr and not tty)
 
 
-async def run(node: Node, socket: WebSocket, namespace: str, pod: str) -> None:
-    """Raises what the node does before the WebSocket is accepted, so that the client gets a `Status` by HTTP."""
-    protocol = next((each for each in PROTOCOLS if each in socket.scope["subprotocols"]), None)
-    if protocol is None:
-        raise BadRequest(f"cannot exec: no sub-protocol in common (offer {PROTOCOLS[0]})")
-    wanted = command(socket.query_params)
+async def begin(node: Node, part: str, namespace: str, pod: str, wanted: Command) -> Session:
+    """Raises what the node does; a command that is not there, or cannot be run, is a session that ends at once."""
+    if part == "attach":
+        return await node.attach(namespace, pod, wanted)
     try:
-        session = await node.exec(namespace, pod, wanted)
+        return Running(await node.exec(namespace, pod, wanted), wanted)
     except RuntimeFailure as error:
-        if error.exit_code is None:
+        if error.exit_code not in SHELL_CODES:
             raise
-        await socket.accept(subprotocol=protocol)
-        await refused(socket, str(error), error.exit_code)
-        return
-    pump = Pump(session, socket, wanted)
+        return Refused(str(error), error.exit_code)
+
+
+async def serve(node: Node, socket: WebSocket, part: str, namespace: str, pod: str) -> None:
+    """Over a WebSocket. Raises what goes wrong before it is accepted, so that the client gets a `Status` by HTTP."""
+    protocol = agreed(socket.scope["subprotocols"], FORMS)
+    if protocol is None:
+        raise BadRequest(f"cannot {part}: no sub-protocol in common (offer {next(iter(FORMS))})")
+    wanted = command(socket.query_params, part)
+    session = await begin(node, part, namespace, pod, wanted)
+    carrier = Channels(socket, protocol)
     try:
-        await socket.accept(subprotocol=protocol)
-        code = await pump.run()
-        await socket.send_bytes(bytes([ERROR]) + dump(status(code)))
-        await socket.close()
-    finally:
-        pump.close()
+        await carrier.accept(STDOUT if wanted.stdout else STDERR if wanted.stderr else ERROR)
+    except BaseException:
+        with trio.CancelScope(shield=True):
+            await session.hang_up()
+        session.close()
+        raise
+    await converse(carrier, session, socket.scope["state"]["stopping"])
 
 
-async def refused(socket: WebSocket, why: str, code: int) -> None:
-    """A command that is not there, or cannot be run, ends as in a shell: 127 or 126, and why on stderr."""
-    await socket.send_bytes(bytes([STDERR]) + why.encode() + b"\n")
-    await socket.send_bytes(bytes([ERROR]) + dump(status(code)))
-    await socket.close()
+class Refused:
+    """Ends as in a shell: 127 or 126, and why on stderr."""
 
+    def __init__(self, why: str, code: int) -> None:
+        self.why, self.code = why, code
 
-def status(code: int) -> dict[str, Any]:
-    """The `Status` of channel 3, as client-go reads it."""
-    if code == 0:
-        return {"metadata": {}, "status": "Success"}
-    return {
-        "metadata": {},
-        "status": "Failure",
-        "reason": "NonZeroExitCode",
-        "message": f"command terminated with non-zero exit code: exit status {code}",
-        "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
-    }
+    async def outputs(self, emit: Emit) -> int:
+        await emit(STDERR, self.why.encode() + b"\n")
+        return self.code
 
+    async def write(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
 
-class Pump:
-    """Moves bytes between a session's descriptors and a WebSocket, each way at the pace of the slower side."""
+    async def resize(self, rows: int, columns: int) -> None:
+        await trio.lowlevel.checkpoint()
 
-    def __init__(self, session: ExecSession, socket: WebSocket, wanted: Command) -> None:
-        self.session, self.socket = session, socket
-        streams = {fd: trio.lowlevel.FdStream(fd) for fd in {session.stdin, session.stdout, session.stderr} - {-1}}
-        self.stdout, self.stderr = streams.get(session.stdout), streams.get(session.stderr)
-        self.stdin = self.stdout if wanted.tty else streams.get(session.stdin)  # a pty's master is both ways
-        self.tty = wanted.tty
-        self.streams = list(streams.values())
-        if not wanted.stdin:
-            self._end_stdin()
+    async def end_input(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def hang_up(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def stop(self) -> bool:
+        await trio.lowlevel.checkpoint()
+        return False
 
     def close(self) -> None:
-        for stream in self.streams:
-            stream.close()
+        """Nothing is open."""
 
-    async def run(self) -> int:
-        """The command's exit code."""
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._inputs)
-                nursery.start_soon(self._stopped)
-                code = await self._outputs()
-                nursery.cancel_scope.cancel()
-            return code
-        except BaseException:
-            with trio.CancelScope(shield=True):
-                await self.session.kill(signal.SIGKILL)
-            raise
 
-    async def _outputs(self) -> int:
+class Running:
+    """The Session of a command."""
+
+    def __init__(self, session: ExecSession, wanted: Command) -> None:
+        self.session = session
+        streams = {fd: trio.lowlevel.FdStream(fd) for fd in {session.stdin, session.stdout, session.stderr} - {-1}}
+        self.sources: Mapping[int, trio.lowlevel.FdStream | None] = {
+            STDOUT: streams.get(session.stdout),
+            STDERR: streams.get(session.stderr),
+        }
+        # A pty's master is both ways.
+        self.stdin = self.sources[STDOUT] if wanted.tty else streams.get(session.stdin)
+        self.tty = wanted.tty
+        self.wanted = {STDOUT: wanted.stdout or wanted.tty, STDERR: wanted.stderr}
+        self.streams = list(streams.values())
+        if not wanted.stdin:
+            self._end_input()
+
+    async def outputs(self, emit: Emit) -> int:
         async with trio.open_nursery() as readers:
-            for channel, stream in ((STDOUT, self.stdout), (STDERR, self.stderr)):
+            for channel, stream in self.sources.items():
                 if stream is not None:
-                    readers.start_soon(self._read, channel, stream)
+                    readers.start_soon(self._read, channel, stream, emit)
             code = await self.session.wait()
             readers.cancel_scope.deadline = trio.current_time() + LINGER
         return code
 
-    async def _read(self, channel: int, stream: trio.lowlevel.FdStream) -> None:
+    async def _read(self, channel: int, stream: trio.lowlevel.FdStream, emit: Emit) -> None:
         with suppress(trio.BrokenResourceError):  # a pty's master says EIO when the last user of its other end is gone
             while data := await stream.receive_some(PIECE):
-                await self.socket.send_bytes(bytes([channel]) + data)
+                if self.wanted[channel]:  # else read all the same: the command must not wait for room
+                    await emit(channel, data)
 
-    async def _inputs(self) -> None:
-        while (message := await self.socket.receive())["type"] != "websocket.disconnect":
-            data = message.get("bytes") or b""
-            if data:
-                await self._input(data[0], data[1:])
-        await self.session.kill(signal.SIGKILL)
-
-    async def _input(self, channel: int, data: bytes) -> None:
-        if channel == STDIN and self.stdin is not None:
+    async def write(self, data: bytes) -> None:
+        if self.stdin is not None:
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the command reads no more
                 await self.stdin.send_all(data)
-        elif channel == CLOSE and data[:1] == bytes([STDIN]):
-            self._end_stdin()
-        elif channel == RESIZE:
-            with suppress(ValueError, KeyError, TypeError):  # a size that makes no sense changes nothing
-                size = json.loads(data)
-                await self.session.resize(int(size["Height"]), int(size["Width"]))
 
-    def _end_stdin(self) -> None:
+    async def end_input(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._end_input()
+
+    def _end_input(self) -> None:
         if self.stdin is not None and not self.tty:
             self.stdin.close()
 
-    async def _stopped(self) -> None:
-        await self.socket.scope["state"]["stopping"].wait()
+    async def resize(self, rows: int, columns: int) -> None:
+        await self.session.resize(rows, columns)
+
+    async def hang_up(self) -> None:
         await self.session.kill(signal.SIGKILL)
+
+    async def stop(self) -> bool:
+        await self.session.kill(signal.SIGKILL)
+        return False
+
+    def close(self) -> None:
+        for stream in self.streams:
+            stream.close()

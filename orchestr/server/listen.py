@@ -25,6 +25,7 @@ from orchestr.server.answer import Receive, Scope, Send
 from orchestr.server.auth import group_id, peer
 from orchestr.server.log import log, pairs
 from orchestr.server.phrases import install
+from orchestr.server.upgrade import Head, Upgrade, Upgraded, candidate, head_of
 
 IDLE = 120.0  # seconds that a connection may wait between requests, and take for a request's head
 STALLED = 60.0  # seconds that a client may leave a piece unread before it is cut off
@@ -72,13 +73,37 @@ class BoundedStream:
     def __init__(self, stream: Stream, sock: trio.socket.SocketType) -> None:
         self.stream = stream
         self.socket = sock
-        self.receive_some = stream.receive_some
         self.send_eof = getattr(stream, "send_eof", trio.lowlevel.checkpoint)  # TLS ends both ways at once
         self.aclose = stream.aclose
+        self.head: Head | None = None  # of a request that is not for hypercorn
+        self.rest = b""  # what was received and not given on
+        self._stalled = STALLED
+
+    async def peek(self) -> None:
+        """Looks at the first request."""
+        data = bytes(await self.stream.receive_some(65536))
+        while candidate(data) and b"\r\n\r\n" not in data and len(data) < HEAD_LIMIT:
+            more = bytes(await self.stream.receive_some(65536))
+            if not more:
+                break
+            data += more
+        head, end, rest = data.partition(b"\r\n\r\n")
+        self.head = head_of(head + end) if end and candidate(data) else None
+        self.rest = rest if self.head else data
+
+    async def receive_some(self, most: int | None = None) -> bytes:
+        if self.rest:
+            rest, self.rest = self.rest, b""
+            return rest
+        return bytes(await self.stream.receive_some(most))
+
+    def patience(self) -> None:
+        """From now on the client may read as slowly as it likes, or pause: it holds up nobody but itself."""
+        self._stalled = float("inf")
 
     async def send_all(self, data: bytes) -> None:
         try:
-            with trio.fail_after(STALLED):
+            with trio.fail_after(self._stalled):
                 await self.stream.send_all(data)
         except trio.TooSlowError:
             raise trio.BrokenResourceError(f"the client left {len(data)} bytes unread for {STALLED:.0f} s") from None
@@ -153,6 +178,7 @@ class Connections:
 
     def __init__(self, app: Application) -> None:
         self.config, self.context = _config(), WorkerContext(None)
+        self.upgrade: Upgrade | None = getattr(app, "upgrade", None)
         asgi: Any = app  # hypercorn types each message, starlette none
         self.app = wrap_app(asgi, self.config.wsgi_max_body_size, "asgi")
         # Apart, so that strangers who hold all connections to the network leave the machine's own socket open.
@@ -196,6 +222,16 @@ class Connections:
             elif stream.socket.family == socket.AF_UNIX:
                 state["peer"] = peer(stream.socket)
             bounded: Any = BoundedStream(above, stream.socket)
+            state["patience"] = bounded.patience
+            try:
+                with trio.fail_after(IDLE):
+                    await bounded.peek()
+            except (trio.BrokenResourceError, trio.TooSlowError):
+                return
+            if self.upgrade is not None and (head := bounded.head) is not None:
+                bounded.patience()
+                await self.upgrade.serve(head, Upgraded(above, bounded.rest), state)
+                return
             await ClientServer(self.app, self.config, self.context, state, bounded).run()
 
     async def end(self) -> None:

@@ -41,10 +41,10 @@ async def logs(node: Node, namespace: str, pod: str, query: QueryParams) -> Stre
     wanted = options(query, datetime.now(UTC))
     lines = await node.logs(namespace, pod, wanted)
 
-    return Stream(partial(_send, lines, wanted.limit_bytes), "text/plain; charset=utf-8")
+    return Stream(partial(send, lines, wanted.limit_bytes), "text/plain; charset=utf-8", patient=wanted.follow)
 
 
-async def _send(lines: AsyncGenerator[bytes], limit: int | None, emit: Emit) -> None:
+async def send(lines: AsyncGenerator[bytes], limit: int | None, emit: Emit) -> None:
     """Lines that are there at once travel together: a loud container costs a message per PIECE, not one per line."""
     buffer = Buffer()
     async with trio.open_nursery() as nursery:

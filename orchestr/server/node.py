@@ -1,12 +1,15 @@
 """What the server asks of the machine. The daemon fills it from agent, runtime and images."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+import trio
+
 from orchestr.images.seam import Image
 from orchestr.runtime.seam import ExecSession
+from orchestr.server.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,14 @@ class LogOptions:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command to run in a container."""
+    """A command to run in a container, and which of its streams are wanted; without `args` what runs there already."""
 
-    args: tuple[str, ...]
-    container: str | None = None
+    args: tuple[str, ...] = ()
+    container: str | None = None  # None: as in LogOptions
     tty: bool = False
     stdin: bool = False
+    stdout: bool = True
+    stderr: bool = True  # none with a tty
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,13 @@ class Images(Protocol):
     def remove(self, reference: str) -> None: ...
 
 
+class Unreachable(Exception):
+    """No connection to a port of a pod; the text is for the client."""
+
+
+Connect = Callable[[int], Awaitable[trio.SocketStream]]  # to a port; Unreachable
+
+
 class Node(Protocol):
     """Errors are ApiError, RuntimeFailure or ImageError; NotFound for a pod or container that is not there."""
 
@@ -86,6 +98,12 @@ class Node(Protocol):
         ...
 
     async def exec(self, namespace: str, pod: str, command: Command) -> ExecSession: ...
+
+    async def attach(self, namespace: str, pod: str, wanted: Command) -> Session: ...
+
+    async def forward(self, namespace: str, pod: str) -> Connect:
+        """How ports of a pod are reached, as its own programs reach them on localhost."""
+        ...
 
     async def usage(self, namespace: str | None) -> Sequence[PodUsage]: ...
 

@@ -58,8 +58,8 @@ async def _log(call: Call) -> Response:
     return await logs.logs(call.node, call.key.namespace, call.name, call.query)
 
 
-async def _exec(call: Call) -> Response:
-    raise BadRequest("cannot exec: SPDY is not supported (use a WebSocket with v5.channel.k8s.io)")
+async def _stream(call: Call) -> Response:
+    raise BadRequest("cannot serve streams: Upgrade request required (to websocket, or SPDY/3.1)")
 
 
 COLLECTION: Mapping[str, Handler] = {"GET": _list, "POST": write.create, "DELETE": write.delete_collection}
@@ -74,7 +74,9 @@ PARTS: Mapping[str, Mapping[str, Handler]] = {
     "ephemeralcontainers": dict.fromkeys(("GET", "PUT", "PATCH"), podparts.no_ephemeral),
     "resize": dict.fromkeys(("GET", "PUT", "PATCH"), podparts.no_resize),
     "log": {"GET": _log},
-    "exec": {"GET": _exec, "POST": _exec},
+    "exec": {"GET": _stream, "POST": _stream},
+    "attach": {"GET": _stream, "POST": _stream},
+    "portforward": {"GET": _stream, "POST": _stream},
 }
 
 

@@ -21,7 +21,8 @@ from orchestr.runtime.seam import ExecSession
 from orchestr.server.access import Access
 from orchestr.server.app import App
 from orchestr.server.listen import serve, unix_socket
-from orchestr.server.node import Command, LogOptions, PodUsage, Usage
+from orchestr.server.node import Command, Connect, LogOptions, PodUsage, Unreachable, Usage
+from orchestr.server.session import Emit
 from orchestr.store.local import LocalCluster, open_cluster
 
 IMAGE = Image(
@@ -74,6 +75,39 @@ class Process:
         self.child.send_signal(signal)
 
 
+class Echo:
+    """A Session at a container that prints what it is told."""
+
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, int]] = []
+        self.left = trio.Event()
+        self._emit: Emit | None = None
+
+    async def outputs(self, emit: Emit) -> None:
+        self._emit = emit
+        await self.left.wait()
+
+    async def write(self, data: bytes) -> None:
+        assert self._emit
+        await self._emit(1, data)
+
+    async def end_input(self) -> None:
+        self.left.set()
+
+    async def resize(self, rows: int, columns: int) -> None:
+        self.sizes.append((rows, columns))
+
+    async def hang_up(self) -> None:
+        self.left.set()
+
+    async def stop(self) -> bool:
+        self.left.set()
+        return True
+
+    def close(self) -> None:
+        self.left.set()
+
+
 class FakeNode:
     """Answers what a test put in; exec runs the command on this machine."""
 
@@ -83,6 +117,7 @@ class FakeNode:
         self.asked: list[Any] = []
         self.stopped: list[bool] = []
         self.sessions: list[Process] = []
+        self.attached: list[Echo] = []
         self.follow_ended = trio.Event()
 
     async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncGenerator[bytes]:
@@ -110,6 +145,21 @@ class FakeNode:
             os.close(fd)
         self.sessions.append(Process(child, (ours_in, ours_out, ours_err)))
         return self.sessions[-1]
+
+    async def attach(self, namespace: str, pod: str, wanted: Command) -> "Echo":
+        if pod == "missing":
+            raise NotFound('pods "missing" not found')
+        self.attached.append(Echo())
+        return self.attached[-1]
+
+    async def forward(self, namespace: str, pod: str) -> Connect:
+        async def connect(port: int) -> trio.SocketStream:
+            try:
+                return await trio.open_tcp_stream("127.0.0.1", port)
+            except OSError:
+                raise Unreachable(f"nobody listens on port {port}") from None
+
+        return connect
 
     async def usage(self, namespace: str | None) -> Sequence[PodUsage]:
         usage = {"main": Usage(250_000_000, 64 << 20, 3)}

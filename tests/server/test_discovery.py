@@ -16,7 +16,10 @@ async def test_groups_and_resources(served: Daemon) -> None:
             assert found["groupVersion"] == version["groupVersion"]
     _, core = await served.request("GET", "/api/v1")
     pods = {each["name"]: each for each in core["resources"] if each["name"].startswith("pods")}
-    assert set(pods) == {"pods", *(f"pods/{part}" for part in ("status", "log", "exec", "eviction", "binding"))}
+    assert set(pods) == {
+        "pods",
+        *(f"pods/{part}" for part in ("status", "log", "exec", "attach", "portforward", "eviction", "binding")),
+    }
     assert (pods["pods"]["shortNames"], pods["pods"]["namespaced"], pods["pods"]["kind"]) == (["po"], True, "Pod")
 
 

@@ -1,6 +1,6 @@
 """Containers while they are kept: started, watched, ended, forgotten.
 
-    start: record "launching" -> FIFOs -> launch -> record running -> told
+    start: record "launching" -> FIFOs (log, stdin) -> launch -> record running -> told
     exit:  pidfd readable -> oom, status -> record exited -> reaped -> rest killed -> log drained -> cgroup gone -> told
 
 Each arrow can be the last thing that happens: the record is written before the child is reaped, and adoption carries
@@ -24,6 +24,7 @@ from orchestr.runtime.supervisor.logpump import LogPump
 from orchestr.runtime.supervisor.loop import Loop
 from orchestr.runtime.supervisor.oom import KernelLog, Watch, happened
 from orchestr.runtime.supervisor.records import Record, Records, checked_id
+from orchestr.runtime.supervisor.stdin import Stdin
 
 _SETTLE = 0.004  # seconds between two looks at processes that were killed but still hold the cgroup
 _PATIENCE = 500  # looks; then the exit is told although something unkillable (a dead NFS server) is left
@@ -32,13 +33,14 @@ _PATIENCE = 500  # looks; then the exit is told although something unkillable (a
 class Tracked:
     """One container. Descriptors are -1 when there is none."""
 
-    __slots__ = ("child", "console", "gone", "log", "looks", "oom", "pidfd", "record", "waiting")
+    __slots__ = ("child", "console", "gone", "log", "looks", "oom", "pidfd", "record", "stdin", "waiting")
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.child = True
         self.pidfd = self.console = -1
         self.log: LogPump | None = None
+        self.stdin = Stdin()
         self.oom: Watch | None = None
         self.looks = 0
         self.gone = False  # its exit was told: no process, cgroup or pipe is left
@@ -54,7 +56,7 @@ class Tracked:
         if self.gone or self.pidfd < 0:
             return ()
         fifos = self.log.fifos if self.log else ()
-        return (self.pidfd, *fifos, *((self.console,) if self.console >= 0 else ()))
+        return (self.pidfd, *fifos, *(fd for fd in (self.stdin.writer, self.console) if fd >= 0))
 
 
 class Containers:
@@ -83,6 +85,8 @@ class Containers:
         try:
             if spec.log is not None:
                 tracked.log = self._open_log(tracked, spec.log)
+            if spec.stdin and not spec.tty:
+                tracked.stdin.make(self._records.directory(spec.id), once=spec.stdin == "once")
             launched = self._launch(tracked, spec, sandbox, ns)
         except BaseException:
             self._discard(tracked)
@@ -117,23 +121,28 @@ class Containers:
     ) -> Launched:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         out, err = tracked.log.ends() if tracked.log and not spec.tty else (null, null)
+        in_ = tracked.stdin.take() if spec.stdin and not spec.tty else null
         try:
-            return launch.launch(_scored(spec), sandbox, ns, (null, out, err))
+            return launch.launch(_scored(spec), sandbox, ns, (in_, out, err))
         finally:
-            for fd in {null, out, err}:
+            for fd in {null, in_, out, err}:
                 os.close(fd)
 
     def _discard(self, tracked: Tracked) -> None:
         """After a start that failed."""
         if tracked.log:
             tracked.log.close()
+        tracked.stdin.close()
         cgroups.remove(tracked.record.cgroup)
         self._records.forget(tracked.container.id)
 
     def reopen_log(self, tracked: Tracked) -> None:
         """After adoption; an exited container that still has its FIFOs was not drained."""
         directory = self._records.directory(tracked.container.id)
-        spec = self._records.spec(tracked.container.id).log
+        whole = self._records.spec(tracked.container.id)
+        spec = whole.log
+        if whole.stdin == "once" and tracked.container.status != "exited":
+            tracked.stdin.reopen(directory)
         if spec is not None and os.path.exists(f"{directory}/{STREAMS[0]}"):
             tracked.log = LogPump(self._loop, spec, directory, lambda why: self._log_held_up(tracked, why))
 
@@ -208,6 +217,7 @@ class Containers:
             self._loop.later(1.0, lambda: self._drain_later(tracked))
         elif tracked.log:
             self._close_log(tracked)
+        tracked.stdin.close()
         for fd in (tracked.pidfd, tracked.console if not tracked.log else -1):
             if fd >= 0:
                 os.close(fd)
@@ -243,6 +253,12 @@ class Containers:
                 _signal(pid, number)
         else:
             _send(tracked.pidfd, number)
+
+    def end_stdin(self, id: str) -> None:
+        tracked = self.get(id)
+        if tracked.stdin.writer >= 0:
+            tracked.stdin.end(self._records.directory(id))
+            self._tell(tracked.container)  # whoever holds the writer lets it go
 
     def end(self, id: str, then: Callable[[], None]) -> None:
         """Kills what runs and calls `then` when nothing is left of it; at once when there is nothing."""

@@ -17,12 +17,12 @@
       | -- end, forget, kill, update, .. ------>  |   see server.py for all
       | (connection gone) -> its execs are killed |
 
-`held` is (pidfd, stdout, stderr(, console)): the client keeps them open while the container runs, so that neither an
-exit nor a byte in a pipe is lost when the supervisor is killed. A frame is a 4-byte big-endian length and that many
-bytes of JSON; its member `fds` says how many descriptors came along (SCM_RIGHTS, attached to the first byte of the
-frame). Requests carry `id`, `op` and `args`, replies the same `id` with `ok` or `error`, all else an `event`. Both
-sides read a frame or drop the connection: a frame over the limit, JSON that is no object, and descriptors that nobody
-announced are fatal for it.
+`held` is (pidfd, stdout, stderr(, stdin's writer)(, console)): the client keeps them open while the container runs, so
+that neither an exit nor a byte in a pipe is lost when the supervisor is killed. A frame is a 4-byte big-endian length
+and that many bytes of JSON; its member `fds` says how many descriptors came along (SCM_RIGHTS, attached to the first
+byte of the frame). Requests carry `id`, `op` and `args`, replies the same `id` with `ok` or `error`, all else an
+`event`. Both sides read a frame or drop the connection: a frame over the limit, JSON that is no object, and
+descriptors that nobody announced are fatal for it.
 """
 
 import array

@@ -2,7 +2,7 @@
 
     <run>/containers/<id>/spec     ContainerSpec, written once; read again for exec and adoption
     <run>/containers/<id>/record   Record, replaced at every change
-    <run>/containers/<id>/stdout   FIFO, and stderr
+    <run>/containers/<id>/stdout   FIFO, and stderr; stdin, for one that reads something
     <run>/sandboxes/<id>           SandboxRecord
 
 Files are replaced by rename(2), so that a reader finds the old or the new one, whole. No fsync: what a power cut

@@ -51,6 +51,7 @@ class Server:
             "remove_sandbox": self._remove_sandbox,
             "start": self._start,
             "kill": self._kill,
+            "end_stdin": self._end_stdin,
             "end": self._end,
             "forget": self._forget,
             "exec": self._exec,
@@ -173,6 +174,10 @@ class Server:
 
     def _kill(self, request: Request) -> None:
         self._containers.kill(request.args["container"], request.args["signal"], request.args["everyone"])
+        request.reply()
+
+    def _end_stdin(self, request: Request) -> None:
+        self._containers.end_stdin(request.args["container"])
         request.reply()
 
     def _end(self, request: Request) -> None:

@@ -20,7 +20,8 @@ def container_from(data: Mapping[str, Any]) -> Container:
 
 def spec_to(spec: ContainerSpec) -> dict[str, Any]:
     log = spec.log._asdict() if spec.log else None
-    return {**spec._asdict(), "oci": dict(spec.oci), "rootfs": spec.rootfs._asdict(), "log": log}
+    data = {**spec._asdict(), "oci": dict(spec.oci), "rootfs": spec.rootfs._asdict(), "log": log}
+    return {key: value for key, value in data.items() if value or key != "stdin"}  # which older supervisors do not know
 
 
 def spec_from(data: Mapping[str, Any]) -> ContainerSpec:
