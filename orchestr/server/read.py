@@ -72,9 +72,7 @@ def _rows(call: Call, page: Page | None, limit: int | None) -> Rows:
         if not -PATIENCE < time.time() - page.begun < PATIENCE:
             raise page.too_old()
         at = page.revision
-    elif version and (
-        call.query.get("resourceVersionMatch") == "Exact" or (limit and not call.query.get("resourceVersionMatch"))
-    ):
+    elif version and match == "Exact":
         at = version
     try:
         return call.cluster.rows(call.kind, namespace=call.namespace, at=at)
