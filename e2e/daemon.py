@@ -93,7 +93,9 @@ class Daemon:
         return items
 
     def names(self, plural: str, namespace: str = "") -> list[str]:
-        return sorted(item["metadata"]["name"] for item in self.items(plural, namespace))
+        """Without the ConfigMap that every namespace has."""
+        names = (item["metadata"]["name"] for item in self.items(plural, namespace))
+        return sorted(name for name in names if (plural, name) != ("configmaps", "kube-root-ca.crt"))
 
     def pods(self, namespace: str, service: str = "") -> list[dict[str, Any]]:
         """Pods that are not being deleted, of one Compose service or app label if given, oldest first."""

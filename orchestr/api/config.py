@@ -5,6 +5,10 @@ from typing import ClassVar
 
 from orchestr.api.base import Dict, KubeObject
 
+ACCOUNT_TOKEN = "kubernetes.io/service-account-token"  # type of a Secret that is filled with a token of
+ACCOUNT_NAME = "kubernetes.io/service-account.name"  # annotation: this account,
+ACCOUNT_UID = "kubernetes.io/service-account.uid"  # which is the one with this uid
+
 
 class ConfigMap(KubeObject):
     PLURAL: ClassVar[str] = "configmaps"

@@ -15,6 +15,7 @@ from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.autoscaling import HorizontalPodAutoscaler
 from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
+from orchestr.api.config import ACCOUNT_NAME, ACCOUNT_TOKEN
 from orchestr.api.core import (
     ConfigMap,
     Namespace,
@@ -221,8 +222,23 @@ def _config_map(config: ConfigMap) -> Iterator[Cause]:
         yield Cause(field, f"key {key!r} is in data too", "FieldValueDuplicate")
 
 
+SECRET_KEYS = {
+    "kubernetes.io/basic-auth": (("username", "password"),),
+    "kubernetes.io/dockercfg": ((".dockercfg",),),
+    "kubernetes.io/dockerconfigjson": ((".dockerconfigjson",),),
+    "kubernetes.io/ssh-auth": (("ssh-privatekey",),),
+    "kubernetes.io/tls": (("tls.crt",), ("tls.key",)),
+}  # by type: of each of these one key at least
+
+
 def _secret(secret: Secret) -> Iterator[Cause]:
     yield from _data({"data": secret.data, "stringData": secret.string_data}, "data", "data")
+    keys = secret.data.keys() | secret.string_data.keys()
+    for either in SECRET_KEYS.get(secret.type, ()):
+        if not keys & set(either):
+            yield required(at_key("data", either[0]), f"is required in a Secret of type {secret.type}")
+    if secret.type == ACCOUNT_TOKEN and not secret.metadata.annotations.get(ACCOUNT_NAME):
+        yield required(at_key("metadata.annotations", ACCOUNT_NAME))
 
 
 def _quota(quota: ResourceQuota) -> Iterator[Cause]:

@@ -20,6 +20,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Any
 
 import trio
 
@@ -28,12 +29,15 @@ from orchestr.agent.agent import Agent
 from orchestr.api.metrics import PodMetrics
 from orchestr.client.paths import address
 from orchestr.daemon import https, inside, lines
+from orchestr.daemon.accounttokens import AccountTokens
 from orchestr.daemon.node import LocalNode, utc_now
 from orchestr.daemon.place import CannotStart, held
 from orchestr.daemon.ranges import settled
+from orchestr.daemon.rootca import RootCa, renewed
 from orchestr.daemon.systemd import notify
 from orchestr.daemon.usage import Gauge
 from orchestr.engine.manager import Manager
+from orchestr.engine.registry import controllers
 from orchestr.images.seam import ImageError
 from orchestr.images.store import Images
 from orchestr.instance import Instance
@@ -130,7 +134,8 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
         within = https.inside(ranges)
         tls = await trio.to_thread.run_sync(https.settings, instance, name, ranges, outside)
         issuer = Issuer(tls.directory.signing_key(), time.time, lambda: str(uuid.uuid4()))
-        manager = Manager(cluster)
+        own: dict[str, Any] = {"rootca": RootCa(tls), "accounttokens": AccountTokens(issuer, tls)}
+        manager = Manager(cluster, {**controllers(), **own})
         cluster.measure(PodMetrics, Gauge(cluster, runtime, time.time).metrics)
         agent = Agent(
             cluster,
@@ -158,7 +163,7 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
         async with trio.open_nursery() as upper:
             upper.start_soon(_signals, ending)
             upper.start_soon(manager.run)
-            upper.start_soon(tls.renew)
+            upper.start_soon(partial(tls.renew, then=partial(renewed, cluster, tls)))
             server = partial(serve, app, sockets, secure=[*outside, *within], tls=tls.context)
             upper.start_soon(partial(server, started=partial(_ready, instance)))
             await ending.asked.wait()

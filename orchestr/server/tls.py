@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import trio
 
+from orchestr.api.errors import ApiError
 from orchestr.server import pki
 from orchestr.server.clientcertificates import take_any, user
 from orchestr.server.log import log, pairs
@@ -121,12 +122,19 @@ class Tls:
         self.context.load_verify_locations(cadata=self.ca.pem.decode())
         return before is not None
 
-    async def renew(self, sleep: Callable[[float], Awaitable[None]] = trio.sleep) -> None:
-        """Looks at the certificates now and then, for ever. A disk that is full now is tried again in an hour."""
+    async def renew(
+        self,
+        sleep: Callable[[float], Awaitable[None]] = trio.sleep,
+        then: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+    ) -> None:
+        """Looks at the certificates now and then, for ever, and calls `then` after each renewal. A disk that is full
+        now is tried again in an hour.
+        """
         while True:
             await sleep(CHECK)
             try:
                 if await trio.to_thread.run_sync(self.refresh):
                     log.info(pairs("certificates renewed", names=",".join(sorted(self.names))))
-            except (OSError, ValueError) as error:
+                    await then()
+            except (OSError, ValueError, ApiError) as error:
                 log.error(pairs("cannot renew the certificates", cause=str(error)[:256]))

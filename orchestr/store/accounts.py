@@ -24,6 +24,7 @@ PLACE = "/var/run/secrets/kubernetes.io/serviceaccount"
 PREFIX = "kube-api-access-"
 LIFE = 3607  # seconds, Kubernetes' own number
 COMPOSE = "orchestr.dev/stack"  # label on what a Compose project compiles to
+ENFORCED = "kubernetes.io/enforce-mountable-secrets"  # annotation of an account
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -38,8 +39,36 @@ def admit(request: Request, pod: Pod) -> Pod:
         raise forbidden(Pod, pod.metadata.name, why)
     account = row.object if row else None
     spec = pod.spec.but(service_account_name=name, service_account=name)
+    if isinstance(account, ServiceAccount):
+        if not spec.image_pull_secrets and account.image_pull_secrets:
+            spec = spec.but(image_pull_secrets=[each.wire() for each in account.image_pull_secrets])
+        _only_its_secrets(pod.but(spec=spec), account)
     pod = pod.but(spec=spec)
     return _with_token(request, pod) if automounts(pod, account) else pod
+
+
+def _only_its_secrets(pod: Pod, account: ServiceAccount) -> None:
+    """Forbidden for a pod that uses a Secret which its account does not name, where the account says so."""
+    if account.metadata.annotations.get(ENFORCED) != "true":
+        return
+    name, spec = account.metadata.name, pod.spec.wire()
+    mountable = {each.name for each in account.secrets}
+    pulled = {each.name for each in account.image_pull_secrets}
+    for volume in spec.get("volumes") or ():
+        secret = (volume.get("secret") or {}).get("secretName")
+        if secret and secret not in mountable:
+            why = f"volume with secret.secretName={secret!r} is not allowed because service account {name} does not"
+            raise forbidden(Pod, pod.metadata.name, f"{why} reference that secret")
+    for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
+        used = [(each.get("valueFrom") or {}).get("secretKeyRef") for each in container.get("env") or ()]
+        used += [each.get("secretRef") for each in container.get("envFrom") or ()]
+        for secret in sorted({str(each["name"]) for each in used if each and each.get("name")} - mountable):
+            why = f"container {container['name']} referencing secret {secret!r} is not allowed because service account"
+            raise forbidden(Pod, pod.metadata.name, f"{why} {name} does not reference that secret")
+    for each in spec.get("imagePullSecrets") or ():
+        if each.get("name") not in pulled:
+            why = f"imagePullSecrets {each.get('name')!r} is not allowed because service account {name} does not"
+            raise forbidden(Pod, pod.metadata.name, f"{why} reference that imagePullSecret")
 
 
 def automounts(pod: Pod, account: object) -> bool:

@@ -82,6 +82,32 @@ def test_of_a_pod_the_image_may_change_and_the_command_not() -> None:
     assert changed(objects.pod(), container(command=["x"])) == ["spec.containers"]
 
 
+@pytest.mark.parametrize(
+    ("type_", "good", "field"),
+    [
+        ("kubernetes.io/tls", {"tls.crt": "YQ==", "tls.key": "YQ=="}, "data[tls.crt]"),
+        ("kubernetes.io/basic-auth", {"password": "YQ=="}, "data.username"),
+        ("kubernetes.io/ssh-auth", {"ssh-privatekey": "YQ=="}, "data.ssh-privatekey"),
+        ("kubernetes.io/dockerconfigjson", {".dockerconfigjson": "e30="}, "data[.dockerconfigjson]"),
+        ("example.org/own", {}, ""),
+    ],
+)
+def test_what_a_secret_of_a_type_has(type_: str, good: dict[str, str], field: str) -> None:
+    def wrong(**fields: object) -> list[str]:
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "type": type_, **fields}
+        return [cause.field for cause in scheme.validate(scheme.default(scheme.decode(secret)))]
+
+    assert wrong(data=good) == []
+    assert (field in wrong()) == bool(field)
+
+
+def test_a_secret_for_a_token_names_its_account() -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
+    secret["type"] = "kubernetes.io/service-account-token"
+    fields = [cause.field for cause in scheme.validate(scheme.default(scheme.decode(secret)))]
+    assert fields == ["metadata.annotations[kubernetes.io/service-account.name]"]
+
+
 def test_an_immutable_secret_stays() -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "immutable": True, "data": {"a": "YQ=="}}
     assert changed(secret, secret | {"data": {"a": "Yg=="}}) == ["data"]

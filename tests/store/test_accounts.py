@@ -6,9 +6,18 @@ from typing import Any
 import pytest
 
 from orchestr.api.base import ObjectMeta
+from orchestr.api.container import (
+    EnvFromSource,
+    EnvVar,
+    EnvVarSource,
+    SecretEnvSource,
+    SecretKeySelector,
+)
 from orchestr.api.core import Container, Pod, PodSpec, VolumeMount
 from orchestr.api.errors import Forbidden
+from orchestr.api.meta import LocalObjectReference, ObjectReference
 from orchestr.api.serviceaccount import ServiceAccount
+from orchestr.api.volume import SecretVolumeSource, Volume
 from orchestr.store.accounts import PLACE, admit
 from orchestr.store.request import Request
 
@@ -89,3 +98,37 @@ def test_an_unknown_account_is_refused() -> None:
         Forbidden, match='error looking up service account default/gone: serviceaccount "gone" not found'
     ):
         admitted(account(), service_account_name="gone")
+
+
+def test_the_accounts_pull_secrets_are_the_pods() -> None:
+    robot = account("robot").but(image_pull_secrets=(LocalObjectReference(name="registry"),))
+    assert admitted(robot, service_account_name="robot").image_pull_secrets == [{"name": "registry"}]
+    own = admitted(robot, service_account_name="robot", image_pull_secrets=[{"name": "mine"}])
+    assert own.image_pull_secrets == [{"name": "mine"}]
+
+
+USES: list[dict[str, Any]] = [
+    {"volumes": (Volume(name="v", secret=SecretVolumeSource(secret_name="s")),)},
+    {
+        "containers": (
+            Container(
+                name="a",
+                env=(EnvVar(name="A", value_from=EnvVarSource(secret_key_ref=SecretKeySelector(name="s", key="k"))),),
+            ),
+        )
+    },
+    {"containers": (Container(name="a", env_from=(EnvFromSource(secret_ref=SecretEnvSource(name="s")),)),)},
+    {"image_pull_secrets": [{"name": "s"}]},
+]
+
+
+@pytest.mark.parametrize("spec", USES)
+def test_an_account_may_allow_its_own_secrets_only(spec: dict[str, Any]) -> None:
+    strict = account("robot")
+    notes = {"kubernetes.io/enforce-mountable-secrets": "true"}
+    strict = strict.but(metadata=strict.metadata.but(annotations=notes))
+    with pytest.raises(Forbidden, match="is not allowed because service account robot does not reference that"):
+        admitted(strict, service_account_name="robot", **spec)
+    names = {"secrets": (ObjectReference(name="s"),), "image_pull_secrets": (LocalObjectReference(name="s"),)}
+    assert admitted(strict.but(**names), service_account_name="robot", **spec)
+    assert admitted(account("robot"), service_account_name="robot", **spec)
