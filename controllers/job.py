@@ -87,7 +87,7 @@ def difference(job: Job, pods: Sequence[Pod], now: datetime, taken: Collection[s
 def _verdict(job: Job, seen: Tally, now: datetime) -> Condition | None:
     spec = job.spec
     deadline = _deadline(job)
-    if seen.failed > spec.backoff_limit or _restarted_too_often(job, seen):
+    if seen.failed > spec.patience or _restarted_too_often(job, seen):
         return _failed("BackoffLimitExceeded", "Job has reached the specified backoff limit")
     if deadline and now >= deadline and not spec.suspend:
         return _failed("DeadlineExceeded", "Job was active longer than specified deadline")
@@ -101,7 +101,7 @@ def _verdict(job: Job, seen: Tally, now: datetime) -> Condition | None:
 def _restarted_too_often(job: Job, seen: Tally) -> bool:
     if job.spec.template.spec.restart_policy != "OnFailure":
         return False
-    return seen.restarts > 0 if job.spec.backoff_limit == 0 else seen.restarts >= job.spec.backoff_limit
+    return seen.restarts > 0 if job.spec.patience == 0 else seen.restarts >= job.spec.patience
 
 
 def _failed(reason: str, message: str) -> Condition:
@@ -111,8 +111,8 @@ def _failed(reason: str, message: str) -> Condition:
 def _wanted(job: Job, seen: Tally) -> int:
     """How many pods should be at work."""
     if job.spec.completions is None:  # a work queue: once one has succeeded, no new ones join
-        return len(seen.active) if seen.succeeded else job.spec.parallelism
-    return min(job.spec.parallelism, job.spec.completions - seen.succeeded)
+        return len(seen.active) if seen.succeeded else job.spec.parallel
+    return min(job.spec.parallel, job.spec.completions - seen.succeeded)
 
 
 def _not_before(seen: Tally) -> datetime | None:

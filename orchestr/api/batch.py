@@ -14,14 +14,24 @@ class JobSpec(Model):
     template: PodTemplateSpec
     selector: LabelSelector | None = None  # made by defaulting once the uid is known, unless manualSelector
     manual_selector: bool | None = None
-    parallelism: int = 1
+    parallelism: int | None = None  # 1
     completions: int | None = None  # None with parallelism > 1: a work queue, done when one succeeds and all ended
-    completion_mode: Literal["NonIndexed"] = "NonIndexed"
-    backoff_limit: int = 6
+    completion_mode: Literal["NonIndexed"] | None = None
+    backoff_limit: int | None = None  # 6
     active_deadline_seconds: int | None = None
     ttl_seconds_after_finished: int | None = None
     suspend: bool | None = None
     pod_replacement_policy: str | None = None  # TerminatingOrFailed, Failed
+
+    @property
+    def parallel(self) -> int:
+        """How many pods run at a time."""
+        return 1 if self.parallelism is None else self.parallelism
+
+    @property
+    def patience(self) -> int:
+        """How many failures are one too few to give up."""
+        return 6 if self.backoff_limit is None else self.backoff_limit
 
 
 class JobStatus(Model):

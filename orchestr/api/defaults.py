@@ -29,6 +29,7 @@ from orchestr.api.core import (
     SessionAffinityConfig,
     Volume,
 )
+from orchestr.api.cronjob import CronJob
 from orchestr.api.daemonset import DaemonSet, RollingUpdateDaemonSet
 from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.meta import LabelSelector
@@ -136,10 +137,13 @@ def _daemon_set(ds: DaemonSet) -> DaemonSet:
 def _job(job: Job) -> Job:
     spec = job.spec
     # Neither given means one pod; parallelism alone means a work queue, which is done when its pods are.
-    alone = spec.completions is None and "parallelism" not in spec.model_fields_set
+    alone = spec.completions is None and spec.parallelism is None
     spec = _changed(
         spec,
         completions=1 if alone else spec.completions,
+        parallelism=spec.parallel,
+        completion_mode=spec.completion_mode or "NonIndexed",
+        backoff_limit=spec.patience,
         suspend=bool(spec.suspend),
         pod_replacement_policy=spec.pod_replacement_policy or "TerminatingOrFailed",
         template=_template(spec.template),
@@ -158,6 +162,12 @@ def _job(job: Job) -> Job:
             template=spec.template.but(metadata=metadata.but(labels={**metadata.labels, **labels})),
         )
     return _changed(job, spec=spec)
+
+
+def _cron_job(cron: CronJob) -> CronJob:
+    job = cron.spec.job_template
+    job = _changed(job, spec=_changed(job.spec, template=_template(job.spec.template)))
+    return _changed(cron, spec=_changed(cron.spec, job_template=job))
 
 
 def _port(port: ServicePort) -> ServicePort:
@@ -234,6 +244,7 @@ DEFAULTS: dict[type[KubeObject], Callable[[Any], Any]] = {
     StatefulSet: _stateful_set,
     DaemonSet: _daemon_set,
     Job: _job,
+    CronJob: _cron_job,
     Service: _service,
     Secret: _secret,
     Namespace: _namespace,

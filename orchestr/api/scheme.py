@@ -19,6 +19,7 @@ from orchestr.api.base import KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.certificates import CertificateSigningRequest, RuntimeClass
 from orchestr.api.coordination import Lease
+from orchestr.api.cronjob import CronJob
 from orchestr.api.custom import Custom
 from orchestr.api.daemonset import DaemonSet
 from orchestr.api.decode import model_of, notes, refusal, without_nulls
@@ -77,6 +78,7 @@ KINDS: tuple[type[KubeObject], ...] = (
     StatefulSet,
     DaemonSet,
     Job,
+    CronJob,
     EndpointSlice,
     Stack,
     ControllerRevision,

@@ -27,12 +27,14 @@ from orchestr.api.core import (
     Service,
     ServicePort,
 )
+from orchestr.api.cronjob import CronJob
 from orchestr.api.custom import Custom
 from orchestr.api.daemonset import DaemonSet
 from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.discovery import EndpointSlice
 from orchestr.api.errors import Cause
 from orchestr.api.immutable import validate_update
+from orchestr.api.jobrules import cron_job, job
 from orchestr.api.meta import scaled
 from orchestr.api.metarules import (
     at_key,
@@ -122,28 +124,6 @@ def _strategy(deployment: Deployment) -> Iterator[Cause]:
     yield from bad
     if not bad and not any(scaled(value, 100, up=True) for value in (rolling.max_surge, rolling.max_unavailable)):
         yield Cause(f"{at}.maxUnavailable", "must not be 0 when maxSurge is 0: no pod could ever be replaced")
-
-
-def _job(job: Job) -> Iterator[Cause]:
-    spec = job.spec
-    for field, value in (
-        ("parallelism", spec.parallelism),
-        ("completions", spec.completions),
-        ("backoffLimit", spec.backoff_limit),
-        ("activeDeadlineSeconds", spec.active_deadline_seconds),
-        ("ttlSecondsAfterFinished", spec.ttl_seconds_after_finished),
-    ):
-        yield from at_least(f"spec.{field}", value, 0)
-    if spec.manual_selector and spec.selector is not None:
-        yield from selects(spec.selector, spec.template)
-    elif spec.manual_selector:
-        yield required("spec.selector", "is required with manualSelector")
-    yield from one_of("spec.podReplacementPolicy", spec.pod_replacement_policy, ("TerminatingOrFailed", "Failed"))
-    yield from check_template(spec.template, "spec.template")
-    if spec.template.spec.restart_policy not in ("OnFailure", "Never"):
-        given = spec.template.spec.restart_policy
-        message = f"must be OnFailure or Never in a Job, since {given}, the default, would never end"
-        yield Cause("spec.template.spec.restartPolicy", message, "FieldValueRequired")
 
 
 def _service(service: Service) -> Iterator[Cause]:
@@ -274,7 +254,8 @@ RULES: dict[type[KubeObject], Callable[[Any], Iterator[Cause]]] = {
     Deployment: _deployment,
     StatefulSet: stateful_set,
     DaemonSet: daemon_set,
-    Job: _job,
+    Job: job,
+    CronJob: cron_job,
     Service: _service,
     ConfigMap: _config_map,
     Secret: _secret,

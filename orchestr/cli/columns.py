@@ -87,6 +87,14 @@ def _job(obj: Object) -> list[str]:
     return [word, f"{status.get('succeeded', 0)}/{_spec(obj).get('completions') or 1}"]
 
 
+def _cronjob(obj: Object) -> list[str]:
+    spec, status = _spec(obj), _status(obj)
+    last = status.get("lastScheduleTime")
+    zone, suspended = str(spec.get("timeZone") or "<none>"), str(bool(spec.get("suspend"))).lower()
+    active = str(len(status.get("active") or []))
+    return [str(spec.get("schedule")), zone, suspended, active, age(last) if last else "<none>"]
+
+
 def _service(obj: Object) -> list[str]:
     spec = _spec(obj)
     ports = [
@@ -262,6 +270,7 @@ TABLE: dict[str, Columns] = {
     ),
     "ReplicaSet": (("DESIRED", "CURRENT", "READY"), _replicaset, ("CONTAINERS", "IMAGES"), _template_wide),
     "Job": (("STATUS", "COMPLETIONS"), _job, ("CONTAINERS", "IMAGES"), _template_wide),
+    "CronJob": (("SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST SCHEDULE"), _cronjob, (), _nothing),
     "Service": (("TYPE", "CLUSTER-IP", "PUBLISHED", "PORT(S)"), _service, (), _nothing),
     "Stack": (("SERVICES", "STATUS"), _stack, (), _nothing),
     "ResourceQuota": (("USED",), _quota, (), _nothing),

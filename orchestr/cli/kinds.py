@@ -29,6 +29,7 @@ KINDS = (
     Kind("ReplicaSet", "replicasets", "apps", ("rs",)),
     Kind("Job", "jobs", "batch"),
     Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling", ("hpa",), True, "v2"),
+    Kind("CronJob", "cronjobs", "batch", ("cj",)),
     Kind("Pod", "pods", "", ("po",)),
     Kind("Service", "services", "", ("svc",)),
     Kind("EndpointSlice", "endpointslices", "discovery.k8s.io"),
@@ -66,7 +67,7 @@ KINDS = (
     Kind("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", REGISTRATION, (), False),
     Kind("CertificateSigningRequest", "certificatesigningrequests", "certificates.k8s.io", ("csr",), False),
 )
-ALL = ("stacks", "deployments", "statefulsets", "daemonsets", "jobs", "pods", "services")
+ALL = ("stacks", "deployments", "statefulsets", "daemonsets", "cronjobs", "jobs", "pods", "services")
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 

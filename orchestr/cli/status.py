@@ -19,7 +19,7 @@ EXAMPLES = """examples:
   orch status -w         again whenever something changes"""
 
 Object = Mapping[str, Any]
-WORKLOADS = ("stacks", "deployments", "statefulsets", "daemonsets", "jobs", "replicasets", "pods")
+WORKLOADS = ("stacks", "deployments", "statefulsets", "daemonsets", "cronjobs", "jobs", "replicasets", "pods")
 KINDS = (*WORKLOADS, "services")
 BAD = ("CrashLoopBackOff", "Failed", "Error", "OOMKilled", "ImageNotFound", "ContainerStatusUnknown")
 
@@ -111,7 +111,7 @@ def _cells(line: Line, *, wide: bool) -> list[str]:
 def color(line: Line) -> str:
     if line.state in BAD or line.state.startswith("Failed"):
         return "red"
-    return "" if line.state in ("Running", "Ready", "Complete", "Completed", "Active") else "yellow"
+    return "" if line.state in ("Running", "Ready", "Complete", "Completed", "Active", "Scheduled") else "yellow"
 
 
 def _chosen(line: Line, names: list[str]) -> bool:
@@ -197,6 +197,8 @@ def _state(obj: Object, pods: list[Object]) -> tuple[str, str, str]:
         done, wanted = int(status.get("succeeded", 0)), int(spec.get("completions") or 1)
         word = next((c["type"] for c in status.get("conditions") or [] if c["status"] == "True"), "Running")
         return word, f"{done}/{wanted}", workload_why(obj) or ("" if word == "Complete" else _first(pods))
+    if kind == "CronJob":
+        return _cron_state(spec, status)
     if kind == "Stack":
         rows = status.get("services") or []
         condition: Object = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), {})
@@ -207,6 +209,23 @@ def _state(obj: Object, pods: list[Object]) -> tuple[str, str, str]:
     good = sum(ready(pod) for pod in pods if not pod["metadata"].get("deletionTimestamp"))
     word = "Running" if good >= wanted else "Progressing"
     return word, f"{good}/{wanted}", workload_why(obj) or ("" if good >= wanted else _first(pods))
+
+
+def _cron_state(spec: Object, status: Object) -> tuple[str, str, str]:
+    """How many Jobs run, and when the next one comes."""
+    running = len(status.get("active") or [])
+    if spec.get("suspend"):
+        return "Suspended", str(running), "starts nothing while suspend is true"
+    from datetime import UTC, datetime
+
+    from orchestr.api.schedule import ScheduleError, parse
+
+    try:
+        coming = parse(str(spec.get("schedule")), spec.get("timeZone")).after(datetime.now(UTC))
+    except ScheduleError as error:
+        return "Failed", str(running), str(error)
+    note = f"next run at {coming:%Y-%m-%d %H:%M:%S} UTC" if coming else "never runs again"
+    return ("Running" if running else "Scheduled"), str(running), note
 
 
 def without_user_namespace(spec: Object) -> bool:

@@ -34,7 +34,7 @@ def _matching(client: Client, namespace: str, word: str, every: list[Pod]) -> li
         found = find(kind)
         if found.kind == "Pod":
             return [pod for pod in every if pod["metadata"]["name"] == name]
-        if found.kind not in ("Deployment", "ReplicaSet", "Job", "Service", "Stack", *OWNING):
+        if found.kind not in ("Deployment", "ReplicaSet", "Job", "CronJob", "Service", "Stack", *OWNING):
             raise Bad(f"orch: a {found.kind} has no pods (name a workload, service, stack or pod)")
         return _of(
             client.get(path(found.plural, namespace, name, group=found.group)), found.kind, every, client, namespace
@@ -56,6 +56,10 @@ def _of(obj: Mapping[str, Any], kind: str, every: list[Pod], client: Client, nam
         return [pod for pod in every if _label(pod, "stack") == obj["metadata"]["name"]]
     if kind == "Service":
         labels = obj["spec"].get("selector") or {}
+    elif kind == "CronJob":
+        jobs = client.items(path("jobs", namespace, group="batch"))
+        uids = {each["metadata"]["uid"] for each in jobs if owned(each) == (kind, obj["metadata"]["uid"])}
+        return [pod for pod in every if (owner := owned(pod)) and owner[1] in uids]
     elif kind == "Job" or kind in OWNING:
         return [pod for pod in every if owned(pod) == (kind, obj["metadata"]["uid"])]
     else:
@@ -64,7 +68,7 @@ def _of(obj: Mapping[str, Any], kind: str, every: list[Pod], client: Client, nam
 
 
 def _by_workload(client: Client, namespace: str, name: str, every: list[Pod]) -> list[Pod]:
-    for plural in ("deployments", "statefulsets", "daemonsets", "jobs", "replicasets"):
+    for plural in ("deployments", "statefulsets", "daemonsets", "cronjobs", "jobs", "replicasets"):
         kind = find(plural)
         for obj in client.items(path(plural, namespace, group=kind.group), {"fieldSelector": f"metadata.name={name}"}):
             return _of(obj, kind.kind, every, client, namespace)

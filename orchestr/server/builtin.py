@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from orchestr.server import cells, podcells
-from orchestr.server.columns import AGE, NAME, Cell, Column, age, created, field
+from orchestr.server.columns import AGE, NAME, Cell, Column, age, at, created, field
 
 Columns = Sequence[Column]
 wide = partial(Column, priority=1)
@@ -73,7 +73,7 @@ CRON_JOB: Columns = (
     NAME,
     Column("Schedule", field("spec", "schedule")),
     Column("Timezone", cells.text("spec", "timeZone")),
-    Column("Suspend", cells.boolean("spec", "suspend")),
+    Column("Suspend", lambda wire, now: str(bool(at(wire, "spec", "suspend")))),
     count("Active", cells.count("status", "active")),
     Column("Last Schedule", cells.last_schedule),
     AGE,
