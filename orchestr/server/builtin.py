@@ -180,6 +180,12 @@ COLUMNS: Mapping[tuple[str, str], Columns] = {
     ("", "Node"): NODE,
     ("", "Event"): EVENT,
     ("events.k8s.io", "Event"): EVENT,
+    ("apiregistration.k8s.io", "APIService"): (
+        NAME,
+        Column("Service", lambda wire, now: "Local"),
+        Column("Available", lambda wire, now: "True"),
+        AGE,
+    ),
     ("", "Namespace"): (NAME, Column("Status", field("status", "phase")), AGE),
     ("", "Secret"): (NAME, Column("Type", field("type", default="Opaque")), count("Data", cells.count("data")), AGE),
     ("", "ConfigMap"): (

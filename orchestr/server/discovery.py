@@ -11,6 +11,7 @@ from starlette.responses import Response
 from orchestr import __version__
 from orchestr.api.base import KubeObject
 from orchestr.api.custom import Custom
+from orchestr.api.registration import APIService
 from orchestr.api.reviews import REVIEWS
 from orchestr.api.scheme import served as kinds_served
 from orchestr.arch import arch
@@ -49,7 +50,8 @@ def version() -> Object:
 def groups() -> dict[str, list[str]]:
     """Served group versions by group, the core group as ""."""
     found: dict[str, list[str]] = {}
-    for group, version in [*((kind.GROUP, kind.VERSION) for kind in (*kinds_served(), *REVIEWS)), METRICS]:
+    kinds: Iterable[type[KubeObject]] = (*kinds_served(), *REVIEWS, APIService)
+    for group, version in [*((kind.GROUP, kind.VERSION) for kind in kinds), METRICS]:
         if version not in found.setdefault(group, []):
             found[group].append(version)
     return found
@@ -86,6 +88,10 @@ def resource_list(group: str, version: str) -> Object:
         if (group, version) == (kind.GROUP, kind.VERSION):
             name = kind.__name__
             resources.append(_entry(kind.PLURAL, name, ("create",), singular=name.lower(), namespaced=kind.NAMESPACED))
+    if (group, version) == (APIService.GROUP, APIService.VERSION):
+        resources.append(_entry("apiservices", "APIService", ("get", "list"), singular="apiservice", namespaced=False))
+    if (group, version) == ("", "v1"):
+        resources.append(_entry("bindings", "Binding", ("create",), singular="binding"))
     if (group, version) == METRICS:
         resources.append(_entry("nodes", "NodeMetrics", ("get", "list"), namespaced=False))
         resources.append(_entry("pods", "PodMetrics", ("get", "list"), singular="pod"))
@@ -142,6 +148,8 @@ def parts(kind: type[KubeObject]) -> dict[str, Object]:
             "group": "autoscaling",
             "version": "v1",
         }
+    if name == "Namespace":
+        found["finalize"] = _entry("finalize", name, ("update",), namespaced=False)
     if name == "ServiceAccount":
         request = {"group": "authentication.k8s.io", "version": "v1"}
         found["token"] = _entry("token", "TokenRequest", ("create",)) | request

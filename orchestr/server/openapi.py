@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orchestr.api.base import KubeObject
+from orchestr.api.registration import APIService
 from orchestr.api.scheme import served
 from orchestr.server import discovery
 from orchestr.server.answer import dump, json_bytes, json_data
@@ -78,7 +79,7 @@ def _v3(group: str, version: str) -> bytes:
 
 
 def _v2() -> bytes:
-    return _whole(served())
+    return _whole(_all_kinds())
 
 
 @lru_cache(maxsize=256)
@@ -87,7 +88,11 @@ def _digest(group: str, version: str, kinds: Kinds) -> str:
 
 
 def _kinds(group: str, version: str) -> Kinds:
-    return tuple(kind for kind in served() if (group, version) == (kind.GROUP, kind.VERSION))
+    return tuple(kind for kind in _all_kinds() if (group, version) == (kind.GROUP, kind.VERSION))
+
+
+def _all_kinds() -> Kinds:
+    return (*served(), APIService)
 
 
 @lru_cache(maxsize=256)

@@ -30,7 +30,7 @@ async def _sent(call: Call, kind: str) -> dict[str, Any]:
     """The body, an object of this kind about the pod of the path."""
     data = as_object((await document(call.request))[0])
     name = as_object(data.get("metadata") or {}).get("name") or call.name
-    if data.get("kind", kind) != kind or name != call.name:
+    if data.get("kind", kind) != kind or call.name not in (name, "*"):
         raise BadRequest(
             f"cannot read the body: no {kind} of pod {call.name} (send one with metadata.name {call.name})"
         )
@@ -93,24 +93,26 @@ async def _take(call: Call, pod: Pod, budget: KubeObject) -> None:
 
 async def bind(call: Call) -> Response:
     """v1 Binding: gives a pod that waits its node. Conflict when it has one."""
-    target = (await _sent(call, "Binding")).get("target") or {}
+    sent = await _sent(call, "Binding")
+    name = str((sent.get("metadata") or {}).get("name") or call.name)
+    target = sent.get("target") or {}
     if not isinstance(target, dict) or target.get("kind", "Node") != "Node" or not target.get("name"):
         raise Invalid(
-            f'Binding "{call.name}" is invalid: target.name: Required value',
+            f'Binding "{name}" is invalid: target.name: Required value',
             causes=[Cause("target.name", "is required")],
         )
 
     def placed(wire: dict[str, Any]) -> dict[str, Any]:
         spec = wire.get("spec") or {}
         if spec.get("nodeName"):
-            why = f"pod {call.name} is already assigned to node {spec['nodeName']!r}"
-            raise Conflict(f'Operation cannot be fulfilled on pods/binding "{call.name}": {why}')
+            why = f"pod {name} is already assigned to node {spec['nodeName']!r}"
+            raise Conflict(f'Operation cannot be fulfilled on pods/binding "{name}": {why}')
         if gates := spec.get("schedulingGates"):
-            why = f"pod {call.name} has non-empty .spec.schedulingGates ({json.dumps(gates)})"
-            raise Conflict(f'Operation cannot be fulfilled on pods/binding "{call.name}": {why}')
+            why = f"pod {name} has non-empty .spec.schedulingGates ({json.dumps(gates)})"
+            raise Conflict(f'Operation cannot be fulfilled on pods/binding "{name}": {why}')
         return {**wire, "spec": {**spec, "nodeName": target["name"]}}
 
-    await call.cluster.modify(call.kind, Key(call.key.namespace, call.name), placed, dry_run=dry_run(call.query))
+    await call.cluster.modify(call.kind, Key(call.key.namespace, name), placed, dry_run=dry_run(call.query))
     return success(status=201)
 
 

@@ -28,6 +28,7 @@ from orchestr.api.reviews import (
     UserInfo,
 )
 from orchestr.api.scheme import gvk
+from orchestr.server import content
 from orchestr.server.access import Access
 from orchestr.server.answer import json_data
 from orchestr.server.attributes import Attributes
@@ -53,6 +54,7 @@ async def answer(access: Access, request: Request, where: Target) -> Response:
         raise unknown(path)
     if request.method != "POST":
         raise OnlyCreate(f"cannot {request.method} {path}: a review is only created (POST it)")
+    content.form(request.headers.get("accept"))  # a review is no row of a table: NotAcceptable
     data, _ = await document(request)
     review = decoded(kind, as_object(data))
     if isinstance(review, LocalSubjectAccessReview):

@@ -11,12 +11,14 @@ from orchestr.api.custom import Custom
 from orchestr.api.errors import ApiError, BadRequest, NotFound
 from orchestr.api.scheme import by_plural, not_served
 from orchestr.server import (
+    apiservices,
     apply,
     discovery,
     images,
     kubeconfig,
     logs,
     metrics,
+    namespaceparts,
     openapi,
     openid,
     patch,
@@ -44,6 +46,7 @@ from orchestr.store.local import LocalCluster
 Handler = Callable[[Call], Awaitable[Response]]
 REFUSED = ("ephemeralcontainers", "resize")  # sub-resources of pods that discovery does not name
 OWN = "/orchestr.dev/v1/"
+ANY = "*"  # the pod of a Binding that is posted to no pod: its body names it
 
 
 class MethodNotAllowed(ApiError):
@@ -71,6 +74,7 @@ PARTS: Mapping[str, Mapping[str, Handler]] = {
     "approval": {"GET": read.single, "PUT": status.update, "PATCH": status.patch},
     "eviction": {"POST": podparts.evict},
     "binding": {"POST": podparts.bind},
+    "finalize": {"PUT": namespaceparts.finalize},
     "ephemeralcontainers": dict.fromkeys(("GET", "PUT", "PATCH"), podparts.no_ephemeral),
     "resize": dict.fromkeys(("GET", "PUT", "PATCH"), podparts.no_resize),
     "log": {"GET": _log},
@@ -105,12 +109,16 @@ class Routes:
             return await tokenrequest.answer(self.access, request, where.namespace, where.name)
         if (where.group, where.version) in reviews.GROUPS:
             return await reviews.answer(self.access, request, where)
+        if (where.group, where.version) == apiservices.GROUP_VERSION:
+            return apiservices.respond(request, where)
         if (where.group, where.version) == discovery.METRICS:
             _only(request, "GET")
             return json_data(await self._metrics(where, path))
         return await self._resource(request, where, path)
 
     async def _resource(self, request: Request, where: Target, path: str) -> Response:
+        if (where.group, where.plural, where.name) == ("", "bindings", "") and where.namespace:
+            where = where._replace(plural=Pod.PLURAL, name=ANY, sub="binding")
         kind = by_plural(where.group, where.version, where.plural)
         if kind is None and (message := not_served(where.group, where.version, where.plural)):
             raise NotFound(message, details={"group": where.group, "kind": where.plural})
@@ -180,7 +188,7 @@ def _fixed(request: Request, path: str) -> Response | None:
     if path in ("/version", "/version/"):
         return json_data(discovery.version())
     if path.startswith(system.HEALTH):
-        return system.health()
+        return system.health(path, request.query_params)
     parts = path.strip("/").split("/")
     if len(parts) == 1 and (aggregated := discovery.aggregated(request, parts[0])) is not None:
         return aggregated

@@ -20,6 +20,9 @@ async def stop(node: Node, query: QueryParams) -> Response:
     return success()
 
 
-def health() -> Response:
-    """The server only listens while everything that it needs is there."""
-    return PlainTextResponse("ok")
+def health(path: str, query: QueryParams) -> Response:
+    """The server only listens while everything that it needs is there; `?verbose` says so in Kubernetes' words."""
+    if "verbose" not in query:
+        return PlainTextResponse("ok")
+    name = path.strip("/").partition("/")[0]
+    return PlainTextResponse(f"[+]ping ok\n[+]store ok\n{name} check passed\n")

@@ -1,13 +1,14 @@
 """POST, PUT and DELETE of objects and collections."""
 
-from contextlib import suppress
+import json
 from typing import Any, TypedDict
 
 import trio
 from starlette.responses import Response
 
 from orchestr.api.base import Key, KubeObject
-from orchestr.api.errors import BadRequest, NotFound
+from orchestr.api.custom import Custom
+from orchestr.api.errors import ApiError, BadRequest, Cause, Invalid, NotFound
 from orchestr.api.scheme import gvk
 from orchestr.engine.cluster import Propagation
 from orchestr.server import content, views
@@ -32,6 +33,10 @@ async def create(call: Call) -> Response:
 
 async def update(call: Call) -> Response:
     obj = await wanted(call)
+    if isinstance(obj, Custom) and not obj.metadata.resource_version:
+        call.row()
+        why = "Invalid value: 0x0: must be specified for an update"
+        raise refusals.invalid(call.kind, call.name, [Cause("metadata.resourceVersion", why)])
     stored = await call.cluster.update(obj, manager=call.manager, dry_run=dry_run(call.query))
     return call.answer(call.stored(stored))
 
@@ -77,18 +82,25 @@ async def delete(call: Call) -> Response:
 async def delete_collection(call: Call) -> Response:
     options, chosen = deletion(await _options(call)), selection(call.query, call.kind)
     rows = [row for row in call.cluster.rows(call.kind, namespace=call.namespace).rows if chosen.holds(row.object)]
+    errors: list[ApiError] = []
     async with trio.open_nursery() as nursery:  # together, so that they share commits of the store
         for row in rows:
-            nursery.start_soon(_delete_one, call, row.object.key, options)
+            nursery.start_soon(_delete_one, call, row.object.key, options, errors)
+    if errors:
+        raise errors[0]
     metadata = {"resourceVersion": str(call.cluster.revision)}
     return views.collected(
         call.kind, content.form(call.request.headers.get("accept")), metadata, [r.data for r in rows]
     )
 
 
-async def _delete_one(call: Call, key: Key, options: "Deletion") -> None:
-    with suppress(NotFound):  # somebody else was faster
+async def _delete_one(call: Call, key: Key, options: "Deletion", errors: list[ApiError]) -> None:
+    try:
         await call.cluster.remove(call.kind, key, **options)
+    except NotFound:
+        pass  # somebody else was faster
+    except ApiError as error:
+        errors.append(error)
 
 
 class Deletion(TypedDict):
@@ -140,17 +152,25 @@ async def _options(call: Call) -> dict[str, Any]:
 
 
 def _propagation(options: dict[str, Any]) -> Propagation:
-    if options.get("orphanDependents") is not None and options.get("propagationPolicy"):
-        raise BadRequest("cannot delete: orphanDependents and propagationPolicy cannot be both set (use the latter)")
-    if options.get("orphanDependents"):
+    policy, orphan = options.get("propagationPolicy"), options.get("orphanDependents")
+    if policy is not None and orphan is not None:
+        raise _refused("propagationPolicy", "orphanDependents and deletionPropagation cannot be both set", policy)
+    if orphan:
         return Propagation.ORPHAN
     try:
-        return Propagation(options.get("propagationPolicy") or Propagation.BACKGROUND)
+        return Propagation(policy or Propagation.BACKGROUND)
     except ValueError:
-        policies = ", ".join(Propagation)
-        raise BadRequest(
-            f"cannot delete: propagationPolicy {options['propagationPolicy']!r} (use {policies})"
-        ) from None
+        raise _refused("propagationPolicy", f"must be one of {', '.join(Propagation)}", policy) from None
+
+
+def _refused(field: str, why: str, value: Any) -> Invalid:
+    text = f"{field}: Invalid value: {json.dumps(value)[:64]}: {why}"
+    details = {"group": "meta.k8s.io", "kind": "DeleteOptions"}
+    return Invalid(
+        f'DeleteOptions.meta.k8s.io "" is invalid: {text}',
+        causes=[Cause(field, text[len(field) + 2 :])],
+        details=details,
+    )
 
 
 def _grace(options: dict[str, Any]) -> int | None:

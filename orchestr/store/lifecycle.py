@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from orchestr.api.base import Condition, KubeObject, ManagedFieldsEntry, ObjectMeta
+from orchestr.api.base import Condition, Key, KubeObject, ManagedFieldsEntry, ObjectMeta
 from orchestr.api.core import Namespace, Node, Pod, ResourceQuota
 from orchestr.api.custom import Custom
 from orchestr.api.definition import CustomResourceDefinition
@@ -28,6 +28,7 @@ from orchestr.store.transaction import Tx
 FOREGROUND = "foregroundDeletion"  # finalizer: dependents go first
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # as Kubernetes: no vowels, nothing that reads like another
 DEFAULT_NAMESPACE = "default"
+TRIES = 8  # names that are made up for one object
 
 
 def create(tx: Tx, site: Site, obj: KubeObject, manager: str | None = None) -> Row:
@@ -48,6 +49,8 @@ def replace(
     `manager` wrote it through the sub-resource `part`; after an Apply it brings its own managedFields.
     """
     old, obj, applied = row.object, stored_form(obj), how == "Apply"
+    if isinstance(obj, Namespace) and isinstance(old, Namespace) and manager is not None and part != "finalize":
+        obj = obj.but(spec=old.spec)  # its finalizers have a sub-resource of their own
     check(row, uid=obj.metadata.uid, revision=obj.metadata.resource_version)
     meta = obj.metadata.but(**{name: getattr(old.metadata, name) for name in STORE_FIELDS})
     meta = meta.but(managed_fields=obj.metadata.managed_fields if applied else _entries(obj, old, manager))
@@ -108,7 +111,7 @@ def set_status(
     new = _with_status(obj or row.object, status)
     new = mutated(Subject(tx, new, row.object, "status"))
     reviewed(Subject(tx, new, row.object, "status"))
-    if isinstance(new, ResourceQuota):
+    if isinstance(new, ResourceQuota) and obj is None:
         new = quota.counted(tx, new)  # what a controller counted may be older than this transaction
     if isinstance(new, Custom) and (causes := list(new.problems())):
         raise invalid(type(new), new.metadata.name, causes)
@@ -185,7 +188,7 @@ def _fresh(tx: Tx, site: Site, obj: KubeObject) -> KubeObject:
     kind, meta = type(obj), obj.metadata
     name = meta.name
     if not name and meta.generate_name:
-        name = meta.generate_name[:58] + tx.once(lambda: "".join(site.chance.choices(ALPHABET, k=5)))
+        name = tx.once(lambda: _generated(tx, site, obj))
     if not name:
         cause = Cause("metadata.name", "name or generateName is required", "FieldValueRequired")
         raise invalid(kind, "", [cause])
@@ -202,6 +205,16 @@ def _fresh(tx: Tx, site: Site, obj: KubeObject) -> KubeObject:
     )
     obj = obj.but(metadata=meta)
     return obj if isinstance(obj, Node) else _with_status(obj, _no_status(kind))
+
+
+def _generated(tx: Tx, site: Site, obj: KubeObject) -> str:
+    """A name that nobody has; of so many tries that all fail the last one, as Kubernetes does."""
+    name, namespace = "", (obj.metadata.namespace or DEFAULT_NAMESPACE) if type(obj).NAMESPACED else ""
+    for _ in range(TRIES):
+        name = (obj.metadata.generate_name or "")[:58] + "".join(site.chance.choices(ALPHABET, k=5))
+        if tx.get(type(obj), Key(namespace, name)) is None:
+            break
+    return name
 
 
 def _no_status(kind: type[KubeObject]) -> Any:
