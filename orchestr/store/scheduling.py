@@ -31,6 +31,8 @@ def schedule(request: Request) -> Pod:
     if request.old is None and _waits(request, pod):
         gates = tuple(gate for gate in pod.spec.scheduling_gates if gate.name != GATE)
         pod = pod.but(spec=pod.spec.but(scheduling_gates=(*gates, PodSchedulingGate(name=GATE)), node_name=None))
+    if pod.spec.node_name and (waited := pod.status.condition("PodScheduled")) and waited.status == "False":
+        return _bound(request, pod)  # by a Binding
     if pod.spec.scheduling_gates or pod.spec.node_name or (request.old is not None and not pod.active):
         return pod
     row = request.tx.get(Node, Key("", request.site.node))

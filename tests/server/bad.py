@@ -171,9 +171,9 @@ CASES = (
     Bad("a negative time", "GET", f"{PODS}?watch=1&timeoutSeconds=-1", JSON, "", 400, "BadRequest", "timeoutSeconds"),
     Bad("some dry run", "POST", f"{MAPS}?dryRun=Some", JSON, {"metadata": {"name": "new"}}, 400, "BadRequest", "dryRun"),
     Bad("a wrong level", "POST", f"{MAPS}?fieldValidation=strict", JSON, {"metadata": {"name": "new"}}, 400, "BadRequest", "fieldValidation"),
-    Bad("a policy", "DELETE", f"{HAVE}?propagationPolicy=Nope", "", "", 400, "BadRequest", "propagationPolicy"),
+    Bad("a policy", "DELETE", f"{HAVE}?propagationPolicy=Nope", "", "", 422, "Invalid", "propagationPolicy"),
     Bad("a negative grace", "DELETE", f"{HAVE}?gracePeriodSeconds=-5", "", "", 400, "BadRequest", "gracePeriodSeconds"),
-    Bad("two policies", "DELETE", HAVE, JSON, {"orphanDependents": True, "propagationPolicy": "Background"}, 400, "BadRequest", "cannot be both set"),
+    Bad("two policies", "DELETE", HAVE, JSON, {"orphanDependents": True, "propagationPolicy": "Background"}, 422, "Invalid", "cannot be both set"),
     Bad("options of another kind", "DELETE", HAVE, JSON, {"kind": "Pod"}, 400, "BadRequest", "DeleteOptions"),
     # paths, methods and parts
     Bad("NUL in the path", "GET", f"{MAPS}/%00", "", "", 404, "NotFound", "not found"),

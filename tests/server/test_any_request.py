@@ -87,6 +87,6 @@ async def test_no_request_is_answered_with_a_bug(served: Daemon) -> None:
                     status, answer = await served.request(
                         method.upper(), filled(path, chance), json.dumps(body).encode(), {"content-type": media}
                     )
-                    if status >= 500:
+                    if status >= 500 and status != 503:  # there are no keys for tokens
                         failures.append((method, path, media, json.dumps(body)[:600], answer.get("message")))
     assert not failures, f"{len(failures)}, such as {failures[0]}"
