@@ -1,7 +1,7 @@
 """Answers: JSON as it is in the store, errors as `Status`, lines as they come."""
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 import trio
@@ -62,6 +62,25 @@ def internal(error: BaseException, path: str) -> ApiError:
     place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else ""
     log.error(pairs("request failed", path=path, error=type(error).__name__, cause=str(error)[:256], at=place))
     return ApiError(f"cannot serve {path}: internal error, {type(error).__name__} (the daemon's log has the cause)")
+
+
+class Pieces(Response):
+    """A large body that is there already, sent piece by piece: others get their turn between any two of them."""
+
+    def __init__(self, pieces: Iterable[bytes], status: int, media_type: str, length: int | None = None) -> None:
+        """`length`: of the whole, if it is known."""
+        super().__init__(None, status, media_type=media_type)
+        del self.headers["content-length"]
+        if length is not None:
+            self.headers["content-length"] = str(length)
+        self.pieces, self.length = pieces, length
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for piece in self.pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await trio.lowlevel.checkpoint()  # also when the client has gone, or takes whatever it gets
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class Stream(Response):

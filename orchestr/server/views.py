@@ -4,21 +4,25 @@ As they are costs nothing: the store's own bytes. The other views decode each ob
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import trio
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from orchestr.api.base import KubeObject
 from orchestr.api.errors import BadRequest
 from orchestr.server import podcells
-from orchestr.server.answer import dump, json_bytes
+from orchestr.server.answer import Pieces, dump, json_bytes
 from orchestr.server.columns import columns
 from orchestr.server.content import PARTIAL, PARTIAL_LIST, TABLE, YAML, Form, yaml_bytes
 
 INCLUDE = ("None", "Metadata", "Object")
+LARGE = 128 * 1024  # bytes of a list that goes in pieces
+PIECE, PIECE_SHOWN = 128 * 1024, 16 * 1024  # bytes of a piece: as they are, and of views, which take their time
+END = b"]}"
 Piece = Callable[[bytes], bytes]  # canonical JSON of an object -> what stands for it in the answer
 
 
@@ -51,12 +55,17 @@ def partial(wire: dict[str, Any], form: Form) -> dict[str, Any]:
 
 
 def item_of(kind: type[KubeObject], query: QueryParams, form: Form) -> Piece:
-    """What stands for one object in a list of this form."""
+    """What stands for one object in an answer of this form."""
+    return shown_as(kind, query, form) or (lambda data: data)
+
+
+def shown_as(kind: type[KubeObject], query: QueryParams, form: Form) -> Piece | None:
+    """What makes an item of an object's JSON; None where the object is shown as it is."""
     if form.as_ == TABLE:
         return row_of(kind, query, form, datetime.now(UTC))
     if form.as_ in (PARTIAL, PARTIAL_LIST):
         return lambda data: dump(partial(json.loads(data), form))
-    return lambda data: data
+    return None
 
 
 def head(kind: type[KubeObject], form: Form, metadata: dict[str, Any]) -> bytes:
@@ -75,18 +84,39 @@ def defined(kind: type[KubeObject]) -> list[dict[str, Any]]:
     return [column.definition() for column in columns(kind)]
 
 
-def collected(
-    kind: type[KubeObject], form: Form, metadata: dict[str, Any], items: Sequence[bytes], status: int = 200
+async def collected(
+    kind: type[KubeObject], form: Form, metadata: dict[str, Any], items: Sequence[bytes], shown: Piece | None = None
 ) -> Response:
-    """The answer to a list."""
-    return answer(head(kind, form, metadata) + b",".join(items) + b"]}", form, status)
+    """The answer to a list; `shown` makes what stands in it of each item."""
+    begin, size = head(kind, form, metadata), sum(map(len, items))
+    if form.media == YAML:
+        whole = b"".join(pieces(begin, items, shown))
+        return await trio.to_thread.run_sync(answer, whole, form)  # a second for each megabyte
+    if size < LARGE:
+        return answer(b"".join(pieces(begin, items, shown)), form)
+    length = None if shown else len(begin) + size + max(len(items) - 1, 0) + len(END)
+    return Pieces(pieces(begin, items, shown), 200, form.content_type, length)
+
+
+def pieces(begin: bytes, items: Sequence[bytes], shown: Piece | None) -> Iterator[bytes]:
+    """A list's JSON in pieces, none of which takes long to make."""
+    piece, enough = bytearray(begin), PIECE_SHOWN if shown else PIECE
+    for index, data in enumerate(items):
+        if index:
+            piece += b","
+        piece += shown(data) if shown else data
+        if len(piece) >= enough:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece) + END
 
 
 def one(kind: type[KubeObject], query: QueryParams, form: Form, data: bytes, status: int = 200) -> Response:
     """The answer that is one object."""
     if form.as_ == TABLE:
         version = json.loads(data).get("metadata", {}).get("resourceVersion", "")
-        return collected(kind, form, {"resourceVersion": version}, [item_of(kind, query, form)(data)], status)
+        whole = b"".join(pieces(head(kind, form, {"resourceVersion": version}), [data], item_of(kind, query, form)))
+        return answer(whole, form, status)
     return answer(item_of(kind, query, form)(data), form, status)
 
 

@@ -65,11 +65,13 @@ def _existing(
     cluster: LocalCluster, kind: type[KubeObject], namespace: str | None, chosen: Selector, shown: Piece
 ) -> Iterator[bytes]:
     """What exists at this instant, as ADDED events."""
-    rows = [row for row in cluster.rows(kind, namespace=namespace).rows if chosen.holds(row.object)]
+    rows = cluster.rows(kind, namespace=namespace).rows
 
     def pieces() -> Iterator[bytes]:
         piece = bytearray()
         for row in rows:
+            if not chosen.holds(row.object):
+                continue
             piece += _event(EventType.ADDED, shown(row.data))
             if len(piece) >= PIECE:
                 yield bytes(piece)

@@ -18,7 +18,7 @@ from orchestr.server.body import as_object, body, document, media_type, reader_o
 from orchestr.server.call import Call
 from orchestr.server.fieldvalidation import Screen
 from orchestr.server.query import dry_run, number
-from orchestr.server.read import selection
+from orchestr.server.read import selected, selection
 from orchestr.store import refusals
 
 
@@ -81,7 +81,7 @@ async def delete(call: Call) -> Response:
 
 async def delete_collection(call: Call) -> Response:
     options, chosen = deletion(await _options(call)), selection(call.query, call.kind)
-    rows = [row for row in call.cluster.rows(call.kind, namespace=call.namespace).rows if chosen.holds(row.object)]
+    rows = await selected(call.cluster.rows(call.kind, namespace=call.namespace).rows, chosen)
     errors: list[ApiError] = []
     async with trio.open_nursery() as nursery:  # together, so that they share commits of the store
         for row in rows:
@@ -89,7 +89,7 @@ async def delete_collection(call: Call) -> Response:
     if errors:
         raise errors[0]
     metadata = {"resourceVersion": str(call.cluster.revision)}
-    return views.collected(
+    return await views.collected(
         call.kind, content.form(call.request.headers.get("accept")), metadata, [r.data for r in rows]
     )
 

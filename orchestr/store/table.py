@@ -4,6 +4,7 @@ There are two tables: the writer's, which a transaction changes in place and can
 readers use and which changes only by committed batches. Both hold the same frozen rows, so the second costs little.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,6 +12,8 @@ from typing import NamedTuple
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.versions import same_version, served_form
 from orchestr.engine.cluster import EventType
+
+FEW = 64  # rows that are sorted each time
 
 
 def kind_name(kind: type[KubeObject]) -> str:
@@ -87,6 +90,7 @@ class Table:
         self._uids: dict[str, Row] = {}
         self._owned: dict[str, dict[Ident, Row]] = {}
         self._claims: dict[str, dict[Ident, Row]] = {}
+        self._names: dict[tuple[str, str], list[str]] = {}  # of many rows, sorted; made when they are first wanted
 
     def get(self, kind: str, key: Key) -> Row | None:
         return self._rows.get(kind, {}).get(key.namespace, {}).get(key.name)
@@ -97,8 +101,18 @@ class Table:
     def rows(self, kind: str, namespace: str | None = None) -> list[Row]:
         """Rows of a kind in the order of namespace and name."""
         spaces = self._rows.get(kind, {})
-        names = sorted(spaces) if namespace is None else [namespace]
-        return [row for name in names for _, row in sorted(spaces.get(name, {}).items())]
+        if namespace is not None:
+            return self._ordered(kind, namespace)
+        return [row for name in sorted(spaces) for row in self._ordered(kind, name)]
+
+    def _ordered(self, kind: str, namespace: str) -> list[Row]:
+        rows = self._rows.get(kind, {}).get(namespace, {})
+        if len(rows) < FEW:
+            return [rows[name] for name in sorted(rows)]
+        names = self._names.get((kind, namespace))
+        if names is None:
+            names = self._names[kind, namespace] = sorted(rows)
+        return [rows[name] for name in names]
 
     def kinds(self) -> list[str]:
         return list(self._rows)
@@ -116,6 +130,8 @@ class Table:
         old = self.get(*ident)
         if old is not None:
             self._unlink(old)
+        elif (names := self._names.get((row.kind, ident.key.namespace))) is not None:
+            insort(names, ident.key.name)
         self._rows.setdefault(row.kind, {}).setdefault(ident.key.namespace, {})[ident.key.name] = row
         self._uids[row.object.metadata.uid or ""] = row
         for index, entry in self._entries(row):
@@ -124,6 +140,10 @@ class Table:
     def remove(self, kind: str, key: Key) -> None:
         spaces = self._rows[kind]
         self._unlink(spaces[key.namespace].pop(key.name))
+        if (names := self._names.get((kind, key.namespace))) is not None:
+            del names[bisect_left(names, key.name)]
+            if len(names) < FEW // 2:
+                del self._names[kind, key.namespace]
         if not spaces[key.namespace]:
             del spaces[key.namespace]
 
