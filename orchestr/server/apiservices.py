@@ -24,7 +24,7 @@ class ReadOnly(ApiError):
     code, reason = 405, "MethodNotAllowed"
 
 
-def respond(request: Request, where: Target) -> Response:
+async def respond(request: Request, where: Target) -> Response:
     """NotFound, or MethodNotAllowed for whatever would change one."""
     if where.plural != APIService.PLURAL or where.namespace or where.sub not in ("", "status"):
         raise unknown(request.scope["path"])
@@ -41,9 +41,9 @@ def respond(request: Request, where: Target) -> Response:
         return views.one(APIService, query, content.form(accept, content.OBJECT_VIEWS), found.canonical())
     form = content.form(accept, content.LIST_VIEWS)
     chosen = selector(query.get("labelSelector"), query.get("fieldSelector"), APIService)
-    item = views.item_of(APIService, query, form)
-    items = [item(each.canonical()) for each in _all() if chosen.holds(each)]
-    return views.collected(APIService, form, {"resourceVersion": "1"}, items)
+    items = [each.canonical() for each in _all() if chosen.holds(each)]
+    shown = views.shown_as(APIService, query, form)
+    return await views.collected(APIService, form, {"resourceVersion": "1"}, items, shown)
 
 
 def _all() -> list[APIService]:

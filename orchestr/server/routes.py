@@ -110,7 +110,7 @@ class Routes:
         if (where.group, where.version) in reviews.GROUPS:
             return await reviews.answer(self.access, request, where)
         if (where.group, where.version) == apiservices.GROUP_VERSION:
-            return apiservices.respond(request, where)
+            return await apiservices.respond(request, where)
         if (where.group, where.version) == discovery.METRICS:
             _only(request, "GET")
             return json_data(await self._metrics(where, path))
