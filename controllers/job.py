@@ -1,96 +1,103 @@
 """Job (batch/v1): runs pods until enough of them succeeded, too many failed, or the time is up.
 
 Failures count as Kubernetes counts them: with restartPolicy Never each failed pod, with OnFailure each restart of a
-container. After a failure the next pod waits 0.5 s, doubling to 60 s; a success starts that anew.
+container. After a failure the next pod waits 0.5 s, doubling to 60 s; a success starts that anew. With
+backoffLimitPerIndex each index has failures and waits of its own.
+
+A Job ends in two steps: SuccessCriteriaMet or FailureTarget says that and why, and no pod is made any more; Complete
+or Failed follows once the last pod is gone. Counting: jobtally.py; policies: jobpolicy.py; status: jobstatus.py.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count, islice
 
-from controllers.pods import ended_at, pod_of
+from controllers import jobpolicy
+from controllers.jobstatus import goal, status
+from controllers.jobtally import Tally, index, tally
+from controllers.pods import pod_of
 from orchestr.api.base import Condition
-from orchestr.api.batch import CONTROLLER_UID, JOB_NAME, Job, JobStatus
-from orchestr.api.pod import ContainerStatus, Pod
-from orchestr.engine import After, ApiError, ControllerCluster, Key, Refused, Watches, child_name
-from orchestr.engine.conditions import condition, second, with_condition
+from orchestr.api.batch import CONTROLLER_UID, FAILURES, INDEX, JOB_NAME, MANAGER, Job
+from orchestr.api.container import Container, EnvVar, EnvVarSource, ObjectFieldSelector
+from orchestr.api.pod import Pod, PodSpec
+from orchestr.engine import After, ApiError, ControllerCluster, Key, Refused, Related, Watches, child_name
+from orchestr.engine.controller import Index
+from orchestr.engine.ownership import claimed
 
-WATCHES = Watches(Job, owns=(Pod,))
-
+INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 BACKOFF, BACKOFF_LIMIT = 0.5, 60.0  # seconds
 
 
-@dataclass(frozen=True)
-class Tally:
-    """What the pods of a Job say."""
+def _adopters(pod: Pod, index: Index) -> list[Key]:
+    """A pod that nobody controls may be one that its Job has lost."""
+    name = "" if pod.metadata.controller else pod.metadata.labels.get(JOB_NAME, "")
+    return [Key(pod.key.namespace, name)] if name else []
 
-    active: tuple[Pod, ...]
-    succeeded: int
-    failed: int
-    restarts: int  # of containers in active pods
-    streak: int  # failures since the last success
-    last_failure: datetime | None
+
+WATCHES = Watches(Job, owns=(Pod,), related=(Related(Pod, _adopters),))
 
 
 @dataclass(frozen=True)
 class Difference:
     create: tuple[Pod, ...] = ()
     delete: tuple[Pod, ...] = ()
-    finish: Condition | None = None  # Complete or Failed
+    finish: Condition | None = None  # Complete or Failed is what it comes to
     again: datetime | None = None  # when the next step is due without any event
-
-
-def tally(job: Job, pods: Sequence[Pod]) -> Tally:
-    """Counts; never below what status says, for finished pods may have been deleted since."""
-    finished = sorted((pod for pod in pods if pod.finished), key=ended_at)
-    succeeded = [pod for pod in finished if pod.status.phase == "Succeeded"]
-    failed = [pod for pod in finished if pod.status.phase == "Failed"]
-    since = ended_at(succeeded[-1]) if succeeded else None
-    recent = [pod for pod in failed if since is None or ended_at(pod) > since]
-    active = tuple(pod for pod in pods if pod.active)
-    return Tally(
-        active=active,
-        succeeded=max(len(succeeded), job.status.succeeded or 0),
-        failed=max(len(failed), job.status.failed or 0),
-        restarts=sum(each.restart_count for pod in active for each in _containers(pod)),
-        streak=len(recent),
-        last_failure=ended_at(recent[-1]) if recent else None,
-    )
-
-
-def _containers(pod: Pod) -> tuple[ContainerStatus, ...]:
-    return (*pod.status.init_container_statuses, *pod.status.container_statuses)
 
 
 def difference(job: Job, pods: Sequence[Pod], now: datetime, taken: Collection[str] = ()) -> Difference:
     """One step of a Job that has not finished. Pure."""
     seen = tally(job, pods)
-    finish = _verdict(job, seen, now)
+    finish = goal(job) or _verdict(job, seen, now)
     if finish or job.spec.suspend:
         return Difference(delete=seen.active, finish=finish)
     wanted = _wanted(job, seen)
-    if wanted <= len(seen.active):
-        spare = sorted(seen.active, key=lambda pod: (pod.ready, -pod.metadata.created.timestamp()))
-        return Difference(delete=tuple(spare[: len(seen.active) - wanted]), again=_deadline(job))
-    ready = _not_before(seen)
-    if ready and ready > now:
-        return Difference(again=min(ready, _deadline(job) or ready))
-    ending = sum(pod.metadata.deleting and not pod.finished for pod in pods)
-    missing = wanted - len(seen.active) - (ending if job.spec.pod_replacement_policy == "Failed" else 0)
+    spare = _spare(job, seen, wanted)
+    if spare or wanted <= len(seen.active):
+        return Difference(delete=spare, again=_deadline(job))
+    missing = wanted - len(seen.active) - (len(seen.ending) if job.spec.pod_replacement_policy == "Failed" else 0)
     names = {pod.metadata.name for pod in pods}.union(taken)
+    if job.spec.indexed:
+        found, ready = _next_indexes(job, seen, missing, now)
+        made = tuple(_indexed_pod(job, number, dict(seen.counts).get(number, 0), names) for number in found)
+        return Difference(create=made, again=_earliest(ready, _deadline(job)))
+    ready = _not_before(seen.last_failure, seen.streak)
+    if ready and ready > now:
+        return Difference(again=_earliest(ready, _deadline(job)))
     free = (name for slot in count() if (name := child_name(job, slot)) not in names)
-    pods = [pod_of(job, job.spec.template, name, _labels(job)) for name in islice(free, max(missing, 0))]
-    return Difference(create=tuple(pods), again=_deadline(job))
+    new = [pod_of(job, job.spec.template, name, _labels(job)) for name in islice(free, max(missing, 0))]
+    return Difference(create=tuple(new), again=_deadline(job))
+
+
+def _earliest(*times: datetime | None) -> datetime | None:
+    return min((each for each in times if each), default=None)
 
 
 def _verdict(job: Job, seen: Tally, now: datetime) -> Condition | None:
-    spec = job.spec
-    deadline = _deadline(job)
+    return _failure(job, seen, now) or _success(job, seen)
+
+
+def _failure(job: Job, seen: Tally, now: datetime) -> Condition | None:
+    spec, deadline = job.spec, _deadline(job)
+    if seen.doom:
+        return _failed("PodFailurePolicy", seen.doom)
     if seen.failed > spec.patience or _restarted_too_often(job, seen):
         return _failed("BackoffLimitExceeded", "Job has reached the specified backoff limit")
     if deadline and now >= deadline and not spec.suspend:
         return _failed("DeadlineExceeded", "Job was active longer than specified deadline")
+    if spec.max_failed_indexes is not None and len(seen.lost) > spec.max_failed_indexes:
+        message = "Job has exceeded the specified maximal number of failed indexes"
+        return _failed("MaxFailedIndexesExceeded", message)
+    if seen.lost and len(seen.lost) + len(seen.completed) >= (spec.completions or 0):
+        return _failed("FailedIndexes", "Job has failed indexes")
+    return None
+
+
+def _success(job: Job, seen: Tally) -> Condition | None:
+    spec = job.spec
+    if spec.indexed and (text := jobpolicy.enough(job, seen.completed)):
+        return Condition(type="Complete", status="True", reason="SuccessPolicy", message=text)
     needed = spec.completions if spec.completions is not None else max(seen.succeeded, 1)
     if seen.succeeded >= needed and (spec.completions is not None or not seen.active):
         text = "Reached expected number of succeeded pods"
@@ -112,14 +119,82 @@ def _wanted(job: Job, seen: Tally) -> int:
     """How many pods should be at work."""
     if job.spec.completions is None:  # a work queue: once one has succeeded, no new ones join
         return len(seen.active) if seen.succeeded else job.spec.parallel
-    return min(job.spec.parallel, job.spec.completions - seen.succeeded)
+    return min(job.spec.parallel, job.spec.completions - seen.succeeded - len(seen.lost))
 
 
-def _not_before(seen: Tally) -> datetime | None:
-    """When the next pod may be made, after the last failures in a row."""
-    if seen.last_failure is None:
+def _spare(job: Job, seen: Tally, wanted: int) -> tuple[Pod, ...]:
+    """Active pods that are too many: those of no index that is still to do, then the least useful."""
+    useless = list(_useless(job, seen)) if job.spec.indexed else []
+    left = [pod for pod in seen.active if pod not in useless]
+    left.sort(key=lambda pod: (pod.ready, -pod.metadata.created.timestamp()))
+    return (*useless, *left[: max(len(left) - max(wanted, 0), 0)])
+
+
+def _useless(job: Job, seen: Tally) -> Iterator[Pod]:
+    """Second pods of an index, and pods of an index that is done, lost, or not asked for any more."""
+    used: set[int] = set()
+    for pod in sorted(seen.active, key=lambda pod: (pod.metadata.created, pod.metadata.name)):
+        number = index(pod)
+        done = number in used or number in seen.completed or number in seen.lost
+        if number is None or number >= (job.spec.completions or 0) or done:
+            yield pod
+        else:
+            used.add(number)
+
+
+def _next_indexes(job: Job, seen: Tally, missing: int, now: datetime) -> tuple[list[int], datetime | None]:
+    """(the lowest indexes that nobody works on, when the next one of those that wait may be tried again)"""
+    waiting = seen.ending if job.spec.pod_replacement_policy == "Failed" else ()
+    used = {index(pod) for pod in (*seen.active, *waiting)} | seen.completed | seen.lost
+    alone = job.spec.backoff_limit_per_index is not None
+    common = None if alone else _not_before(seen.last_failure, seen.streak)
+    if common and common > now:
+        return [], common
+    counts, latest, soon = dict(seen.counts), dict(seen.latest), None
+    found: list[int] = []
+    for number in range(job.spec.completions or 0):
+        if len(found) >= missing:
+            break
+        if number in used:
+            continue
+        ready = _not_before(latest.get(number), max(counts.get(number, 0), 1)) if alone else None
+        if ready and ready > now:
+            soon = _earliest(soon, ready)
+        else:
+            found.append(number)
+    return found, soon
+
+
+def _indexed_pod(job: Job, number: int, failures: int, names: Collection[str]) -> Pod:
+    """The pod of an index: it is told by annotation, label, variable and host name."""
+    stem = f"{job.metadata.name}-{number}"
+    name = next(name for slot in count() if (name := f"{stem}-{child_name(job, f'{number}/{slot}')[-5:]}") not in names)
+    made = pod_of(job, job.spec.template, name, {**_labels(job), INDEX: str(number)})
+    marks = {INDEX: str(number)}
+    if job.spec.backoff_limit_per_index is not None:
+        marks[FAILURES] = str(failures)
+    meta = made.metadata.but(annotations={**made.metadata.annotations, **marks})
+    return made.but(metadata=meta, spec=_with_index(made.spec).but(hostname=stem))
+
+
+def _with_index(spec: PodSpec) -> PodSpec:
+    source = EnvVarSource(field_ref=ObjectFieldSelector(field_path=f"metadata.annotations['{INDEX}']"))
+    variable = EnvVar(name=INDEX_VARIABLE, value_from=source)
+
+    def told(container: Container) -> Container:
+        known = any(each.name == INDEX_VARIABLE for each in container.env)
+        return container if known else container.but(env=(*container.env, variable))
+
+    return spec.but(
+        containers=tuple(map(told, spec.containers)), init_containers=tuple(map(told, spec.init_containers))
+    )
+
+
+def _not_before(failure: datetime | None, times: int) -> datetime | None:
+    """When the next pod may be made, after so many failures in a row."""
+    if failure is None:
         return None
-    return seen.last_failure + timedelta(seconds=min(BACKOFF * 2 ** min(seen.streak - 1, 30), BACKOFF_LIMIT))
+    return failure + timedelta(seconds=min(BACKOFF * 2 ** min(times - 1, 30), BACKOFF_LIMIT))
 
 
 def _deadline(job: Job) -> datetime | None:
@@ -130,36 +205,6 @@ def _deadline(job: Job) -> datetime | None:
 def _labels(job: Job) -> Mapping[str, str]:
     name, uid = job.metadata.name, job.metadata.uid or ""
     return {JOB_NAME: name, CONTROLLER_UID: uid, "job-name": name, "controller-uid": uid}
-
-
-def status(job: Job, pods: Sequence[Pod], finish: Condition | None, now: datetime) -> JobStatus:
-    seen = tally(job, pods)
-    start = job.status.start_time or second(now)
-    conditions = _suspension(job, now)
-    if finish:
-        conditions = with_condition(conditions, finish, now)
-    done = finish is not None and finish.type == "Complete"
-    return JobStatus(
-        start_time=None if job.spec.suspend else start,
-        completion_time=second(now) if done else None,
-        active=len(seen.active),
-        ready=sum(pod.ready for pod in seen.active),
-        succeeded=seen.succeeded,
-        failed=seen.failed,
-        terminating=sum(pod.metadata.deleting and not pod.finished for pod in pods),
-        conditions=conditions,
-    )
-
-
-def _suspension(job: Job, now: datetime) -> tuple[Condition, ...]:
-    old = condition(job.status.conditions, "Suspended")
-    if job.spec.suspend:
-        suspended = Condition(type="Suspended", status="True", reason="JobSuspended", message="Job suspended")
-        return with_condition(job.status.conditions, suspended, now)
-    if old and old.status == "True":
-        resumed = Condition(type="Suspended", status="False", reason="JobResumed", message="Job resumed")
-        return with_condition(job.status.conditions, resumed, now)
-    return job.status.conditions
 
 
 def expiry(job: Job) -> datetime | None:
@@ -173,9 +218,11 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
     job = await cluster.get(Job, key)
     if job is None or job.metadata.deleting:
         return None  # its pods follow through their owner references
-    pods = list(await cluster.list(Pod, owner=job))
+    if job.spec.managed_by not in (None, MANAGER):
+        return None  # another controller's
     if job.finished:
-        return await _after_finish(cluster, job, pods)
+        return await _after_finish(cluster, job, await cluster.list(Pod, owner=job))
+    pods = list(await _pods(cluster, job))
     now = cluster.now()
     refused: ApiError | None = None
     todo = difference(job, pods, now, [pod.metadata.name for pod in cluster.orphans(Pod, key.namespace)])
@@ -185,13 +232,21 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
         refused = error
         cluster.record(job, "FailedCreate", f"cannot create pod: {error}", warning=True)
     await cluster.delete_all(todo.delete)
+    # The others end first, and tell of it; until then they count as ending.
     gone = {pod.metadata.name for pod in todo.delete}
     left = [pod for pod in pods if pod.metadata.name not in gone]
-    new = await cluster.patch_status(job, status(job, left, todo.finish, now))
+    ending = sum(bool(pod.spec.node_name) for pod in todo.delete)
+    new = await cluster.patch_status(job, status(job, left, todo.finish, now, ending=ending))
     if refused:
         raise refused
-    _tell(cluster, job, todo.finish)
+    _tell(cluster, new, todo)
     return _next(new, todo, now)
+
+
+async def _pods(cluster: ControllerCluster, job: Job) -> Sequence[Pod]:
+    if job.spec.selector is None:
+        return await cluster.list(Pod, owner=job)
+    return await claimed(cluster, job, Pod, job.spec.selector)
 
 
 def _next(job: Job, todo: Difference, now: datetime) -> After | None:
@@ -201,8 +256,13 @@ def _next(job: Job, todo: Difference, now: datetime) -> After | None:
     return After(max((due - now).total_seconds(), 0.0) + 0.001)
 
 
-def _tell(cluster: ControllerCluster, job: Job, finish: Condition | None) -> None:
-    if finish:
+def _tell(cluster: ControllerCluster, job: Job, todo: Difference) -> None:
+    for pod in todo.create:
+        cluster.record(job, "SuccessfulCreate", f"Created pod: {pod.metadata.name}")
+    for pod in todo.delete:
+        cluster.record(job, "SuccessfulDelete", f"Deleted pod: {pod.metadata.name}")
+    finish = todo.finish
+    if finish and job.finished:
         reason = finish.reason if finish.type == "Failed" else "Completed"
         cluster.record(job, reason or finish.type, finish.message or "", warning=finish.type == "Failed")
 

@@ -135,3 +135,36 @@ def test_a_job_that_is_deleted_ends_its_pods(project: Project) -> None:
     project.orch("delete", "job", "work", "-n", project.name).expect()
     eventually(lambda: not project.daemon.items("pods", project.name))
     assert not any(alive(pid) for pid in pids)
+
+
+def test_an_indexed_job_tells_each_pod_its_index(project: Project) -> None:
+    """By variable, host name, annotation and label; index 1 may fail once and is tried again."""
+    command = "echo index $JOB_COMPLETION_INDEX on $(uname -n); test $JOB_COMPLETION_INDEX != 1"
+    spec = (
+        "completions: 3\n          parallelism: 3\n          completionMode: Indexed\n          backoffLimitPerIndex: 1"
+    )
+    project.objects(job(spec, command), code=1)
+    assert condition(project, "Failed")["reason"] == "FailedIndexes"
+    found = status(project)
+    assert (found["completedIndexes"], found["failedIndexes"], found["failed"]) == ("0,2", "1", 2)
+    told = project.orch("logs", "-n", project.name, "--no-log-prefix", "job/work").expect().lines
+    assert sorted(told) == [f"index {i} on work-{i}" for i in (0, 1, 1, 2)]
+
+
+def test_a_failure_policy_looks_at_the_exit_code(project: Project) -> None:
+    rule = "{action: FailJob, onExitCodes: {operator: In, values: [42]}}"
+    spec = f"backoffLimit: 6\n          podFailurePolicy: {{rules: [{rule}]}}"
+    project.objects(job(spec, "exit 42"), code=1)
+    assert condition(project, "Failed")["reason"] == "PodFailurePolicy"
+    assert "failed with exit code 42 matching FailJob rule at index 0" in condition(project, "Failed")["message"]
+    assert len(project.pods()) == 1
+
+
+def test_a_success_policy_ends_the_rest(project: Project) -> None:
+    policy = 'successPolicy: {rules: [{succeededIndexes: "0"}]}'
+    spec = f"completions: 2\n          parallelism: 2\n          completionMode: Indexed\n          {policy}"
+    project.objects(job(spec, "test $JOB_COMPLETION_INDEX = 0 || exec sleep infinity"))
+    assert condition(project, "SuccessCriteriaMet")["reason"] == "SuccessPolicy"
+    assert condition(project, "Complete")["reason"] == "SuccessPolicy"
+    found = status(project)
+    assert (found["completedIndexes"], found["active"], found["terminating"]) == ("0", 0, 0)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from orchestr.api import definitionrules
 from orchestr.api.apps import Deployment, ReplicaSet, RollingUpdateDeployment
 from orchestr.api.base import KubeObject, Model
-from orchestr.api.batch import CONTROLLER_UID, JOB_NAME, Job
+from orchestr.api.batch import CONTROLLER_UID, JOB_NAME, Job, PodFailurePolicy
 from orchestr.api.core import (
     ClientIPConfig,
     Container,
@@ -145,7 +145,9 @@ def _job(job: Job) -> Job:
         completion_mode=spec.completion_mode or "NonIndexed",
         backoff_limit=spec.patience,
         suspend=bool(spec.suspend),
-        pod_replacement_policy=spec.pod_replacement_policy or "TerminatingOrFailed",
+        pod_failure_policy=_failure_policy(spec.pod_failure_policy),
+        pod_replacement_policy=spec.pod_replacement_policy
+        or ("Failed" if spec.pod_failure_policy else "TerminatingOrFailed"),
         template=_template(spec.template),
     )
     uid = job.metadata.uid
@@ -162,6 +164,17 @@ def _job(job: Job) -> Job:
             template=spec.template.but(metadata=metadata.but(labels={**metadata.labels, **labels})),
         )
     return _changed(job, spec=spec)
+
+
+def _failure_policy(policy: PodFailurePolicy | None) -> PodFailurePolicy | None:
+    """A condition is looked for as True unless another status is named."""
+    if policy is None:
+        return None
+    rules = tuple(
+        _changed(rule, on_pod_conditions=tuple(_changed(p, status=p.status or "True") for p in rule.on_pod_conditions))
+        for rule in policy.rules
+    )
+    return _changed(policy, rules=rules)
 
 
 def _cron_job(cron: CronJob) -> CronJob:

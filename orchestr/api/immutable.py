@@ -13,10 +13,12 @@ from orchestr.api.custom import Custom
 from orchestr.api.daemonset import DaemonSet
 from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.errors import Cause
+from orchestr.api.jobrules import job_update
 from orchestr.api.networking import IngressClass
 from orchestr.api.priority import PriorityClass
 from orchestr.api.rbac import ClusterRoleBinding, RoleBinding
 from orchestr.api.rbacrules import same_role
+from orchestr.api.rules import same
 from orchestr.api.statefulset import StatefulSet
 from orchestr.api.storage import PersistentVolume, StorageClass
 from orchestr.api.templates import ControllerRevision
@@ -25,20 +27,14 @@ from orchestr.api.workloadrules import stateful_set_update
 
 def validate_update(old: KubeObject, new: KubeObject) -> list[Cause]:
     """Everything in which `new` changes what stays as it was created. Both after defaulting."""
-    causes = [*_same(old.metadata.name, new.metadata.name, "metadata.name")]
-    causes += _same(old.metadata.namespace, new.metadata.namespace, "metadata.namespace")
+    causes = [*same(old.metadata.name, new.metadata.name, "metadata.name")]
+    causes += same(old.metadata.namespace, new.metadata.namespace, "metadata.namespace")
     if new.metadata.uid and old.metadata.uid:
-        causes += _same(old.metadata.uid, new.metadata.uid, "metadata.uid")
+        causes += same(old.metadata.uid, new.metadata.uid, "metadata.uid")
     if isinstance(new, Custom) and isinstance(old, Custom):
         return causes + list(new.changes(old))
     rules: Callable[[Any, Any], Iterator[Cause]] | None = RULES.get(type(new))
     return causes + list(rules(old, new)) if rules else causes
-
-
-def _same(old: Any, new: Any, field: str) -> Iterator[Cause]:
-    if old != new:
-        shown = f" (it is {old})" if isinstance(old, str | int) and old else ""
-        yield Cause(field, f"cannot be changed{shown}; delete the object and create it anew", "FieldValueInvalid")
 
 
 def _pod(old: Pod, new: Pod) -> Iterator[Cause]:
@@ -48,7 +44,7 @@ def _pod(old: Pod, new: Pod) -> Iterator[Cause]:
     if removed:
         yield Cause("spec.schedulingGates", f"gates can only be taken away, not added: {', '.join(sorted(removed))}")
     if before.node_name and before.node_name != after.node_name:
-        yield from _same(before.node_name, after.node_name, "spec.nodeName")
+        yield from same(before.node_name, after.node_name, "spec.nodeName")
     free = {
         "scheduling_gates": before.scheduling_gates,
         "node_name": before.node_name,
@@ -62,7 +58,7 @@ def _pod(old: Pod, new: Pod) -> Iterator[Cause]:
     }
     for name in PodSpec.model_fields:
         alias = PodSpec.model_fields[name].alias or name
-        yield from _same(getattr(before, name), free.get(name, getattr(after, name)), f"spec.{alias}")
+        yield from same(getattr(before, name), free.get(name, getattr(after, name)), f"spec.{alias}")
 
 
 def _with_images(before: PodSpec, after: PodSpec, name: str) -> Any:
@@ -74,19 +70,12 @@ def _with_images(before: PodSpec, after: PodSpec, name: str) -> Any:
 
 
 def _selector(old: Any, new: Any) -> Iterator[Cause]:
-    yield from _same(old.spec.selector, new.spec.selector, "spec.selector")
-
-
-def _job(old: Job, new: Job) -> Iterator[Cause]:
-    yield from _same(old.spec.completions, new.spec.completions, "spec.completions")
-    yield from _same(old.spec.selector, new.spec.selector, "spec.selector")
-    yield from _same(old.spec.completion_mode, new.spec.completion_mode, "spec.completionMode")
-    yield from _same(old.spec.template, new.spec.template, "spec.template")
+    yield from same(old.spec.selector, new.spec.selector, "spec.selector")
 
 
 def _service(old: Service, new: Service) -> Iterator[Cause]:
     if old.spec.cluster_ip:
-        yield from _same(old.spec.cluster_ip, new.spec.cluster_ip, "spec.clusterIP")
+        yield from same(old.spec.cluster_ip, new.spec.cluster_ip, "spec.clusterIP")
 
 
 def _data(obj: ConfigMap | Secret) -> tuple[Any, Any]:
@@ -96,25 +85,25 @@ def _data(obj: ConfigMap | Secret) -> tuple[Any, Any]:
 
 def _config(old: ConfigMap | Secret, new: ConfigMap | Secret) -> Iterator[Cause]:
     if isinstance(old, Secret) and isinstance(new, Secret):
-        yield from _same(old.type, new.type, "type")
+        yield from same(old.type, new.type, "type")
     if old.immutable:
-        yield from _same(old.immutable, new.immutable, "immutable")
-        yield from _same(_data(old), _data(new), "data")
+        yield from same(old.immutable, new.immutable, "immutable")
+        yield from same(_data(old), _data(new), "data")
 
 
 def _claim(old: PersistentVolumeClaim, new: PersistentVolumeClaim) -> Iterator[Cause]:
-    yield from _same(old.spec.access_modes, new.spec.access_modes, "spec.accessModes")
-    yield from _same(old.spec.storage_class_name, new.spec.storage_class_name, "spec.storageClassName")
+    yield from same(old.spec.access_modes, new.spec.access_modes, "spec.accessModes")
+    yield from same(old.spec.storage_class_name, new.spec.storage_class_name, "spec.storageClassName")
     if old.spec.volume_name:
-        yield from _same(old.spec.volume_name, new.spec.volume_name, "spec.volumeName")
+        yield from same(old.spec.volume_name, new.spec.volume_name, "spec.volumeName")
 
 
 def _volume(old: PersistentVolume, new: PersistentVolume) -> Iterator[Cause]:
-    yield from _same(old.spec.host_path, new.spec.host_path, "spec.hostPath")
-    yield from _same(old.spec.local, new.spec.local, "spec.local")
-    yield from _same(old.spec.volume_mode, new.spec.volume_mode, "spec.volumeMode")
+    yield from same(old.spec.host_path, new.spec.host_path, "spec.hostPath")
+    yield from same(old.spec.local, new.spec.local, "spec.local")
+    yield from same(old.spec.volume_mode, new.spec.volume_mode, "spec.volumeMode")
     if old.spec.node_affinity:
-        yield from _same(old.spec.node_affinity, new.spec.node_affinity, "spec.nodeAffinity")
+        yield from same(old.spec.node_affinity, new.spec.node_affinity, "spec.nodeAffinity")
 
 
 def _fields(*names: str) -> Callable[[Any, Any], Iterator[Cause]]:
@@ -122,14 +111,14 @@ def _fields(*names: str) -> Callable[[Any, Any], Iterator[Cause]]:
 
     def rules(old: KubeObject, new: KubeObject) -> Iterator[Cause]:
         for name in names:
-            yield from _same(getattr(old, name), getattr(new, name), type(old).model_fields[name].alias or name)
+            yield from same(getattr(old, name), getattr(new, name), type(old).model_fields[name].alias or name)
 
     return rules
 
 
 def _ingress_class(old: IngressClass, new: IngressClass) -> Iterator[Cause]:
     before, after = ((each.spec or {}).get("controller") for each in (old, new))
-    yield from _same(before, after, "spec.controller")
+    yield from same(before, after, "spec.controller")
 
 
 RULES: dict[type[KubeObject], Callable[[Any, Any], Iterator[Cause]]] = {
@@ -138,7 +127,7 @@ RULES: dict[type[KubeObject], Callable[[Any, Any], Iterator[Cause]]] = {
     ReplicaSet: _selector,
     DaemonSet: _selector,
     StatefulSet: stateful_set_update,
-    Job: _job,
+    Job: job_update,
     Service: _service,
     ConfigMap: _config,
     Secret: _config,

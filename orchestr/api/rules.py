@@ -12,6 +12,13 @@ def required(field: str, why: str = "is required") -> Cause:
     return Cause(field, why, "FieldValueRequired")
 
 
+def same(old: Any, new: Any, field: str) -> Iterator[Cause]:
+    """A field that stays as it was created."""
+    if old != new:
+        shown = f" (it is {old})" if isinstance(old, str | int) and old else ""
+        yield Cause(field, f"cannot be changed{shown}; delete the object and create it anew", "FieldValueInvalid")
+
+
 def one_of(field: str, value: str | None, allowed: Sequence[str]) -> Iterator[Cause]:
     if value is not None and value not in allowed:
         shown = ", ".join(word for word in allowed if word)

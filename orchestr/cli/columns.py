@@ -81,10 +81,15 @@ def _replicaset(obj: Object) -> list[str]:
     return [str(_spec(obj).get("replicas", 1)), str(status.get("replicas", 0)), str(status.get("readyReplicas", 0))]
 
 
+def job_state(obj: Object) -> str:
+    """How it ended, else what it is on the way to: the last condition that holds."""
+    holds = [str(c["type"]) for c in _status(obj).get("conditions") or [] if c["status"] == "True"]
+    return next((word for word in holds if word in ("Complete", "Failed")), holds[-1] if holds else "Running")
+
+
 def _job(obj: Object) -> list[str]:
     status = _status(obj)
-    word = next((c["type"] for c in status.get("conditions") or [] if c["status"] == "True"), "Running")
-    return [word, f"{status.get('succeeded', 0)}/{_spec(obj).get('completions') or 1}"]
+    return [job_state(obj), f"{status.get('succeeded', 0)}/{_spec(obj).get('completions') or 1}"]
 
 
 def _cronjob(obj: Object) -> list[str]:

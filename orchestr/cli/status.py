@@ -195,7 +195,7 @@ def _state(obj: Object, pods: list[Object]) -> tuple[str, str, str]:
         return columns.pod_state(obj), columns.ready(obj), "; ".join(note for note in notes if note)
     if kind == "Job":
         done, wanted = int(status.get("succeeded", 0)), int(spec.get("completions") or 1)
-        word = next((c["type"] for c in status.get("conditions") or [] if c["status"] == "True"), "Running")
+        word = columns.job_state(obj)
         return word, f"{done}/{wanted}", workload_why(obj) or ("" if word == "Complete" else _first(pods))
     if kind == "CronJob":
         return _cron_state(spec, status)

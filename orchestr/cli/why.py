@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Object = Mapping[str, Any]
+BAD = ("Failed", "FailureTarget", "ReplicaFailure", "Suspended")  # conditions that are bad news when they hold
 
 
 def pod_why(pod: Object) -> str:
@@ -40,9 +41,7 @@ def ended_text(ended: Object) -> str:
 def workload_why(obj: Object) -> str:
     """Of a Deployment, ReplicaSet or Job: the condition that says it is not well."""
     for condition in (obj.get("status") or {}).get("conditions") or []:
-        bad = condition["status"] == (
-            "True" if condition["type"] in ("Failed", "ReplicaFailure", "Suspended") else "False"
-        )
+        bad = condition["status"] == ("True" if condition["type"] in BAD else "False")
         if bad and condition["type"] != "Available":
             return str(condition.get("message") or condition.get("reason") or condition["type"])
     return ""

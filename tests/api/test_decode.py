@@ -38,7 +38,6 @@ def test_all_problems_are_told_at_once_with_the_nearest_name() -> None:
         (objects.pod(runtimeClassName="gvisor"), "spec.runtimeClassName"),
         (objects.pod(volumes=[{"name": "v", "nfs": {"server": "s", "path": "/"}}]), "spec.volumes[0].nfs"),
         (objects.pod(os={"name": "windows"}), "spec.os.name"),
-        (objects.job(completionMode="Indexed"), "spec.completionMode"),
         (objects.service(externalName="example.org"), "spec.externalName"),
     ],
 )
