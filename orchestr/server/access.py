@@ -13,6 +13,7 @@ from orchestr.server.escalation import guard
 from orchestr.server.impersonate import impersonated
 from orchestr.server.tls import Tls
 from orchestr.server.tokens import ISSUER, Issuer, audiences_of, user_of
+from orchestr.server.turns import Turns
 from orchestr.server.user import ANONYMOUS, User
 from orchestr.store.guard import GUARD
 from orchestr.store.local import LocalCluster
@@ -33,10 +34,12 @@ class Access:
         """`urls`: where https listens, the one for kubeconfig files first. Without an issuer no token is good."""
         self.cluster, self.tls, self.urls, self.issuer = cluster, tls, urls, issuer
         self.authorizer = Authorizer(Published(cluster))
+        self.turns = Turns()
         cluster.decide = decide
 
     def admit(self, scope: Scope) -> User:
-        """The user of a request that may be made; also in scope["user"]. Unauthorized, Forbidden, BadRequest.
+        """The user of a request that may be made; also in scope["user"], as what it wants is in
+        scope["wanted"]. Unauthorized, Forbidden, BadRequest.
 
         What the request then writes is checked for what it grants (escalation.py).
         """
@@ -44,7 +47,7 @@ class Access:
         scope["user"] = user
         GUARD.set(None if user.unrestricted else partial(guard, user))
         query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
-        wanted = attributes(scope.get("method", "GET"), scope["path"], query)
+        wanted = scope["wanted"] = attributes(scope.get("method", "GET"), scope["path"], query)
         if (wanted.verb, wanted.path) != APPLY or user.name == ANONYMOUS.name:
             self.authorizer.authorize(user, wanted)
         if scope["type"] == "websocket" and wanted.sub in STREAMS:  # a GET that does what a POST does

@@ -16,11 +16,12 @@ from orchestr.runtime.seam import RuntimeFailure
 from orchestr.server import streams
 from orchestr.server.access import Access
 from orchestr.server.answer import Message, Receive, Scope, Send, failure, internal
-from orchestr.server.inbound import Inbound
+from orchestr.server.inbound import SOON, Inbound
 from orchestr.server.node import Node
 from orchestr.server.paths import target, unknown
 from orchestr.server.routes import Routes
 from orchestr.server.streams import STREAMS
+from orchestr.server.turns import Turn
 from orchestr.server.upgrade import Upgrade
 from orchestr.store.local import LocalCluster
 
@@ -31,7 +32,9 @@ class App:
     def __init__(self, cluster: LocalCluster, node: Node, access: Access | None = None) -> None:
         self.node, self.access = node, access or Access(cluster)
         self.routes = Routes(cluster, node, self.access)
-        self.upgrade = Upgrade(node, self.access.admit, lambda error: failure(as_api_error(error, "an upgrade")))
+        self.upgrade = Upgrade(
+            node, self.access.turns.turn, self._admit, lambda error: failure(as_api_error(error, "an upgrade"))
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -41,20 +44,34 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         inbound = Inbound(receive)
-        response = await self._response(scope, inbound)
-        # A body that nobody wanted is read to its end first: hypercorn cannot end a response before its request.
-        drained = await inbound.drain()
+        with self.access.turns.turn() as turn:
+            await self._answered(scope, inbound, send, turn)
+
+    async def _answered(self, scope: Scope, inbound: Inbound, send: Send, turn: Turn) -> None:
+        response = await self._response(scope, inbound, turn)
+        if not turn.long:  # its client may take its time to read
+            turn.end()
+        # A body that nobody wanted is read to its end: hypercorn cannot end a response before its request. A client
+        # that is slow with it gets the answer first.
+        drained = await inbound.drain(SOON)
         try:
             await response(scope, inbound.receive, send if drained else unfinished(send))
+            if not drained and (drained := await inbound.drain()):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         except Exception as error:  # half an answer is out: only the end of the connection tells the client
             internal(error, scope["path"])
             drained = False
         if not drained:
             scope["state"]["connection"].cancel()
 
-    async def _response(self, scope: Scope, inbound: Inbound) -> Response:
+    async def _admit(self, scope: Scope, turn: Turn) -> None:
+        """Returns when the request may be carried out."""
+        user = self.access.admit(scope)
+        await turn.begin(user, scope["wanted"])
+
+    async def _response(self, scope: Scope, inbound: Inbound, turn: Turn) -> Response:
         try:
-            self.access.admit(scope)
+            await self._admit(scope, turn)
             return await self.routes.respond(Request(scope, inbound.receive))
         except Exception as error:
             return failure(as_api_error(error, scope["path"]))
@@ -69,12 +86,13 @@ class App:
             await send(message)
 
         try:
-            self.access.admit(scope)
-            where = target(scope["path"]) if scope["path"].startswith(("/api/", "/apis/")) else None
-            if where is None or where.group or where.plural != "pods" or where.sub not in STREAMS:
-                raise unknown(scope["path"])
-            scope["state"]["patience"]()
-            await streams.serve(self.node, WebSocket(scope, receive, note), where)
+            with self.access.turns.turn() as turn:
+                await self._admit(scope, turn)
+                where = target(scope["path"]) if scope["path"].startswith(("/api/", "/apis/")) else None
+                if where is None or where.group or where.plural != "pods" or where.sub not in STREAMS:
+                    raise unknown(scope["path"])
+                scope["state"]["patience"]()
+                await streams.serve(self.node, WebSocket(scope, receive, note), where)
         except Exception as error:
             reason = as_api_error(error, scope["path"])
             if not accepted:

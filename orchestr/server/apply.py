@@ -11,11 +11,12 @@ from orchestr.api.errors import BadRequest
 from orchestr.server.access import Access
 from orchestr.server.answer import json_bytes
 from orchestr.server.attributes import Attributes
+from orchestr.server.body import LIMIT as ONE
 from orchestr.server.body import json_object
 from orchestr.server.query import dry_run, flag
 from orchestr.server.user import User
 
-LIMIT = 64 * 1024 * 1024  # bytes of a whole list; each object has its own limit
+LIMIT = 64 * 1024 * 1024  # bytes of a whole list, from the masters; each object has its own limit
 
 
 async def apply(access: Access, request: Request) -> Response:
@@ -24,7 +25,8 @@ async def apply(access: Access, request: Request) -> Response:
     manager = query.get("manager")
     if not manager:
         raise BadRequest("cannot apply: no field manager (give manager=NAME)")
-    items = (await json_object(request, LIMIT)).get("items")
+    limit = LIMIT if request.scope["user"].unrestricted else ONE
+    items = (await json_object(request, limit)).get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise BadRequest('cannot apply: no list of objects (send {"kind": "List", "items": [{...}]})')
     prune = _labels(query["prune"]) if "prune" in query else None

@@ -29,7 +29,7 @@ from orchestr.server.upgrade import Head, Upgrade, Upgraded, candidate, head_of
 
 IDLE = 120.0  # seconds that a connection may wait between requests, and take for a request's head
 STALLED = 60.0  # seconds that a client may leave a piece unread before it is cut off
-CONNECTIONS = 4096  # at once by unix sockets, and as many by https; more wait in the backlog
+CONNECTIONS = 4096  # at once by unix sockets, and as many by https; for more, those that idle longest are closed
 HANDSHAKE = 10.0  # seconds for TLS
 HEAD_LIMIT = 256 * 1024  # bytes; a command to exec travels in the head
 GRACE = 5.0  # seconds for running requests when the server stops
@@ -116,9 +116,9 @@ class ClientServer(TCPServer):
     6000 descriptors.
     """
 
-    def __init__(self, *words: Any) -> None:
+    def __init__(self, *words: Any, idle: Callable[[bool], None]) -> None:
         super().__init__(*words)
-        self._left = False
+        self._left, self._idle = False, idle
 
     async def _read_data(self) -> None:
         await super()._read_data()
@@ -126,6 +126,8 @@ class ClientServer(TCPServer):
         await self.idle_task.stop()
 
     async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, Updated):
+            self._idle(event.idle)
         if not (self._left and isinstance(event, Updated) and event.idle):
             await super().protocol_send(event)
 
@@ -148,6 +150,7 @@ async def serve(
     secure: Sequence[socket.socket] = (),
     tls: ssl.SSLContext | None = None,
     started: Callable[[], None] = lambda: None,
+    connections: "Connections | None" = None,
 ) -> None:
     """Serves until cancelled; then streams end, running requests have GRACE seconds, and every connection is closed.
 
@@ -155,7 +158,7 @@ async def serve(
     """
     install()
     async with trio.open_nursery() as nursery:
-        connections = Connections(app)
+        connections = connections or Connections(app)
         await nursery.start(connections.run)
         try:
             plain, https = _listeners(sockets), _listeners(secure)
@@ -183,6 +186,7 @@ class Connections:
         self.app = wrap_app(asgi, self.config.wsgi_max_body_size, "asgi")
         # Apart, so that strangers who hold all connections to the network leave the machine's own socket open.
         self.slots = {secure: trio.CapacityLimiter(CONNECTIONS) for secure in (False, True)}
+        self.idle: dict[bool, dict[trio.CancelScope, None]] = {secure: {} for secure in (False, True)}  # longest first
         self.streams: set[trio.SocketStream] = set()
         self.stopping, self.last_left, self.ended = trio.Event(), trio.Event(), trio.Event()
         self.nursery: trio.Nursery
@@ -195,6 +199,8 @@ class Connections:
                 self.nursery.cancel_scope.cancel()
 
     async def handle(self, stream: trio.SocketStream, tls: ssl.SSLContext | None = None) -> None:
+        if not self.slots[tls is not None].available_tokens:
+            self._make_room(tls is not None)
         async with self.slots[tls is not None]:
             self.streams.add(stream)
             try:
@@ -207,32 +213,59 @@ class Connections:
                     self.last_left.set()
                 await trio.aclose_forcefully(stream)
 
+    def _make_room(self, secure: bool) -> None:
+        """Closes the connection whose client has asked nothing for the longest time, if there is one."""
+        scope = next(iter(self.idle[secure]), None)
+        if scope is not None:
+            del self.idle[secure][scope]
+            scope.cancel()
+
+    def _note(self, secure: bool, scope: trio.CancelScope, idle: bool) -> None:
+        self.idle[secure].pop(scope, None)
+        if idle:
+            self.idle[secure][scope] = None
+
     async def _serve(self, stream: trio.SocketStream, tls: ssl.SSLContext | None) -> None:
         with trio.CancelScope() as scope:
-            state = ConnectionState({"connection": scope, "stopping": self.stopping})
-            above: Any = stream
-            if tls is not None:
-                above = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
-                try:
-                    with trio.fail_after(HANDSHAKE):
-                        await above.do_handshake()
-                    state["certificate"] = above.getpeercert(binary_form=True)
-                except (trio.BrokenResourceError, trio.TooSlowError):
-                    return  # it is told by TLS's own alert
-            elif stream.socket.family == socket.AF_UNIX:
-                state["peer"] = peer(stream.socket)
-            bounded: Any = BoundedStream(above, stream.socket)
-            state["patience"] = bounded.patience
+            note = partial(self._note, tls is not None, scope)
+            note(True)
             try:
-                with trio.fail_after(IDLE):
-                    await bounded.peek()
+                await self._speak(stream, tls, scope, note)
+            finally:
+                note(False)
+
+    async def _speak(
+        self,
+        stream: trio.SocketStream,
+        tls: ssl.SSLContext | None,
+        scope: trio.CancelScope,
+        note: Callable[[bool], None],
+    ) -> None:
+        state = ConnectionState({"connection": scope, "stopping": self.stopping})
+        above: Any = stream
+        if tls is not None:
+            above = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
+            try:
+                with trio.fail_after(HANDSHAKE):
+                    await above.do_handshake()
+                state["certificate"] = above.getpeercert(binary_form=True)
             except (trio.BrokenResourceError, trio.TooSlowError):
-                return
-            if self.upgrade is not None and (head := bounded.head) is not None:
-                bounded.patience()
-                await self.upgrade.serve(head, Upgraded(above, bounded.rest), state)
-                return
-            await ClientServer(self.app, self.config, self.context, state, bounded).run()
+                return  # it is told by TLS's own alert
+        elif stream.socket.family == socket.AF_UNIX:
+            state["peer"] = peer(stream.socket)
+        bounded: Any = BoundedStream(above, stream.socket)
+        state["patience"] = bounded.patience
+        try:
+            with trio.fail_after(IDLE):
+                await bounded.peek()
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            return
+        if self.upgrade is not None and (head := bounded.head) is not None:
+            bounded.patience()
+            note(False)
+            await self.upgrade.serve(head, Upgraded(above, bounded.rest), state)
+            return
+        await ClientServer(self.app, self.config, self.context, state, bounded, idle=note).run()
 
     async def end(self) -> None:
         self.stopping.set()

@@ -15,15 +15,12 @@ from orchestr.server.answer import success
 from orchestr.server.body import as_object, document
 from orchestr.server.call import Call
 from orchestr.server.query import dry_run
+from orchestr.server.turns import TooManyRequests
 from orchestr.server.write import deletion
 from orchestr.store import refusals
 from orchestr.store.table import Row
 
 ENDED = ("Succeeded", "Failed")
-
-
-class TooManyRequests(ApiError):
-    code, reason = 429, "TooManyRequests"
 
 
 async def _sent(call: Call, kind: str) -> dict[str, Any]:

@@ -25,13 +25,14 @@ from orchestr.server.paths import Target, target
 from orchestr.server.session import Session, converse
 from orchestr.server.spdycarrier import VERSIONS, SpdyStreams
 from orchestr.server.spdylink import Bytes, Link
+from orchestr.server.turns import Turn
 
 PARTS = (b"/exec", b"/attach", b"/portforward")
 UPGRADE = b"spdy/3.1"
 PROTOCOL, ACCEPTED = "X-Stream-Protocol-Version", "X-Accepted-Stream-Protocol-Versions"
 REST = 64 * 1024  # bytes of a request's body that are read, and forgotten, before a refusal
 
-Admit = Callable[[Scope], object]
+Admit = Callable[[Scope, Turn], Awaitable[None]]
 Refuse = Callable[[Exception], Response]
 
 
@@ -105,14 +106,18 @@ class Upgraded(Bytes):
 class Upgrade:
     """What is done with such requests; `refuse` makes an answer of an error."""
 
-    def __init__(self, node: Node, admit: Admit, refuse: Refuse) -> None:
-        self._node, self._admit, self._refuse = node, admit, refuse
+    def __init__(self, node: Node, turn: Callable[[], Turn], admit: Admit, refuse: Refuse) -> None:
+        self._node, self._turn, self._admit, self._refuse = node, turn, admit, refuse
 
     async def serve(self, head: Head, transport: Upgraded, state: Any) -> None:
         """The whole connection."""
+        with self._turn() as turn:
+            await self._serve(head, transport, state, turn)
+
+    async def _serve(self, head: Head, transport: Upgraded, state: Any, turn: Turn) -> None:
         scope = head.scope(state)
         try:
-            self._admit(scope)
+            await self._admit(scope, turn)
             where, query = target(scope["path"]), QueryParams(scope["query_string"])
             if not where.name or where.group or where.plural != "pods":
                 raise BadRequest(f"cannot upgrade {scope['path']}: it has no streams")

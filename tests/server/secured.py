@@ -17,7 +17,7 @@ import trio
 from orchestr.server import pki
 from orchestr.server.access import Access
 from orchestr.server.app import App
-from orchestr.server.listen import serve, unix_socket
+from orchestr.server.listen import Connections, serve, unix_socket
 from orchestr.server.tls import Tls, tcp_socket
 from orchestr.server.tokens import Issuer
 from orchestr.store.local import LocalCluster
@@ -30,6 +30,7 @@ class Secured(NamedTuple):
     access: Access
     tls: Tls
     port: int
+    connections: Connections  # that are open
 
     @property
     def local(self) -> Daemon:
@@ -83,8 +84,10 @@ async def secured(directory: str) -> AsyncIterator[Secured]:
         access = Access(cluster, tls, (f"https://127.0.0.1:{port}",), issuer)
         started = trio.Event()
         app = App(cluster, FakeNode(directory), access)
-        run = partial(serve, app, [unix_socket(path)], secure=sockets, tls=tls.context, started=started.set)
+        connections = Connections(app)
+        listening = partial(serve, app, [unix_socket(path)], secure=sockets, tls=tls.context, started=started.set)
+        run = partial(listening, connections=connections)
         nursery.start_soon(run)
         await started.wait()
-        yield Secured(directory, cluster, access, tls, port)
+        yield Secured(directory, cluster, access, tls, port, connections)
         nursery.cancel_scope.cancel()
