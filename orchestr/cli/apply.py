@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         for one in loaded:
             print(f"{one.object.ref} valid (dry run)")
         return OK
+    context.server(args)  # it may name the namespace
     items = files.wire(loaded, args.namespace)
     client = started(args)
     results = send(client, args, loaded, items, dry_run=args.dry_run == "server")
@@ -118,7 +119,7 @@ def started(args: argparse.Namespace) -> Client:
     try:
         client.get("/version")
     except NoDaemon:
-        if args.host or os.environ.get("ORCH_HOST") or os.geteuid() != 0:
+        if args.kubeconfig or args.context or args.host or os.environ.get("ORCH_HOST") or os.geteuid() != 0:
             raise
         from orchestr.cli.system import launch
 

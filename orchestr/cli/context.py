@@ -3,9 +3,10 @@
 import argparse
 import os
 import sys
+from typing import cast
 
-from orchestr.cli.errors import Bad
-from orchestr.cli.kinds import DEFINITIONS, learn_from
+from orchestr.cli.errors import Bad, Failed
+from orchestr.cli.kinds import learn_from
 from orchestr.client.paths import Address
 from orchestr.client.sync import Client
 from orchestr.instance import Instance, InstanceError, instance
@@ -27,14 +28,15 @@ def start_command(here: Instance) -> str:
 
 
 def client(args: argparse.Namespace) -> Client:
-    """Of --kubeconfig, --host, $ORCH_HOST, or the instance's socket."""
+    """Of --kubeconfig or --context, --host, $ORCH_HOST, or the instance's socket."""
     here = current()
-    host = _kubeconfig(args) or args.host or os.environ.get("ORCH_HOST") or here.socket
+    config = server(args)
+    host = config or args.host or os.environ.get("ORCH_HOST") or here.socket
     try:
-        made = Client(host, start=start_command(here))
+        made = Client(host, start="" if config else start_command(here))
     except ValueError as error:
         raise Bad(f"orch: {error}") from error
-    learn_from(lambda: made.items(DEFINITIONS))
+    learn_from(made)
     made.warn = _warn
     return made
 
@@ -43,21 +45,27 @@ def _warn(text: str) -> None:
     print(f"Warning: {text}", file=sys.stderr)
 
 
-def _kubeconfig(args: argparse.Namespace) -> Address | None:
-    if not args.kubeconfig:
-        if args.context:
-            raise Bad("orch: --context goes with --kubeconfig FILE")
+def server(args: argparse.Namespace) -> Address | None:
+    """Of --kubeconfig or --context, whose namespace becomes that of `args`; None without them."""
+    if not (args.kubeconfig or args.context):
         return None
-    from orchestr.client.kubeconfig import BadConfig, load
+    if (known := getattr(args, "address", None)) is not None:
+        return cast(Address, known)
+    from orchestr.client.kubeconfig import BadConfig, load, usual
 
     if args.host:
         raise Bad("orch: give either --kubeconfig or --host")
     try:
-        place = load(args.kubeconfig, args.context or "")
+        place = load(args.kubeconfig or usual(), args.context or "")
+        if place.address.tls and place.address.tls.plugin:
+            place.address.tls.plugin.credential()  # now, where it can be told well that there are none
     except BadConfig as error:
         raise Bad(f"orch: {error}") from error
+    except ValueError as error:
+        raise Failed(f"orch: {error}") from error
     if place.namespace and not getattr(args, "namespace", None) and not args.project:
         args.namespace = place.namespace
+    args.address = place.address
     return place.address
 
 

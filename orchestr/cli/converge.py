@@ -17,8 +17,9 @@ class Verdict(NamedTuple):
     text: str = ""  # "2/3 ready", "crash loop: exit code 1"
 
 
-def judge(obj: Object, pods: Sequence[Object], services: Sequence[Object] = ()) -> Verdict:
-    """`pods`: all below the object; `services`: of a Stack, its Services."""
+def judge(obj: Object, pods: Sequence[Object], services: Sequence[Object] = (), *, foreign: bool = False) -> Verdict:
+    """`pods`: all below the object; `services`: of a Stack, its Services. `foreign`: another server than orch's, which
+    does not tell whether a Service has its ports."""
     status, spec = obj.get("status") or {}, obj.get("spec") or {}
     if obj["metadata"].get("deletionTimestamp"):
         return Verdict("waiting", "being deleted")
@@ -41,7 +42,7 @@ def judge(obj: Object, pods: Sequence[Object], services: Sequence[Object] = ()) 
             return _pod(obj)
         case "PersistentVolumeClaim":
             return Verdict("done") if status.get("phase") == "Bound" else Verdict("waiting", "not bound yet")
-        case "Service":
+        case "Service" if not foreign:
             return _service(obj)
     return Verdict("done")
 

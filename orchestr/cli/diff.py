@@ -32,6 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     loaded = files.load(args)
+    context.server(args)  # it may name the namespace
     items = files.wire(loaded, args.namespace)
     client, on = context.client(args), colored(args.color)
     try:

@@ -94,7 +94,7 @@ def verdict(view: View, obj: Object, before: Verdict | None = None) -> Verdict:
         return Verdict("failed", "it was deleted meanwhile")
     published = view.objects.get("services", {}).values()
     services = [each for each in published if owned(each) == ("Stack", found["metadata"]["uid"])]
-    return judge(found, view.below(found["metadata"]["uid"]), services)
+    return judge(found, view.below(found["metadata"]["uid"]), services, foreign=view.foreign)
 
 
 class Teller:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
+from orchestr.api.errors import NotFound
 from orchestr.cli import columns, context
 from orchestr.cli.errors import Bad
 from orchestr.cli.kinds import Kind, references
@@ -64,7 +65,12 @@ def selection(args: argparse.Namespace) -> dict[str, object]:
 
 def listed(client: Client, args: argparse.Namespace, kind: Kind) -> tuple[list[dict[str, Any]], str]:
     """The objects, and the revision that a watch goes on from."""
-    answer = client.get(target(args, kind), selection(args))
+    try:
+        answer = client.get(target(args, kind), selection(args))
+    except NotFound:
+        if args.what[0] != "all":  # of which another server has some kinds
+            raise
+        return [], ""
     items: list[dict[str, Any]] = answer["items"]
     for item in items:  # items of a list carry no apiVersion and kind of their own in Kubernetes
         item.setdefault("apiVersion", kind.api_version)

@@ -1,10 +1,12 @@
 """The kinds that the daemon serves, by every name a person types. A test holds this table against the models, which
 would cost a command 60 ms to import."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestr.cli.errors import Bad
+
+if TYPE_CHECKING:
+    from orchestr.client.sync import Client
 
 
 class Kind(NamedTuple):
@@ -68,7 +70,6 @@ KINDS = (
     Kind("CertificateSigningRequest", "certificatesigningrequests", "certificates.k8s.io", ("csr",), False),
 )
 ALL = ("stacks", "deployments", "statefulsets", "daemonsets", "cronjobs", "jobs", "pods", "services")
-DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 def _names(kind: Kind) -> tuple[str, ...]:
@@ -76,35 +77,28 @@ def _names(kind: Kind) -> tuple[str, ...]:
 
 
 _BY_NAME = {name.lower(): kind for kind in KINDS for name in _names(kind)}
-_ask: list[Callable[[], Iterable[dict[str, Any]]]] = []  # gives the definitions of the daemon, once they are needed
+_ask: list["Client"] = []  # tells what it serves, once that is needed
 
 
-def learn_from(definitions: Callable[[], Iterable[dict[str, Any]]]) -> None:
-    """Where `find` looks for kinds that are not in the table: CustomResourceDefinitions in wire form."""
-    _ask[:] = [definitions]
+def learn_from(client: "Client") -> None:
+    """Where `find` looks for kinds that are not in the table: what the server serves."""
+    _ask[:] = [client]
 
 
 def _learn() -> None:
     from orchestr.api.errors import ApiError
+    from orchestr.client.discovery import resources
     from orchestr.client.http import NoDaemon
 
     while _ask:
         try:
-            found = list(_ask.pop()())
+            found = resources(_ask.pop())
         except (NoDaemon, ApiError):  # the kind stays unknown, and that is what is told
             return
         for each in found:
-            kind = _defined(each["spec"])
+            kind = Kind(each.kind, each.plural, each.group, each.short, each.namespaced, each.version)
             for name in _names(kind):
                 _BY_NAME.setdefault(name.lower(), kind)
-
-
-def _defined(spec: dict[str, Any]) -> Kind:
-    names = spec["names"]
-    served = [version for version in spec["versions"] if version["served"]] or spec["versions"]
-    stored = next((version for version in served if version["storage"]), served[0])
-    short, inside = tuple(names.get("shortNames") or ()), spec["scope"] == "Namespaced"
-    return Kind(names["kind"], names["plural"], spec["group"], short, inside, stored["name"])
 
 
 def find(name: str) -> Kind:

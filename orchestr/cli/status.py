@@ -73,7 +73,7 @@ def scope(args: argparse.Namespace) -> str | None:
 
 
 def read(client: Client, where: str | None) -> dict[str, list[dict[str, Any]]]:
-    return {plural: client.items(path(plural, where, group=find(plural).group)) for plural in KINDS}
+    return {plural: client.there(path(plural, where, group=find(plural).group)) for plural in KINDS}
 
 
 def changed(client: Client, where: str | None) -> Iterator[None]:

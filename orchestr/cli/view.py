@@ -19,6 +19,7 @@ class View:
     def __init__(self, client: Client, namespaces: Iterable[str], plurals: Iterable[str]) -> None:
         self._client, self._changes = client, queue.Queue[tuple[Kind, dict[str, Any]] | Exception]()
         self.objects: dict[str, dict[str, dict[str, Any]]] = {}  # plural -> uid -> object
+        self.foreign = client.foreign
         for plural in plurals:
             kind, known = find(plural), self.objects.setdefault(plural, {})
             for namespace in (set(namespaces) or {""}) if kind.namespaced else {""}:

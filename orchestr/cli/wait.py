@@ -84,7 +84,7 @@ def _look(view: View, obj: Mapping[str, Any] | None, wanted: str, condition: str
         conditions = (obj.get("status") or {}).get("conditions") or []
         found = next((c for c in conditions if c["type"].lower() == condition.lower()), {"status": "not set"})
         return found["status"] == "True", f"condition {condition} is {found['status']}"
-    verdict = judge(obj, view.below(obj["metadata"]["uid"]))
+    verdict = judge(obj, view.below(obj["metadata"]["uid"]), foreign=view.foreign)
     if verdict.state == "failed":
         return None, verdict.text
     finished = (

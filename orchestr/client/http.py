@@ -18,7 +18,7 @@ class NoDaemon(Exception):
 
 
 def connect(address: Address, start: str) -> socket.socket:
-    """A connected socket. NoDaemon with the cause and `start`, the command that starts a daemon there."""
+    """A connected socket. NoDaemon with the cause and `start`, the command that starts a daemon there ("": none)."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     sock = socket.socket(family if address.port else socket.AF_UNIX)
     sock.settimeout(CONNECT_TIMEOUT)
@@ -27,8 +27,10 @@ def connect(address: Address, start: str) -> socket.socket:
     except OSError as error:
         sock.close()
         where = f"{address.host}:{address.port}" if address.port else address.host
-        hint = "be root or in the group orch" if isinstance(error, PermissionError) else f"start it: {start}"
-        raise NoDaemon(f"cannot reach the daemon at {where}: {error.strerror or error} ({hint})") from error
+        hint = f"start it: {start}" if start else "is it the right one, and does it run?"
+        hint = "be root or in the group orch" if isinstance(error, PermissionError) else hint
+        who, cause = "daemon" if start else "server", error.strerror or error
+        raise NoDaemon(f"cannot reach the {who} at {where}: {cause} ({hint})") from error
     return sock if address.tls is None else _secured(sock, address, address.tls)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import urandom
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from orchestr.api.errors import ApiError, from_status
+from orchestr.api.errors import ApiError, BadRequest, Forbidden, NotFound, from_status
 from orchestr.client.http import Connection, NoDaemon, Response
 from orchestr.client.paths import Address, address, path, with_query
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+APPLY = "/orchestr.dev/v1/apply"
 STRICT = {"fieldValidation": "Strict"}  # an unknown field is an error, not a warning in a header
 
 Object = dict[str, Any]
@@ -32,16 +33,24 @@ class Client:
         """`host`: a socket's path, a URL (ValueError else) or an Address; `start`: the command NoDaemon names."""
         self.address, self.start, self.timeout = address(host), start, timeout
         self._idle: Connection | None = None
+        self._foreign: bool | None = None
         self.warn: Callable[[str], None] = lambda text: None  # is told what the daemon warns of
 
-    def get(self, target: str, query: Query | None = None) -> Object:
+    def get(self, target: str, query: Query | None = None, *, accept: str = JSON) -> Object:
         """The object, or the list, at a path such as path("pods", "shop")."""
-        return self._json("GET", target, query or {})
+        return self._json("GET", target, query or {}, accept=accept)
 
     def items(self, target: str, query: Query | None = None) -> list[Object]:
         """The items at a collection's path."""
         items: list[Object] = self.get(target, query)["items"]
         return items
+
+    def there(self, target: str, query: Query | None = None) -> list[Object]:
+        """The items at a collection's path; none where the server has no such kind, as another's has no Stack."""
+        try:
+            return self.items(target, query)
+        except NotFound:
+            return []
 
     def create(self, target: str, obj: Mapping[str, Any], query: Query | None = None) -> Object:
         return self._json("POST", target, {**STRICT, **(query or {})}, obj)
@@ -52,6 +61,10 @@ class Client:
     def patch(self, target: str, patch: Mapping[str, Any], query: Query | None = None) -> Object:
         """JSON merge patch."""
         return self._json("PATCH", target, {**STRICT, **(query or {})}, patch, MERGE_PATCH)
+
+    def apply(self, target: str, obj: Mapping[str, Any]) -> Object:
+        """Server-side apply of one object; the target's query names the manager."""
+        return self._json("PATCH", target, {}, obj, APPLY_PATCH)
 
     def delete(self, target: str, options: Mapping[str, Any] | None = None) -> Object:
         """`options`: DeleteOptions such as {"gracePeriodSeconds": 0, "propagationPolicy": "Foreground"}."""
@@ -70,15 +83,37 @@ class Client:
 
         `prune`: labels of what `manager` applied before and is to vanish when it is not among the items; {} is all.
 
-        An ApiError's causes name the item: "items[2].spec.replicas".
+        An ApiError's causes name the item: "items[2].spec.replicas". A server that is not orch's gets them one by one
+        (each.py), and refuses `prune`.
         """
         labels = None if prune is None else ",".join(f"{key}={value}" for key, value in prune.items()) or "true"
         query = {"manager": manager, "dryRun": "All" if dry_run else None, "prune": labels, "force": force or None}
-        answer = self._json(
-            "POST", "/orchestr.dev/v1/apply", query, {"kind": "List", "apiVersion": "v1", "items": list(items)}
-        )
+        try:
+            answer = self._json("POST", APPLY, query, {"kind": "List", "apiVersion": "v1", "items": list(items)})
+        except (NotFound, Forbidden):
+            if not self.foreign:
+                raise
+            if prune is not None:
+                raise BadRequest("cannot prune: not supported on a server that is not orch's (use delete -f)") from None
+            from orchestr.client.each import apply_each
+
+            return apply_each(self, items, manager=manager, dry_run=dry_run, force=force)
         results: list[Object] = answer["items"]
         return results
+
+    @property
+    def foreign(self) -> bool:
+        """Whether another API server answers than orch's: it has no /orchestr.dev. Asked once, and only over TCP."""
+        if self._foreign is None:
+            self._foreign = bool(self.address.port) and not self._own()
+        return self._foreign
+
+    def _own(self) -> bool:
+        try:
+            self._json("POST", APPLY, {"manager": "orch", "dryRun": "All"}, {"kind": "List", "items": []})
+            return True
+        except (NotFound, Forbidden):  # kube-apiserver forbids a path to whom no role grants it before it looks for it
+            return False
 
     def watch(self, target: str, *, since: str | None = None, query: Query | None = None) -> Iterator[Object]:
         """Events {"type", "object"} until the generator is closed or the daemon ends it.
@@ -152,10 +187,17 @@ class Client:
             self._idle = None
 
     def _json(
-        self, method: str, target: str, query: Query, body: Mapping[str, Any] | None = None, content_type: str = JSON
+        self,
+        method: str,
+        target: str,
+        query: Query,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = JSON,
+        *,
+        accept: str = JSON,
     ) -> Object:
         data = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
-        headers = {"accept": JSON, **({"content-type": content_type} if data else {})}
+        headers = {"accept": accept, **({"content-type": content_type} if data else {})}
         response = self._request(method, with_query(target, query), headers, data)
         for text in _warnings(response):
             self.warn(text)

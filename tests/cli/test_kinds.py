@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestr.api import scheme
-from orchestr.cli import COMMANDS, columns
+from orchestr.cli import COMMANDS, columns, kinds
 from orchestr.cli.errors import Bad
 from orchestr.cli.kinds import ALL, KINDS, Kind, find, learn_from, references
 
@@ -68,22 +68,33 @@ def test_a_bare_object_has_a_row_as_wide_as_its_header(kind: Kind, wide: bool) -
     assert row[:2] == ["ns", "x"]
 
 
-def test_kinds_that_only_the_daemon_knows_are_asked_for_once() -> None:
-    asked: list[int] = []
-    spec = {
-        "group": "example.org",
-        "scope": "Cluster",
-        "names": {"plural": "gadgets", "kind": "Gadget", "shortNames": ["gd"]},
-        "versions": [
-            {"name": "v1", "served": True, "storage": False},
-            {"name": "v2", "served": True, "storage": True},
-        ],
-    }
+class Server:
+    """Discovery of one group; `aggregated` or as servers before 1.27 have it."""
 
-    def definitions() -> list[dict[str, Any]]:
-        asked.append(1)
-        return [{"spec": spec}]
+    def __init__(self, aggregated: bool) -> None:
+        self.aggregated, self.asked = aggregated, list[str]()
 
-    learn_from(definitions)
+    def get(self, target: str, query: Any = None, *, accept: str = "") -> dict[str, Any]:
+        self.asked.append(target)
+        gadgets: dict[str, Any] = {"shortNames": ["gd"]}
+        if target == "/api":
+            return {"kind": "APIVersions", "versions": []}
+        if self.aggregated:
+            resource = {**gadgets, "resource": "gadgets", "responseKind": {"kind": "Gadget"}, "scope": "Cluster"}
+            versions = [{"version": version, "resources": [resource]} for version in ("v2", "v1")]
+            items = [{"metadata": {"name": "example.org"}, "versions": versions}]
+            return {"kind": "APIGroupDiscoveryList", "items": items}
+        if target == "/apis":
+            return {"kind": "APIGroupList", "groups": [{"name": "example.org", "versions": [{"version": "v2"}]}]}
+        plain = {**gadgets, "name": "gadgets", "kind": "Gadget", "namespaced": False}
+        return {"kind": "APIResourceList", "resources": [plain, {**plain, "name": "gadgets/status"}]}
+
+
+@pytest.mark.parametrize("aggregated", [True, False])
+def test_kinds_that_only_the_server_knows_are_asked_for_once(aggregated: bool) -> None:
+    server: Any = Server(aggregated)
+    learn_from(server)
+    for name in ("gadgets", "gadget", "gadgets.example.org", "gd"):
+        kinds._BY_NAME.pop(name, None)
     assert find("gd") == find("Gadget") == Kind("Gadget", "gadgets", "example.org", ("gd",), False, "v2")
-    assert len(asked) == 1
+    assert server.asked == ["/api", "/apis", *([] if aggregated else ["/apis/example.org/v2"])]

@@ -1,5 +1,6 @@
 """kubeconfig files: what is taken from them, what is refused; and both clients by https."""
 
+import json
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from orchestr.api.base import Key
 from orchestr.api.core import ConfigMap, Namespace
 from orchestr.api.errors import Unavailable
 from orchestr.client import Client, NoDaemon
+from orchestr.client.execplugin import Plugin
 from orchestr.client.kubeconfig import BadConfig, load
 from orchestr.client.paths import address
 from orchestr.client.remote import RemoteCluster
@@ -59,7 +61,9 @@ def test_a_token_is_read_at_each_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("user", "more", "match"),
     [
-        ({"exec": {"command": "aws"}}, {}, "not supported"),
+        ({"exec": {"command": "aws"}}, {}, "exec.apiVersion .* not supported"),
+        ({"exec": {"apiVersion": "client.authentication.k8s.io/v1"}}, {}, "names no command"),
+        ({"as": "joe", "as-groups": ["a", "b"]}, {}, "not supported"),
         ({"username": "joe", "password": "pw"}, {}, "not supported"),
         ({"client-key": "gone.pem"}, {}, r"gone\.pem: no such file"),
         ({"client-key-data": "%"}, {}, "cannot use"),
@@ -107,3 +111,51 @@ async def test_a_server_that_is_another_is_not_believed(tmp_path: Path) -> None:
         async with RemoteCluster(where) as remote:
             with pytest.raises(Unavailable, match="certificate"):
                 await remote.get(Namespace, Key("", "default"))
+
+
+ANSWER = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+
+
+@pytest.mark.parametrize(
+    ("printed", "match"),
+    [
+        ("no json", "printed no ExecCredential"),
+        ("[]", "printed no ExecCredential"),
+        (json.dumps({**ANSWER, "status": {}}), "neither a token nor a certificate"),
+        (json.dumps({**ANSWER, "apiVersion": "x/v1", "status": {"token": "t"}}), "answered in 'x/v1'"),
+        (json.dumps({**ANSWER, "status": {"token": "t", "expirationTimestamp": "soon"}}), "is no time"),
+    ],
+)
+def test_programs_that_give_no_credentials(tmp_path: Path, printed: str, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        plugin(tmp_path, printed).credential()
+
+
+def test_a_program_is_run_again_once_its_credential_has_expired(tmp_path: Path) -> None:
+    for moment, runs in (("2999-01-01T00:00:00Z", 1), ("2001-01-01T00:00:00Z", 3)):
+        held = plugin(tmp_path, json.dumps({**ANSWER, "status": {"token": "t", "expirationTimestamp": moment}}))
+        assert [held.credential().token for _ in range(3)] == ["t"] * 3
+        assert (tmp_path / "runs").read_text().count("x") == runs
+        (tmp_path / "runs").unlink()
+
+
+def plugin(folder: Path, printed: str) -> Plugin:
+    (folder / "answer").write_text(printed)
+    words = ["-c", f"echo x >> {folder}/runs; cat {folder}/answer"]
+    return Plugin({"apiVersion": ANSWER["apiVersion"], "command": "sh", "args": words}, {}, str(folder))
+
+
+def test_a_program_that_is_not_there_names_what_to_install(tmp_path: Path) -> None:
+    spec = {"apiVersion": ANSWER["apiVersion"], "command": "no-such-thing", "installHint": "install it"}
+    with pytest.raises(ValueError, match=r"cannot run no-such-thing: .*install it"):
+        Plugin(spec, {}, str(tmp_path)).credential()
+
+
+def test_the_first_of_several_files_wins(tmp_path: Path) -> None:
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "token").write_text("two")
+    first = write(tmp_path, {"token": "one"}, contexts=[])
+    second = write(tmp_path / "two", {"tokenFile": "token"})
+    tls = load([first, second], "x").address.tls
+    assert tls is not None
+    assert tls.headers() == {"authorization": "Bearer one"}
