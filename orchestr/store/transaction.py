@@ -12,6 +12,7 @@ from orchestr.api.base import Key, KubeObject
 from orchestr.engine.cluster import EventType
 from orchestr.store.attempt import Attempt
 from orchestr.store.caller import Caller
+from orchestr.store.decoding import decoded
 from orchestr.store.table import Change, Row, Table, kind_name
 
 T = TypeVar("T")
@@ -55,7 +56,8 @@ class Tx:
         if old is not None and data == old.data:
             return old
         revision = self.revision + 1
-        row = self._row(type(obj), restamp(data, before, revision), revision)
+        data = restamp(data, before, revision)
+        row = self._row(decoded(obj, data, revision, old.object if old else None), data, revision)
         if old is not None and same(row.object, old.object):
             return old
         return self._change(EventType.MODIFIED if old else EventType.ADDED, old, row)
@@ -68,18 +70,15 @@ class Tx:
         meta = row.object.metadata.but(
             resource_version=str(revision), deletion_timestamp=row.object.metadata.deletion_timestamp or self.now
         )
-        return self._change(
-            EventType.DELETED, row, self._row(type(row.object), row.object.but(metadata=meta).canonical(), revision)
-        )
+        last = row.object.but(metadata=meta)  # of the store's own parts
+        return self._change(EventType.DELETED, row, self._row(last, last.canonical(), revision))
 
     def undo(self, mark: int) -> None:
         """Takes back all changes after the first `mark` ones."""
         while len(self.changes) > mark:
             self.table.undo(self.changes.pop())
 
-    def _row(self, kind: type[KubeObject], data: bytes, revision: int) -> Row:
-        # Decoded anew: the caller keeps no reference into what the store hands out, and it is what the wire says.
-        obj = kind.model_validate_json(data)
+    def _row(self, obj: KubeObject, data: bytes, revision: int) -> Row:
         return Row(obj, data, revision, self._claims(obj))
 
     def _change(self, type_: EventType, old: Row | None, new: Row) -> Row:
