@@ -123,3 +123,95 @@ def test_the_command_line_by_a_kubeconfig(shared: Daemon, tmp_path: Path) -> Non
     assert "default" in done.out
     bad = shared.orch("--kubeconfig", str(tmp_path / "none"), "get", "pods")
     assert (bad.code, "cannot read" in bad.err) == (2, True)
+
+
+ROLE = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader, namespace: NS}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [get]}
+- {apiGroups: [""], resources: [configmaps], resourceNames: [one], verbs: [get, update]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reader, namespace: NS}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+subjects:
+- {kind: User, apiGroup: rbac.authorization.k8s.io, name: jane}
+"""
+
+
+def test_roles_are_made_and_reconciled(admin: KC, kubeconfig: Callable[..., KC], space: str) -> None:
+    """auth reconcile adds what is missing, and takes away only when told to."""
+    mine, role = ("-n", space), ROLE.replace("NS", space)  # kubectl does not fill the namespace in here
+    made = admin(*mine, "auth", "reconcile", "-f", "-", input=role).expect().out
+    assert "role.rbac.authorization.k8s.io/reader reconciled" in made
+    assert "rolebinding.rbac.authorization.k8s.io/reader reconciled" in made
+    other = role.replace("resources: [pods], verbs: [get]", "resources: [pods], verbs: [list]").replace("jane", "joe")
+    admin(*mine, "auth", "reconcile", "-f", "-", input=other).expect()
+    jane = kubeconfig("--user", "jane", *mine)
+    listed = jane("auth", "can-i", "--list").expect().out
+    assert any(line.split()[0] == "pods" and "get" in line and "list" in line for line in listed.splitlines()), listed
+    assert any("configmaps" in line and "[one]" in line for line in listed.splitlines()), listed
+    assert "selfsubjectreviews" in listed
+    for question, answer in (
+        (("get", "pods"), "yes"),
+        (("update", "configmaps/one"), "yes"),
+        (("update", "configmaps/two"), "no"),
+        (("get", "pods", "--subresource=log"), "no"),
+        (("get", "/version"), "yes"),
+        (("get", "/metrics"), "no"),
+    ):
+        assert jane("auth", "can-i", *question).out.strip().splitlines()[-1] == answer, question
+    remove = ("--remove-extra-permissions", "--remove-extra-subjects")
+    admin(*mine, "auth", "reconcile", "-f", "-", *remove, input=role.replace("jane", "joe")).expect()
+    assert jane("auth", "can-i", "get", "pods").out.strip() == "no"
+
+
+def test_everything_kubectl_creates_for_rights(admin: KC, space: str) -> None:
+    mine, rbac = ("-n", space), "rbac.authorization.k8s.io"
+    try:
+        for words, told in (
+            (("role", "r", "--verb=get,list", "--resource=pods,pods/log,deployments.apps"), f"role.{rbac}/r"),
+            (("role", "named", "--verb=get", "--resource=secrets", "--resource-name=s"), f"role.{rbac}/named"),
+            (("rolebinding", "b", "--role=r", "--serviceaccount=" + space + ":default", "--user=u"), "rolebinding"),
+            (("clusterrole", f"{space}-c", "--verb=get", "--resource=nodes"), f"clusterrole.{rbac}"),
+            (("clusterrole", f"{space}-u", "--verb=get", "--non-resource-url=/logs/*"), f"clusterrole.{rbac}"),
+            (("clusterrole", f"{space}-a", f"--aggregation-rule={space}/to=a"), f"clusterrole.{rbac}"),
+            (
+                ("clusterrolebinding", f"{space}-b", f"--clusterrole={space}-c", "--group=g"),
+                f"clusterrolebinding.{rbac}",
+            ),
+            (("serviceaccount", "robot"), "serviceaccount/robot"),
+        ):
+            assert told in admin(*mine, "create", *words).expect().out, words
+        admin(*mine, "set", "subject", "rolebinding", "b", "--group=more").expect()
+        assert "more" in admin(*mine, "get", "rolebinding", "b", "-o", "jsonpath={.subjects[*].name}").expect().out
+        assert admin("auth", "can-i", "get", "nodes", "--as=x", "--as-group=g").out.strip() == "yes"
+        admin("label", "clusterrole", f"{space}-c", f"{space}/to=a").expect()
+        rules = ("get", "clusterrole", f"{space}-a", "-o", "jsonpath={.rules[*].resources[*]}")
+        eventually(lambda: "nodes" in admin(*rules).out)
+        described = admin(*mine, "describe", "role", "r").expect().out
+        assert "deployments.apps" in described
+        token = admin(*mine, "create", "token", "robot", "--audience=vault", "-o", "json").expect().out
+        assert '"vault"' in token
+        admin(*mine, "create", "configmap", "c").expect()
+        bad = admin(*mine, "create", "token", "robot", "--bound-object-kind=Pod", "--bound-object-name=none")
+        assert 'pods "none" not found' in bad.err
+        assert "10 minutes" in admin(*mine, "create", "token", "robot", "--duration=1m").err
+    finally:
+        admin("delete", "clusterrole", f"{space}-c", f"{space}-u", f"{space}-a", "--ignore-not-found").expect()
+        admin("delete", "clusterrolebinding", f"{space}-b", "--ignore-not-found").expect()
+
+
+def test_certificates_are_taken_back(kubeconfig: Callable[..., KC], shared: Daemon) -> None:
+    jane, short = kubeconfig("--user", "jane"), kubeconfig("--user", "joe", "--expires", "10m")
+    assert "jane" in jane("auth", "whoami").expect().out
+    assert "certificates of jane" in shared.orch("kubeconfig", "--user", "jane", "--revoke").expect().out
+    done = jane("auth", "whoami")
+    assert done.code != 0
+    assert "Unauthorized" in done.err or "logged in" in done.err
+    assert "joe" in short("auth", "whoami").expect().out
+    assert "jane" in kubeconfig("--user", "jane")("auth", "whoami").expect().out
+    assert shared.orch("kubeconfig", "--revoke", "--group", "dev").code == 2

@@ -95,6 +95,21 @@ def _role(name: str, *rules: PolicyRule, to: str = "") -> ClusterRole:
     return ClusterRole(metadata=_meta(name, **labels), rules=rules)
 
 
+APPROVERS = {
+    "kube-apiserver-client-approver": "kube-apiserver-client",
+    "kube-apiserver-client-kubelet-approver": "kube-apiserver-client-kubelet",
+    "kubelet-serving-approver": "kubelet-serving",
+    "legacy-unknown-approver": "legacy-unknown",
+}
+
+
+def _approver(name: str, signer: str) -> ClusterRole:
+    rule = PolicyRule(
+        verbs=("approve",), api_groups=("certificates.k8s.io",), resources=("signers",), resource_names=(signer,)
+    )
+    return _role(f"system:certificates.k8s.io:{name}", rule)
+
+
 def _aggregated(name: str, rules: tuple[PolicyRule, ...], to: str = "") -> ClusterRole:
     role = _role(name, *rules, to=to)
     selector = LabelSelector(match_labels={f"{AGGREGATE}{name}": "true"})
@@ -122,6 +137,20 @@ ROLES = (
               "/openid/v1/jwks/"),
     ),
     _role(
+        "system:monitoring",
+        _urls("/healthz", "/healthz/*", "/livez", "/livez/*", "/metrics", "/metrics/*", "/readyz", "/readyz/*"),
+    ),
+    _role(
+        "system:persistent-volume-provisioner",
+        _rule(("create", "delete", "get", "list", "watch"), "", "persistentvolumes"),
+        _rule((*READ, "update"), "", "persistentvolumeclaims"),
+        _rule(READ, "storage.k8s.io", "storageclasses"),
+        _rule(("watch",), "", "events"),
+        _rule(("create", "patch", "update"), "", "events"),
+        _rule(("create", "patch", "update"), "events.k8s.io", "events"),
+    ),
+    *(_approver(name, f"kubernetes.io/{signer}") for name, signer in APPROVERS.items()),
+    _role(
         "system:auth-delegator",
         _rule(("create",), "authentication.k8s.io", "tokenreviews"),
         _rule(("create",), "authorization.k8s.io", "subjectaccessreviews"),
@@ -139,6 +168,7 @@ BINDINGS = (
     _binding("system:discovery", AUTHENTICATED),
     _binding("system:basic-user", AUTHENTICATED),
     _binding("system:public-info-viewer", AUTHENTICATED, UNAUTHENTICATED),
+    _binding("system:monitoring", "system:monitoring"),
     _binding("system:service-account-issuer-discovery", SERVICE_ACCOUNTS),
 )
 
