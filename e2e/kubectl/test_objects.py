@@ -191,3 +191,29 @@ def test_tables(kubectl: Kubectl) -> None:
     assert "service/web" in kubectl.ok("get", "all")
     assert kubectl.ok("get", "deployment", "-o", "custom-columns=N:.metadata.name").split() == ["N", "web"]
     assert "not supported" in kubectl.refused("get", "configmap", "--field-selector=spec.x=y")
+
+
+def test_volumes_and_claims(kubectl: Kubectl) -> None:
+    name = f"disk-{kubectl.namespace}"
+    common = f"accessModes: [ReadWriteOnce], storageClassName: {name}"
+    text = f"""
+apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: {name}}}
+spec: {{{common}, capacity: {{storage: 5Gi}}, hostPath: {{path: /srv}}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: c}}
+spec: {{{common}, resources: {{requests: {{storage: 1Gi}}}}}}
+"""
+    kubectl.ok("apply", "-f", "-", input=text)
+    kubectl.ok("wait", "--for=jsonpath={.status.phase}=Bound", "pvc/c", "--timeout=60s")
+    (row,) = kubectl.table("pvc")
+    assert (row["STATUS"], row["VOLUME"], row["CAPACITY"], row["STORAGECLASS"]) == ("Bound", name, "5Gi", name)
+    row = kubectl.ok("get", "pv", name, "--no-headers").split()
+    assert row[:7] == [name, "5Gi", "RWO", "Retain", "Bound", f"{kubectl.namespace}/c", name]
+    assert "kubernetes.io/pv-protection" in kubectl.ok("describe", "pv", name)
+    kubectl.ok("delete", "pvc", "c")
+    kubectl.ok("wait", "--for=jsonpath={.status.phase}=Released", f"pv/{name}", "--timeout=60s")
+    kubectl.ok("delete", "pv", name)

@@ -7,7 +7,7 @@ controller acts on it: after a reboot nothing counts as ready, after a restart o
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from orchestr.agent.node import Identity, Node, NoIdentity, Recorder, log
 from orchestr.agent.order import stop_levels
 from orchestr.agent.places import Places
 from orchestr.agent.prepare import owner
+from orchestr.agent.reclaiming import Reclaimer
 from orchestr.agent.runs import parse_id
 from orchestr.agent.services import Services
 from orchestr.agent.telling import present
@@ -33,6 +34,7 @@ from orchestr.api.batch import Job
 from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Pod, Secret
 from orchestr.api.daemonset import DaemonSet
 from orchestr.api.statefulset import StatefulSet
+from orchestr.api.storage import PersistentVolume
 from orchestr.engine import Cluster
 from orchestr.engine.informers import Informers
 from orchestr.images.seam import ContentStore
@@ -69,7 +71,7 @@ class Agent:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.informers = informers
-        for kind in (Pod, *DEPENDENCIES):
+        for kind in (Pod, PersistentVolume, *DEPENDENCIES):
             informers.add(kind)
         self.services = Services(cluster, informers, dataplane, self._links, recorder, clock)
         self.node = Node(
@@ -147,12 +149,14 @@ class Agent:
                 nursery.start_soon(self._work, worker)
             nursery.start_soon(self.services.run)
             nursery.start_soon(self.machine.run)
+            nursery.start_soon(Reclaimer(self.node).run)
             nursery.start_soon(self._listen)
             nursery.start_soon(self._renew_tokens)
             nursery.start_soon(self._reconnect, nursery)
             informer = self.informers.add(Pod)
             await informer.synced.wait()
             informer.add_handler(self._pod_changed)
+            self.informers.add(PersistentVolume).add_handler(self._volume_changed)
             for kind in DEPENDENCIES:
                 self.informers.add(kind).add_handler(self._dependency_changed)
             self._collect_strays()
@@ -217,6 +221,11 @@ class Agent:
             if worker.blocked and changed and worker.pod.metadata.namespace == changed.metadata.namespace:
                 worker.wake()
 
+    def _volume_changed(self, _old: object, _new: object) -> None:
+        for worker in self.workers.values():
+            if worker.blocked:
+                worker.wake()
+
     def _collect_strays(self) -> None:
         """Files of pods that the store no longer knows: the daemon died between two steps of their end."""
         for parent in (os.path.join(self.node.places.state, "pods"), self.node.places.volatile):
@@ -231,7 +240,25 @@ class Agent:
         return [worker.link for worker in self.workers.values() if worker.link is not None]
 
     def _unmet(self, pod: Pod) -> list[str]:
-        return graph.unmet(pod, _Live(self.informers, self.workers))
+        return graph.unmet(pod, _Live(self.informers, self.workers)) or list(self._unmounted(pod))
+
+    def _unmounted(self, pod: Pod) -> Iterator[str]:
+        """Of claims that are bound: a volume that no word has come of yet, one that another pod has for itself."""
+        sources = self.node.sources(pod)
+        for name in claims(pod):
+            volume = sources.volume(name)
+            if volume is None:
+                yield f"volume of claim {name} not known yet"
+            elif "ReadWriteOncePod" in volume.spec.access_modes and (other := self._holder(pod, name)):
+                yield f"claim {name} is in use by pod {other} (ReadWriteOncePod)"
+
+    def _holder(self, pod: Pod, claim: str) -> str:
+        """Another pod with a sandbox that mounts the claim."""
+        for worker in self.workers.values():
+            here = worker.sandbox and worker.pod.metadata.namespace == pod.metadata.namespace
+            if here and worker.uid != pod.metadata.uid and claim in claims(worker.pod):
+                return worker.pod.metadata.name
+        return ""
 
     async def _routed(self, pod: Pod) -> None:
         """Services lead to the pods that this one waited for: it may call them with its first breath."""
@@ -268,3 +295,9 @@ class _Live:
         if (worker.ready or not obj.ready) and (worker.running or not graph.runs(obj)):
             return obj
         return obj.but(status=present(worker))
+
+
+def claims(pod: Pod) -> list[str]:
+    """The names of the claims that a pod mounts."""
+    sources = (volume.persistent_volume_claim for volume in pod.spec.volumes)
+    return [source.claim_name for source in sources if source]

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from orchestr.api.core import ConfigMap, Container, EnvVar, Pod, Secret
 from orchestr.api.quantity import parse
+from orchestr.api.storage import PersistentVolume
 
 _REFERENCE = re.compile(r"\$(\$|\([-._a-zA-Z][-._a-zA-Z0-9]*\))")
 
@@ -26,6 +27,10 @@ class Sources(Protocol):
     def config_map(self, name: str) -> ConfigMap | None: ...
 
     def secret(self, name: str) -> Secret | None: ...
+
+    def volume(self, claim: str) -> PersistentVolume | None:
+        """What a claim is bound to; None while it is not."""
+        ...
 
     def token(self, pod: Pod, audience: str, seconds: int) -> str:
         """A token of the pod's ServiceAccount. MissingConfig."""

@@ -13,6 +13,7 @@ from orchestr.api.base import Condition, ObjectMeta
 from orchestr.api.core import Node as NodeObject
 from orchestr.api.core import NodeAddress, NodeSpec, NodeStatus, NodeSystemInfo
 from orchestr.api.errors import AlreadyExists, ApiError
+from orchestr.api.storage import VOLUMES
 from orchestr.arch import arch
 from orchestr.engine import Key
 
@@ -47,13 +48,17 @@ class Machine:
     async def _refresh(self) -> None:
         labels = {"kubernetes.io/hostname": self._node.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": arch()}
         cluster = self._node.cluster
-        wanted = NodeObject(metadata=ObjectMeta(name=self._node.name, labels=labels), spec=NodeSpec())
+        notes = {VOLUMES: self._node.places.volumes}
+        metadata = ObjectMeta(name=self._node.name, labels=labels, annotations=notes)
+        wanted = NodeObject(metadata=metadata, spec=NodeSpec())
         try:
             stored = await cluster.create(wanted)
         except AlreadyExists:
             found = await cluster.get(NodeObject, Key("", self._node.name))
             assert found is not None
             stored = found
+            if not notes.items() <= found.metadata.annotations.items():
+                stored = await cluster.patch(NodeObject, found.key, {"metadata": {"annotations": notes}})
         await cluster.patch_status(stored, self._status(stored))
 
     def _status(self, stored: NodeObject) -> NodeStatus:

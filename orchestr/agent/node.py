@@ -11,7 +11,8 @@ from orchestr.agent.addresses import Addresses
 from orchestr.agent.env import MissingConfig, Sources
 from orchestr.agent.places import Places
 from orchestr.api.base import Key, KubeObject
-from orchestr.api.core import ConfigMap, Pod, Secret
+from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Pod, Secret
+from orchestr.api.storage import PersistentVolume
 from orchestr.engine import Cluster
 from orchestr.engine.informers import Informers
 from orchestr.images.seam import ContentStore
@@ -104,7 +105,7 @@ class ServicesView(Protocol):
 
 
 class _Sources:
-    """ConfigMaps and Secrets of one namespace, from the informers' caches."""
+    """ConfigMaps, Secrets and volumes of one namespace, from the informers' caches."""
 
     def __init__(self, informers: Informers, namespace: str, identity: Identity) -> None:
         self._informers, self._namespace = informers, namespace
@@ -115,3 +116,8 @@ class _Sources:
 
     def secret(self, name: str) -> Secret | None:
         return self._informers.one(Secret, Key(self._namespace, name))
+
+    def volume(self, claim: str) -> PersistentVolume | None:
+        found = self._informers.one(PersistentVolumeClaim, Key(self._namespace, claim))
+        name = found.spec.volume_name if found and found.status.phase == "Bound" else None
+        return self._informers.one(PersistentVolume, Key("", name)) if name else None

@@ -3,13 +3,12 @@
 <state>/pods/<uid>/empty/<volume>              emptyDir
 <state>/pods/<uid>/upper/<container>/<attempt> the writable layer of one run
 <state>/logs/<ns>_<pod>_<uid>/<container>/<n>  the log of one run
-<state>/volumes/<ns>/<claim>                   a PersistentVolumeClaim
+<state>/volumes/<ns>/<claim>-<uid>             a PersistentVolume that was made for a claim
 <run>/volatile/<uid>/...                       ConfigMaps, Secrets, hosts, resolv.conf: on a tmpfs
 """
 
 import os
 
-from orchestr.api.base import Key
 from orchestr.api.core import Pod
 
 
@@ -32,8 +31,9 @@ class Places:
     def log(self, pod: Pod, container: str, attempt: int) -> str:
         return os.path.join(self.logs(pod), container, str(attempt))
 
-    def claim(self, claim: Key) -> str:
-        return os.path.join(self.state, "volumes", claim.namespace, claim.name)
+    @property
+    def volumes(self) -> str:
+        return os.path.join(self.state, "volumes")
 
     def memory(self, uid: str, volume: str) -> str:
         return os.path.join(self.tmpfs(uid), "memory", volume)

@@ -15,9 +15,10 @@ from typing import Any
 from orchestr.agent import projected
 from orchestr.agent.env import MissingConfig, Sources, config_bytes, secret_bytes
 from orchestr.agent.places import Places
-from orchestr.api.base import Key
 from orchestr.api.core import Container, KeyToPath, Pod, Volume, VolumeMount
 from orchestr.api.quantity import whole
+from orchestr.api.storage import PROVISIONED_BY, PROVISIONER
+from orchestr.api.volume import PersistentVolumeClaimVolumeSource
 from orchestr.runtime import tmpfs
 
 
@@ -56,14 +57,29 @@ def _one(pod: Pod, volume: Volume, places: Places, sources: Sources, owner: int)
         _give_to_group(path, _group(pod))
         return Ready(path, idmap=True)
     if volume.persistent_volume_claim is not None:
-        path = places.claim(Key(pod.metadata.namespace or "", volume.persistent_volume_claim.claim_name))
-        _directory(path, 0o777, 0)
-        _give_to_group(path, _group(pod))
-        return Ready(path, idmap=True)
+        return _claimed(pod, volume.persistent_volume_claim, sources)
     path = _copies(places, uid, volume.name)
     found = _content(volume, sources) if volume.projected is None else projected.files(pod, volume.projected, sources)
     projected.write(path, _checked(found), owner, _group(pod))
     return Ready(path, idmap=False, readonly=True)
+
+
+def _claimed(pod: Pod, source: PersistentVolumeClaimVolumeSource, sources: Sources) -> Ready:
+    """A claim's volume. One that this machine made is a directory that comes with its first pod."""
+    volume = sources.volume(source.claim_name)
+    if volume is None:
+        raise VolumeFailure(f"cannot mount claim {source.claim_name}: it is not bound to a volume (see orch get pvc)")
+    if not volume.spec.path:
+        raise VolumeFailure(
+            f"cannot mount claim {source.claim_name}: the source of volume {volume.metadata.name} is not supported "
+            "(use local or hostPath)"
+        )
+    if volume.metadata.annotations.get(PROVISIONED_BY) == PROVISIONER:
+        _directory(volume.spec.path, 0o777, 0)
+    kind = (volume.spec.host_path.type or "") if volume.spec.host_path else "Directory"
+    path = _host_path(f"of claim {source.claim_name}", volume.spec.path, kind)
+    _give_to_group(path, _group(pod))
+    return Ready(path, idmap=True, readonly=bool(source.read_only))
 
 
 def _copies(places: Places, uid: str, name: str) -> str:

@@ -1,8 +1,9 @@
-"""PersistentVolumeClaim (core/v1): a directory that outlives its pods."""
+"""PersistentVolumeClaim (core/v1): a volume that outlives its pods."""
 
 from typing import ClassVar, Literal
 
 from orchestr.api.base import Condition, Dict, Items, KubeObject, Model
+from orchestr.api.meta import LabelSelector
 from orchestr.api.quantity import Quantity
 
 
@@ -14,6 +15,7 @@ class VolumeResourceRequirements(Model):
 class PersistentVolumeClaimSpec(Model):
     access_modes: Items[str] = ()  # ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod
     resources: VolumeResourceRequirements = VolumeResourceRequirements()
+    selector: LabelSelector | None = None
     storage_class_name: str | None = None
     volume_mode: Literal["Filesystem"] | None = None
     volume_name: str | None = None

@@ -16,6 +16,7 @@ from orchestr.api.errors import Cause
 from orchestr.api.jobrules import job_update
 from orchestr.api.networking import IngressClass
 from orchestr.api.priority import PriorityClass
+from orchestr.api.quantity import parse
 from orchestr.api.rbac import ClusterRoleBinding, RoleBinding
 from orchestr.api.rbacrules import same_role
 from orchestr.api.rules import same
@@ -94,6 +95,11 @@ def _config(old: ConfigMap | Secret, new: ConfigMap | Secret) -> Iterator[Cause]
 def _claim(old: PersistentVolumeClaim, new: PersistentVolumeClaim) -> Iterator[Cause]:
     yield from same(old.spec.access_modes, new.spec.access_modes, "spec.accessModes")
     yield from same(old.spec.storage_class_name, new.spec.storage_class_name, "spec.storageClassName")
+    yield from same(old.spec.selector, new.spec.selector, "spec.selector")
+    yield from same(old.spec.volume_mode, new.spec.volume_mode, "spec.volumeMode")
+    before, after = (each.spec.resources.requests.get("storage", "0") for each in (old, new))
+    if parse(after) < parse(before):
+        yield Cause("spec.resources.requests.storage", f"can not be less than previous value ({before})")
     if old.spec.volume_name:
         yield from same(old.spec.volume_name, new.spec.volume_name, "spec.volumeName")
 
@@ -101,6 +107,7 @@ def _claim(old: PersistentVolumeClaim, new: PersistentVolumeClaim) -> Iterator[C
 def _volume(old: PersistentVolume, new: PersistentVolume) -> Iterator[Cause]:
     yield from same(old.spec.host_path, new.spec.host_path, "spec.hostPath")
     yield from same(old.spec.local, new.spec.local, "spec.local")
+    yield from same(old.spec.csi, new.spec.csi, "spec.csi")
     yield from same(old.spec.volume_mode, new.spec.volume_mode, "spec.volumeMode")
     if old.spec.node_affinity:
         yield from same(old.spec.node_affinity, new.spec.node_affinity, "spec.nodeAffinity")

@@ -110,8 +110,11 @@ def _volume(volume: PersistentVolume) -> Iterator[Cause]:
 
 def _volume_source(volume: PersistentVolume) -> Iterator[Cause]:
     spec = volume.spec
-    if (spec.host_path is None) == (spec.local is None):
+    if sum(source is not None for source in (spec.host_path, spec.local, spec.csi)) != 1:
         yield required("spec", "needs one volume source: hostPath or local (others are not supported on one machine)")
+    elif spec.csi is not None:
+        yield from [] if spec.csi.get("driver") else [required("spec.csi.driver")]
+        yield from [] if spec.csi.get("volumeHandle") else [required("spec.csi.volumeHandle")]
     elif not spec.path.startswith("/") or ".." in spec.path.split("/"):
         field = "hostPath" if spec.host_path else "local"
         yield Cause(f"spec.{field}.path", f"must be an absolute path without '..', not {spec.path!r}")

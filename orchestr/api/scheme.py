@@ -38,7 +38,7 @@ from orchestr.api.replication import ReplicationController
 from orchestr.api.serviceaccount import ServiceAccount
 from orchestr.api.stack import Stack
 from orchestr.api.statefulset import StatefulSet
-from orchestr.api.storage import StorageClass
+from orchestr.api.storage import PersistentVolume, StorageClass
 from orchestr.api.templates import ControllerRevision, PodTemplate
 from orchestr.api.validation import validate, validate_update
 from orchestr.api.webhooks import MutatingWebhookConfiguration, ValidatingWebhookConfiguration
@@ -87,6 +87,7 @@ KINDS: tuple[type[KubeObject], ...] = (
     PodTemplate,
     ReplicationController,
     HorizontalPodAutoscaler,
+    PersistentVolume,
     CertificateSigningRequest,
     Lease,
     Ingress,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar
 
-from orchestr.api.base import Dict, Items, KubeObject, Model
+from orchestr.api.base import Dict, Items, KubeObject, Model, Time
 from orchestr.api.meta import ObjectReference
 from orchestr.api.quantity import Quantity
 from orchestr.api.schema import Kept
@@ -10,6 +10,10 @@ from orchestr.api.volume import HostPathVolumeSource
 
 PROVISIONER = "orchestr.dev/local-directory"  # the one that this machine is
 LOCAL = "local"  # the StorageClass that is there from the start
+VOLUMES = "orchestr.dev/volumes"  # annotation of a Node: the directory that the volumes it provisions lie in
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"  # annotation
+LEGACY_CLASS = "volume.beta.kubernetes.io/storage-class"  # annotation, from before there was storageClassName
+PV_PROTECTION, PVC_PROTECTION = "kubernetes.io/pv-protection", "kubernetes.io/pvc-protection"  # finalizers
 IS_DEFAULT = "storageclass.kubernetes.io/is-default-class"  # annotation
 
 
@@ -39,6 +43,7 @@ class PersistentVolumeSpec(Model):
     capacity: Dict[Quantity] = {}
     host_path: HostPathVolumeSource | None = None
     local: LocalVolumeSource | None = None
+    csi: Annotated[Any, Kept("@core.v1.CSIPersistentVolumeSource")] = None  # kept; no driver here mounts it
     access_modes: Items[str] = ()
     claim_ref: ObjectReference | None = None
     persistent_volume_reclaim_policy: str | None = None  # Retain, Delete
@@ -58,7 +63,7 @@ class PersistentVolumeStatus(Model):
     phase: str | None = None  # Available, Bound, Released, Failed
     message: str | None = None
     reason: str | None = None
-    last_phase_transition_time: Annotated[Any, Kept("t")] = None
+    last_phase_transition_time: Time | None = None
 
 
 class PersistentVolume(KubeObject):

@@ -35,8 +35,9 @@ NO_EFFECT: Table = {
     ("EndpointPort", "appProtocol"): "connections are forwarded without looking inside",
     ("Endpoint", "zone"): ONE_NODE,
     ("Endpoint", "hints"): ONE_NODE,
-    ("PersistentVolumeClaimSpec", "accessModes"): ONE_NODE,
-    ("PersistentVolumeClaimSpec", "storageClassName"): "every claim is a local directory",
+    ("PersistentVolumeSpec", "csi"): "no driver runs here: the volume is kept, and a pod that mounts it does not start",
+    ("PersistentVolumeSpec", "mountOptions"): "directories of this machine are mounted as they are",
+    ("PersistentVolumeSpec", "nodeAffinity"): ONE_NODE,
 }
 
 # Of fields that are done: what is to be known about a part of them.
@@ -94,7 +95,6 @@ NOT_DONE: Table = {
     ("ServiceSpec", "healthCheckNodePort"): "there is no balancer in front",
     ("ResourceQuotaSpec", "scopes"): "a quota counts every pod of its namespace",
     ("ResourceQuotaSpec", "scopeSelector"): "a quota counts every pod of its namespace",
-    ("PersistentVolumeClaimSpec", "selector"): "a claim gets a directory of its own",
     ("PersistentVolumeClaimSpec", "dataSource"): "a claim starts empty",
     ("PersistentVolumeClaimSpec", "dataSourceRef"): "a claim starts empty",
     ("PersistentVolumeClaimSpec", "volumeAttributesClassName"): "every claim is a local directory",

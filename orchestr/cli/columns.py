@@ -263,6 +263,19 @@ def _autoscaler(obj: Object) -> list[str]:
     return [f"{target.get('kind')}/{target.get('name')}", *limits, str(_status(obj).get("currentReplicas", 0))]
 
 
+def _volume(obj: Object) -> list[str]:
+    spec, ref = _spec(obj), _spec(obj).get("claimRef") or {}
+    claim = f"{ref.get('namespace')}/{ref.get('name')}" if ref else ""
+    size, policy = (spec.get("capacity") or {}).get("storage", ""), spec.get("persistentVolumeReclaimPolicy", "")
+    return [
+        str(size),
+        str(policy),
+        str(_status(obj).get("phase", "Pending")),
+        claim,
+        str(spec.get("storageClassName", "")),
+    ]
+
+
 TABLE: dict[str, Columns] = {
     "Pod": (("READY", "STATUS", "RESTARTS"), _pod, ("IP", "NODE"), _pod_wide),
     "Deployment": (("READY", "UP-TO-DATE", "AVAILABLE"), _deployment, ("CONTAINERS", "IMAGES"), _template_wide),
@@ -280,6 +293,7 @@ TABLE: dict[str, Columns] = {
     "Stack": (("SERVICES", "STATUS"), _stack, (), _nothing),
     "ResourceQuota": (("USED",), _quota, (), _nothing),
     "PersistentVolumeClaim": (("STATUS", "CAPACITY", "ACCESS MODES"), _claim, (), _nothing),
+    "PersistentVolume": (("CAPACITY", "RECLAIM POLICY", "STATUS", "CLAIM", "STORAGECLASS"), _volume, (), _nothing),
     "Event": (("TYPE", "REASON", "OBJECT", "COUNT", "MESSAGE"), _event, (), _nothing),
     "Node": (("STATUS", "VERSION"), _node, (), _nothing),
     "EndpointSlice": (("ADDRESSTYPE", "PORTS", "ENDPOINTS"), _slice, (), _nothing),

@@ -41,10 +41,18 @@ def judge(obj: Object, pods: Sequence[Object], services: Sequence[Object] = (), 
         case "Pod":
             return _pod(obj)
         case "PersistentVolumeClaim":
-            return Verdict("done") if status.get("phase") == "Bound" else Verdict("waiting", "not bound yet")
+            return _claim(status)
         case "Service" if not foreign:
             return _service(obj)
     return Verdict("done")
+
+
+def _claim(status: Object) -> Verdict:
+    """Bound, or left until a pod mounts it, as its class wants."""
+    why = _condition(status, "Waiting") or {}
+    if status.get("phase") == "Bound" or why.get("reason") == "WaitForFirstConsumer":
+        return Verdict("done")
+    return Verdict("waiting", f"not bound yet{': ' + str(why['message']) if why.get('message') else ''}")
 
 
 def _with_ports(verdict: Verdict, services: Sequence[Object]) -> Verdict:

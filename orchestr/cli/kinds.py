@@ -38,6 +38,7 @@ KINDS = (
     Kind("ConfigMap", "configmaps", "", ("cm",)),
     Kind("Secret", "secrets", ""),
     Kind("PersistentVolumeClaim", "persistentvolumeclaims", "", ("pvc",)),
+    Kind("PersistentVolume", "persistentvolumes", "", ("pv",), False),
     Kind("ResourceQuota", "resourcequotas", "", ("quota",)),
     Kind("Event", "events", "", ("ev",)),
     Kind("Namespace", "namespaces", "", ("ns",), False),

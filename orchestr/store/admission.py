@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 from orchestr.api import defaults, validation
 from orchestr.api.base import Key, KubeObject
-from orchestr.api.core import Namespace, Node, Pod, ResourceQuota, Service
+from orchestr.api.core import Namespace, Node, PersistentVolumeClaim, Pod, ResourceQuota, Service
 from orchestr.api.errors import Cause
+from orchestr.api.storage import PV_PROTECTION, PVC_PROTECTION, PersistentVolume
 from orchestr.store import accounts, addresses, mutations, podsecurity, policies, ports, quota, scheduling, webhooks
 from orchestr.store.classes import classed, one_default
 from orchestr.store.definitions import custom_accepts, established
@@ -19,6 +20,7 @@ from orchestr.store.refusals import forbidden, invalid, not_found
 from orchestr.store.request import Request
 
 Step = Callable[[Request], KubeObject]
+PROTECTION = {PersistentVolumeClaim: PVC_PROTECTION, PersistentVolume: PV_PROTECTION}
 CONTENT = "kubernetes"  # the finalizer of a namespace: its content has to go first
 
 
@@ -55,6 +57,15 @@ def hold_namespace(request: Request) -> KubeObject:
         return new
     others = tuple(name for name in new.spec.finalizers if name != CONTENT)
     return new.but(spec=new.spec.but(finalizers=(CONTENT, *others)))
+
+
+def protect_storage(request: Request) -> KubeObject:
+    """A new claim or volume goes only when nothing uses it any more; controllers see to that."""
+    new = request.new
+    name = PROTECTION.get(type(new)) if request.old is None else None
+    if name is None or name in new.metadata.finalizers:
+        return new
+    return new.but(metadata=new.metadata.but(finalizers=(*new.metadata.finalizers, name)))
 
 
 def give_account(request: Request) -> KubeObject:
@@ -129,6 +140,7 @@ STEPS: tuple[Step, ...] = (
     classed,
     limited,
     hold_namespace,
+    protect_storage,
     give_account,
     place_pod,
     give_addresses,

@@ -14,6 +14,7 @@ from orchestr.api.config import ConfigMap
 from orchestr.api.event import Event
 from orchestr.api.pod import ContainerState, ContainerStateRunning, ContainerStatus, Pod, PodStatus
 from tests.controllers import world as objects
+from tests.controllers.volumes import node
 from tests.controllers.world import World, world
 from tests.engine.fake import START, eventually
 
@@ -102,11 +103,13 @@ async def test_claims_and_config_maps_hold_a_pod(autojump_clock: MockClock) -> N
         await eventually(lambda: "settings" not in why(w, "x"))
         odd = PersistentVolumeClaimSpec(storage_class_name="ceph")
         await w.cluster.create(PersistentVolumeClaim(metadata=ObjectMeta(name="odd", namespace="ns"), spec=odd))
-        await w.cluster.create(PersistentVolumeClaim(metadata=ObjectMeta(name="data", namespace="ns")))
+        local = PersistentVolumeClaimSpec(storage_class_name="local")
+        await w.cluster.create(node())
+        await w.cluster.create(PersistentVolumeClaim(metadata=ObjectMeta(name="data", namespace="ns"), spec=local))
         await eventually(lambda: pods(w, "x")[0].spec.node_name)
         phases = {each.metadata.name: each.status.phase for each in w.cluster.of(PersistentVolumeClaim)}
         assert phases == {"odd": "Pending", "data": "Bound"}
-        await eventually(lambda: any("not supported" in event.message for event in w.cluster.of(Event)))
+        await eventually(lambda: any('"ceph" not found' in event.message for event in w.cluster.of(Event)))
 
 
 def running(*starts: int) -> Pod:
