@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache, lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 ALIASES = {
     "@yearly": "0 0 1 1 *",
@@ -166,6 +165,8 @@ def zone_of(name: str | None) -> tzinfo:
         return _local()
     if not name or name.lower() == "local":
         raise ScheduleError("must be an explicit time zone as defined in https://www.iana.org/time-zones")
+    from zoneinfo import ZoneInfo
+
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
@@ -174,13 +175,13 @@ def zone_of(name: str | None) -> tzinfo:
 
 @cache
 def _local() -> tzinfo:
+    from zoneinfo import ZoneInfo
+
     name = os.environ.get("TZ", "")
     try:
-        return ZoneInfo(name) if name else _from_file("/etc/localtime")
+        if name:
+            return ZoneInfo(name)
+        with open("/etc/localtime", "rb") as file:
+            return ZoneInfo.from_file(file, key="Local")
     except (OSError, ValueError, KeyError):
         return UTC
-
-
-def _from_file(path: str) -> tzinfo:
-    with open(path, "rb") as file:
-        return ZoneInfo.from_file(file, key="Local")
