@@ -73,9 +73,13 @@ def revision_of(owner: Owner, number: int) -> ControllerRevision:
     )
 
 
-def same(revision: ControllerRevision, template: PodTemplateSpec) -> bool:
-    """Whether it keeps this template, however that was written by an earlier version of ours."""
-    return bool(revision.data == data_of(template)) or template_of(revision) == template
+def equal(found: Sequence[ControllerRevision], template: PodTemplateSpec) -> ControllerRevision | None:
+    """The newest that keeps this template, however that was written by an earlier version of ours."""
+    data = data_of(template)
+    for revision in sorted(found, key=lambda each: each.revision, reverse=True):  # mostly it is the first
+        if revision.data == data or template_of(revision) == template:
+            return revision
+    return None
 
 
 async def history(cluster: ControllerCluster, owner: Owner) -> History:
@@ -86,8 +90,7 @@ async def history(cluster: ControllerCluster, owner: Owner) -> History:
         if not each.metadata.deleting
     ]
     last = max((each.revision for each in found), default=0)
-    equal = [each for each in found if same(each, owner.spec.template)]
-    newest = max(equal, key=lambda each: each.revision, default=None)
+    newest = equal(found, owner.spec.template)
     if newest is None:
         newest = await _create(cluster, revision_of(owner, last + 1))
         return History(newest, (*found, newest))

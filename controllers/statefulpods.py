@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from controllers.pods import pod_of
 from controllers.revisions import template_of
-from orchestr.api.base import KubeObject, ObjectMeta, OwnerReference
+from orchestr.api.base import Key, KubeObject, ObjectMeta, OwnerReference
 from orchestr.api.claim import PersistentVolumeClaim
 from orchestr.api.pod import Pod, PodSpec
 from orchestr.api.statefulset import POD_INDEX, POD_NAME, REVISION_LABEL, StatefulSet
@@ -46,13 +46,19 @@ def _volumes(sts: StatefulSet, spec: PodSpec, name: str) -> tuple[Volume, ...]:
     return (*claims, *(volume for volume in spec.volumes if volume.name not in names))
 
 
+def claim_keys(sts: StatefulSet, number: int) -> list[Key]:
+    """Of the claims of the pod of this number."""
+    stem, namespace = f"{sts.metadata.name}-{number}", sts.key.namespace
+    return [Key(namespace, f"{claim.metadata.name}-{stem}") for claim in sts.spec.volume_claim_templates]
+
+
 def claims(sts: StatefulSet, number: int) -> list[PersistentVolumeClaim]:
     """The claims of the pod of this number, as they are made."""
     keeps = sts.spec.persistent_volume_claim_retention_policy.when_deleted == "Retain"
     return [
         PersistentVolumeClaim(
             metadata=ObjectMeta(
-                name=f"{template.metadata.name}-{sts.metadata.name}-{number}",
+                name=key.name,
                 namespace=sts.metadata.namespace,
                 labels={**template.metadata.labels, **sts.spec.selector.match_labels},
                 annotations=template.metadata.annotations,
@@ -61,7 +67,7 @@ def claims(sts: StatefulSet, number: int) -> list[PersistentVolumeClaim]:
             ),
             spec=template.spec,
         )
-        for template in sts.spec.volume_claim_templates
+        for key, template in zip(claim_keys(sts, number), sts.spec.volume_claim_templates, strict=True)
     ]
 
 

@@ -222,14 +222,16 @@ async def _carry_out(cluster: ControllerCluster, sts: StatefulSet, found: Sequen
 async def _with_claims(cluster: ControllerCluster, sts: StatefulSet, pod: Pod) -> bool:
     """Makes the claims of a pod that are missing; False while one of before is still on its way out."""
     number = statefulpods.ordinal(sts, pod.metadata.name)
-    for claim in statefulpods.claims(sts, number) if number is not None else ():
-        there = cluster.one(PersistentVolumeClaim, claim.key)
+    if number is None or not sts.spec.volume_claim_templates:
+        return True
+    found = [cluster.one(PersistentVolumeClaim, key) for key in statefulpods.claim_keys(sts, number)]
+    if any(each is not None and each.metadata.deleting for each in found):
+        return False
+    for claim, there in zip(statefulpods.claims(sts, number), found, strict=True) if None in found else ():
         if there is None:
             await cluster.create(claim)
             text = f"create Claim {claim.metadata.name} Pod {pod.metadata.name} in StatefulSet {sts.metadata.name}"
             cluster.record(sts, "SuccessfulCreate", f"{text} success")
-        elif there.metadata.deleting:
-            return False
     return True
 
 
@@ -238,8 +240,8 @@ async def _keep_claims(cluster: ControllerCluster, sts: StatefulSet, pods: Seque
     kept, condemned = statefulpods.parted(sts, pods)
     for pod in (*kept.values(), *condemned):
         number = statefulpods.ordinal(sts, pod.metadata.name)
-        for claim in statefulpods.claims(sts, number) if number is not None else ():
-            there = cluster.one(PersistentVolumeClaim, claim.key)
+        for key in statefulpods.claim_keys(sts, number) if number is not None else ():
+            there = cluster.one(PersistentVolumeClaim, key)
             if there is None or there.metadata.deleting:
                 continue
             owners = statefulpods.owners(sts, there, pod, condemned=pod in condemned)

@@ -15,6 +15,7 @@ COMMANDS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("diff", (), "Run", "show what apply would change (exit 0 same, 1 different)"),
     ("delete", ("down",), "Run", "delete objects, or what a file made"),
     ("restart", (), "Run", "restart workloads, in order"),
+    ("rollout", (), "Run", "versions of workloads: status, history, undo, restart, pause"),
     ("scale", (), "Run", "set the number of replicas"),
     ("exec", (), "Run", "run a command in a container"),
     ("wait", (), "Run", "wait until objects are ready, complete or deleted"),
