@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestr.api.base import ObjectMeta
+from orchestr.api.base import ObjectMeta, timestamp
 from orchestr.api.errors import ApiError
 from orchestr.api.registration import APIService
 from orchestr.server import content, discovery, views
@@ -15,7 +15,7 @@ from orchestr.server.selectors import selector
 from orchestr.store.refusals import not_found
 
 GROUP_VERSION = (APIService.GROUP, APIService.VERSION)
-SINCE = datetime.fromtimestamp(0, UTC)
+SINCE = datetime.now(UTC).replace(microsecond=0)  # this daemon's start, nearly
 AUTOMATIC = {"kube-aggregator.kubernetes.io/automanaged": "onstart"}
 PRIORITY = {"": 18000}  # of Kubernetes' core group; the others come behind it
 
@@ -60,7 +60,7 @@ def _service(group: str, version: str, place: int) -> APIService:
     available = {
         "type": "Available",
         "status": "True",
-        "lastTransitionTime": "1970-01-01T00:00:00Z",
+        "lastTransitionTime": timestamp(SINCE),
         "reason": "Local",
         "message": "Local APIServices are always available",
     }

@@ -180,6 +180,12 @@ COLUMNS: Mapping[tuple[str, str], Columns] = {
     ("", "Node"): NODE,
     ("", "Event"): EVENT,
     ("events.k8s.io", "Event"): EVENT,
+    ("autoscaling", "Scale"): (
+        NAME,
+        Column("Desired", field("spec", "replicas", default=0), "integer"),
+        Column("Available", field("status", "replicas", default=0), "integer"),
+        AGE,
+    ),
     ("apiregistration.k8s.io", "APIService"): (
         NAME,
         Column("Service", lambda wire, now: "Local"),

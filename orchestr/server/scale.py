@@ -1,7 +1,7 @@
 """The `scale` sub-resource of kinds that have replicas: autoscaling/v1 Scale."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from starlette.responses import Response
 
@@ -19,6 +19,17 @@ from orchestr.server.patch import APPLY, Change, applied, apply_one, change
 from orchestr.server.query import dry_run
 
 SCALE = "autoscaling/v1"
+
+
+class Scale(KubeObject):
+    """For its name and columns; it is never stored."""
+
+    GROUP: ClassVar[str] = "autoscaling"
+
+    api_version: str = SCALE
+    kind: str = "Scale"
+
+
 COPIED = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
@@ -115,7 +126,8 @@ async def _write(call: Call, changed: Change) -> Response:
 
 
 def _answer(call: Call, wire: dict[str, Any]) -> Response:
-    return views.answer(dump(scale(wire, call.kind)), content.form(call.request.headers.get("accept")))
+    form = content.form(call.request.headers.get("accept"), content.OBJECT_VIEWS)
+    return views.one(Scale, call.query, form, dump(scale(wire, call.kind)))
 
 
 def _replicas(call: Call, wanted: dict[str, Any]) -> int:
