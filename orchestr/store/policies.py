@@ -25,6 +25,7 @@ from orchestr.api.policies import (
     ValidatingAdmissionPolicyBinding,
     Validation,
 )
+from orchestr.api.policytypes import warnings
 from orchestr.store.definitions import kind_in
 from orchestr.store.expressions import Facts, meets
 from orchestr.store.matching import Subject, ruled, selected
@@ -234,11 +235,12 @@ def _refusal(subject: Subject, denied: list[tuple[Bound, Finding]]) -> ApiError:
 
 
 def observed(request: Request) -> KubeObject:
-    """A policy with the status that says what of it was looked at."""
+    """A policy with the status that says what of it was looked at, and what its expressions get wrong."""
     new, old = request.new, request.old
     if not isinstance(new, ValidatingAdmissionPolicy):
         return new
     same = isinstance(old, ValidatingAdmissionPolicy) and old.spec == new.spec
     generation = (old.metadata.generation or 0) + (not same) if old else 1
-    status = new.status.but(observed_generation=generation, type_checking=TypeChecking())
+    found = warnings(new, scheme.by_plural, lambda kind: scheme.BY_NAME.get((str(kind.api_version), str(kind.kind))))
+    status = new.status.but(observed_generation=generation, type_checking=TypeChecking(expression_warnings=found))
     return new.but(status=status)

@@ -297,3 +297,18 @@ async def test_a_wrong_binding_is_refused(served: Daemon, spec: dict[str, Any], 
     status, answer = await served.request("POST", path("ValidatingAdmissionPolicyBinding"), binding(**spec))
     assert status == 422, answer
     assert field in [cause["field"] for cause in answer["details"]["causes"]], answer
+
+
+async def test_a_policys_status_tells_what_was_checked(served: Daemon) -> None:
+    where = path("ValidatingAdmissionPolicy")
+    await make(served, policy("object.data.size() > 0"))
+    _, found = await served.request("GET", f"{where}/p")
+    assert found["status"] == {"observedGeneration": 1, "typeChecking": {}}
+    spec = {"spec": {"validations": [{"expression": "object.data.size() > 'x'"}]}}
+    _, found = await served.request("PATCH", f"{where}/p", spec, MERGE)
+    assert found["status"]["observedGeneration"] == found["metadata"]["generation"] == 2
+    assert found["status"]["typeChecking"]["expressionWarnings"][0]["fieldRef"] == "spec.validations[0].expression"
+    conditions = [{"type": "Seen", "status": "True", "reason": "R", "message": "", "lastTransitionTime": None}]
+    status, found = await served.request("PATCH", f"{where}/p/status", {"status": {"conditions": conditions}}, MERGE)
+    assert (status, found["status"]["conditions"][0]["type"]) == (200, "Seen")
+    assert (await served.request("DELETE", where))[0] == 200
