@@ -74,7 +74,12 @@ def claims(sts: StatefulSet, number: int) -> list[PersistentVolumeClaim]:
 def owners(
     sts: StatefulSet, claim: PersistentVolumeClaim, owner: Pod, *, condemned: bool
 ) -> tuple[OwnerReference, ...]:
-    """The owners that a claim should have: the set, where claims go with it; a pod that is scaled away, with it."""
+    """The owners that a claim should have: the set, where claims go with it; a pod that is scaled away, with it.
+
+    A claim that another controller has is left to that.
+    """
+    if (other := claim.metadata.controller) is not None and not _managed(sts, other):
+        return claim.metadata.owner_references
     policy = sts.spec.persistent_volume_claim_retention_policy
     going = condemned and policy.when_scaled == "Delete"
     wanted: list[KubeObject] = [owner] if going else [sts] if policy.when_deleted == "Delete" else []

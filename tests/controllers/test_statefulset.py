@@ -9,8 +9,9 @@ from trio.testing import MockClock
 from controllers import statefulset as controller
 from controllers.revisions import data_of, revision_of, template_of
 from controllers.statefulset import difference
-from orchestr.api.base import Key
+from orchestr.api.base import Key, ObjectMeta
 from orchestr.api.claim import PersistentVolumeClaim
+from orchestr.api.config import ConfigMap
 from orchestr.api.pod import Pod
 from orchestr.api.statefulset import (
     RollingUpdateStatefulSetStrategy,
@@ -274,6 +275,22 @@ async def test_claims_stay_as_long_as_the_policy_says(
         await w.settle()
         counts.append(len(w.cluster.of(PersistentVolumeClaim)))
         assert counts == kept
+
+
+async def test_a_claim_of_another_controller_stays(autojump_clock: MockClock) -> None:
+    policy = StatefulSetPersistentVolumeClaimRetentionPolicy(when_deleted="Delete", when_scaled="Delete")
+    async with world(controller) as w:
+        other = await w.cluster.create(ConfigMap(metadata=ObjectMeta(name="other", namespace="ns")))
+        meta = ObjectMeta(name="data-db-0", namespace="ns", owner_references=(other.owner_reference(),))
+        await w.cluster.create(PersistentVolumeClaim(metadata=meta))
+        made = stateful_set("db", 1, claims=["data"], persistent_volume_claim_retention_policy=policy)
+        await w.cluster.create(made)
+        await w.settle()
+        await scale(w, 0)
+        await w.settle()
+        assert [each.metadata.owner_references for each in w.cluster.of(PersistentVolumeClaim)] == [
+            (other.owner_reference(),)
+        ]
 
 
 async def test_the_same_claim_serves_the_pod_that_comes_back(autojump_clock: MockClock) -> None:
