@@ -12,7 +12,7 @@ def cron(command: str = "echo ran", more: str = "") -> str:
         kind: CronJob
         metadata: {{name: tick}}
         spec:
-          schedule: "@every 2s"
+          schedule: "@every 1s"
           {more}
           jobTemplate:
             spec:
@@ -32,7 +32,7 @@ def test_it_runs_and_makes_up_for_what_it_missed(project: Project) -> None:
     assert status
     assert "ran" in project.orch("logs", "-n", project.name, "cronjob/tick").expect().out
     assert "cronjob/tick" in project.orch("status", "-n", project.name).expect().out
-    assert "@every 2s" in project.orch("get", "cj", "-n", project.name).expect().out
+    assert "@every 1s" in project.orch("get", "cj", "-n", project.name).expect().out
     kill(project.daemon.daemon_pid)
     down = datetime.now(UTC)
     project.daemon.start()

@@ -18,6 +18,7 @@ GOOD = {  # file -> what answers once it is applied
     "jobs/jobs.yaml": "",
     "probes/probes.yaml": "",
     "quota/quota.yaml": "",
+    "sets/sets.yaml": "",
     "rolling/rolling.yaml": "http://127.0.0.1:30082",
 }
 REFUSED = {  # what is never sent: file -> what the message says
