@@ -23,9 +23,17 @@ from controllers.fitting import (
 from orchestr.api.claim import PersistentVolumeClaim, PersistentVolumeClaimStatus
 from orchestr.api.core import Node
 from orchestr.api.pod import Pod
-from orchestr.api.storage import LOCAL, PROVISIONED_BY, PROVISIONER, PVC_PROTECTION, PersistentVolume, StorageClass
+from orchestr.api.storage import (
+    LOCAL,
+    PROVISIONED_BY,
+    PROVISIONER,
+    PVC_PROTECTION,
+    PersistentVolume,
+    PersistentVolumeStatus,
+    StorageClass,
+)
 from orchestr.engine import AlreadyExists, By, Condition, ControllerCluster, Index, Key, Related, Watches
-from orchestr.engine.conditions import with_condition, without_condition
+from orchestr.engine.conditions import second, with_condition, without_condition
 
 USES = "uses claim"  # index of pods
 WAITS = "Waiting"  # condition that says why a claim is not bound
@@ -177,7 +185,8 @@ async def _bind(cluster: ControllerCluster, claim: PersistentVolumeClaim, volume
         volume = await cluster.update(volume.but(spec=spec, metadata=volume.metadata.but(annotations=annotations)))
     volume = await _grown(cluster, claim, volume)
     if volume.status.phase != "Bound":
-        volume = await cluster.patch_status(volume, volume.status.but(phase="Bound", reason=None, message=None))
+        told = PersistentVolumeStatus(phase="Bound", last_phase_transition_time=second(cluster.now()))
+        volume = await cluster.patch_status(volume, told)
     marks = {BIND_COMPLETED: "yes"} if claim.spec.volume_name else {BIND_COMPLETED: "yes", BOUND_BY_US: "yes"}
     if claim.spec.volume_name != volume.metadata.name or BIND_COMPLETED not in claim.metadata.annotations:
         metadata = claim.metadata.but(annotations={**claim.metadata.annotations, **marks})

@@ -56,10 +56,11 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> None:
             left = tuple(name for name in volume.metadata.finalizers if name != PV_PROTECTION)
             await cluster.update(volume.but(metadata=volume.metadata.but(finalizers=left)))
         return
-    if phase == "Failed" and volume.status.phase != "Failed":
+    if volume.status.phase == phase:
+        return  # what others wrote beside it stays
+    if phase == "Failed":
         cluster.record(volume, "VolumeFailedDelete", message, warning=True)
-    changed = volume.status.phase != phase
-    since = second(cluster.now()) if changed else volume.status.last_phase_transition_time
     reason = "VolumeFailedDelete" if message else None
+    since = second(cluster.now())
     told = PersistentVolumeStatus(phase=phase, message=message or None, reason=reason, last_phase_transition_time=since)
     await cluster.patch_status(volume, told)

@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     client = started(args)
     results = send(client, args, loaded, items, dry_run=args.dry_run == "server")
     tell(args, results)
+    for text in (text for result in results for text in result.get("warnings", ())):
+        print(f"warning: {text}", file=sys.stderr)
     if args.detach or args.dry_run:
         return OK
     from orchestr.cli.follow import follow

@@ -9,12 +9,14 @@ from starlette.responses import Response
 from orchestr.api import scheme
 from orchestr.api.errors import BadRequest
 from orchestr.server.access import Access
-from orchestr.server.answer import json_bytes
+from orchestr.server.advice import advice
+from orchestr.server.answer import dump, json_bytes
 from orchestr.server.attributes import Attributes
 from orchestr.server.body import LIMIT as ONE
 from orchestr.server.body import json_object
 from orchestr.server.query import dry_run, flag
 from orchestr.server.user import User
+from orchestr.store.applying import Applied
 
 LIMIT = 64 * 1024 * 1024  # bytes of a whole list, from the masters; each object has its own limit
 
@@ -34,8 +36,19 @@ async def apply(access: Access, request: Request) -> Response:
     results = await access.cluster.apply_all(
         items, manager=manager, dry_run=dry_run(query), prune=prune, force=flag(query, "force")
     )
-    parts = [b'{"action":"%b","object":%b}' % (done.action.encode(), done.row.data) for done in results]
+    parts = [
+        b'{"action":"%b","object":%b%b}' % (done.action.encode(), done.row.data, _warnings(access, done))
+        for done in results
+    ]
     return json_bytes(b'{"kind":"ApplyResult","apiVersion":"orchestr.dev/v1","items":[%b]}' % b",".join(parts))
+
+
+def _warnings(access: Access, done: Applied) -> bytes:
+    """The member that tells a person more about an object that was created; mostly nothing."""
+    if done.action != "created":
+        return b""
+    said = list(advice(access.cluster, done.object))
+    return b',"warnings":' + dump(said) if said else b""
 
 
 def _check_rights(access: Access, user: User, items: Sequence[Mapping[str, Any]], *, prune: bool) -> None:

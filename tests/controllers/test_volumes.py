@@ -204,3 +204,14 @@ async def test_somebody_elses_class_is_left_to_its_provisioner(autojump_clock: M
         ref = {"namespace": "ns", "name": "data", "uid": waiting.metadata.uid}
         await it.cluster.create(volume("made", cls="theirs", claimRef=ref))
         await eventually(lambda: phase(it) == "Bound")
+
+
+async def test_what_others_write_into_the_status_stays(autojump_clock: MockClock) -> None:
+    async with world(claims, volumes) as it:
+        made = await it.cluster.create(volume("v"))
+        await eventually(lambda: of(it) == {"v": "Available"})
+        there = it.cluster.objects[PersistentVolume][made.key]
+        assert there.status.last_phase_transition_time is not None
+        await it.cluster.patch_status(there, there.status.but(message="mine"))
+        await it.settle()
+        assert it.cluster.objects[PersistentVolume][made.key].status.message == "mine"

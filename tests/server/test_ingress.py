@@ -92,3 +92,11 @@ async def test_a_warning_says_that_nothing_routes_it(served: Daemon) -> None:
         assert said in headers.get("warning", "")
     _, headers, _ = await served.whole("POST", PATH, ingress("classless"))
     assert "it has no class" in headers["warning"]
+
+
+async def test_an_applied_set_says_so_too(served: Daemon) -> None:
+    body = {"kind": "List", "apiVersion": "v1", "items": [ingress()]}
+    _, answer = await served.request("POST", "/orchestr.dev/v1/apply?manager=orch", body)
+    assert "no controller routes ingress a" in answer["items"][0]["warnings"][0]
+    _, answer = await served.request("POST", "/orchestr.dev/v1/apply?manager=orch", body)
+    assert (answer["items"][0]["action"], "warnings" in answer["items"][0]) == ("unchanged", False)
