@@ -74,21 +74,63 @@ async def _look(cluster: ControllerCluster, obj: KubeObject) -> After | None:
     if meta.deleting:
         if FOREGROUND in meta.finalizers:
             await _foreground(cluster, obj)
-    elif meta.owner_references and not [o for o in meta.owner_references if await _exists(cluster, o, obj)]:
-        await cluster.delete(obj)
+    elif meta.owner_references:
+        gone = [owner.uid for owner in meta.owner_references if not await _exists(cluster, owner, obj)]
+        if len(gone) == len(meta.owner_references):
+            await cluster.delete(obj)
+        elif gone:
+            await _owned(cluster, obj, [owner for owner in meta.owner_references if owner.uid not in gone])
     return None
 
 
 async def _foreground(cluster: ControllerCluster, obj: KubeObject) -> None:
-    """Deletes the dependents first; the owner loses its finalizer when none is left that blocks it."""
-    dependents = list(_dependents(cluster, obj.metadata.uid or ""))
-    for dependent in dependents:
+    """Deletes the dependents first; the owner loses its finalizer when none is left that blocks it.
+
+    A dependent that another owner keeps stays, without its reference to this one. In a circle of owners one has to let
+    go, or each would wait for the next. Source: attemptToDeleteItem of Kubernetes' garbage collector.
+    """
+    blocked, uid = False, obj.metadata.uid or ""
+    for dependent in list(_dependents(cluster, uid)):
+        references = dependent.metadata.owner_references
+        if await _kept(cluster, dependent):
+            await _owned(cluster, dependent, [owner for owner in references if owner.uid != uid])
+            continue
+        if not dependent.metadata.deleting and _circle(cluster, dependent):
+            await _owned(cluster, dependent, [owner.but(block_owner_deletion=False) for owner in references])
+        else:
+            blocked = blocked or _blocks(dependent, obj)
         if not dependent.metadata.deleting:
             await cluster.delete(dependent, propagation=Propagation.FOREGROUND)
-    if not any(_blocks(dependent, obj) for dependent in dependents):
+    if not blocked:
         rest = [name for name in obj.metadata.finalizers if name != FOREGROUND]
         revision = obj.metadata.resource_version  # somebody may add a finalizer meanwhile
         await cluster.patch(type(obj), obj.key, {"metadata": {"finalizers": rest, "resourceVersion": revision}})
+
+
+async def _kept(cluster: ControllerCluster, dependent: KubeObject) -> bool:
+    """Whether one of its owners lives, and does not wait for its dependents to go."""
+    for owner in dependent.metadata.owner_references:
+        kind = _kind(owner)
+        key = Key((dependent.metadata.namespace or "") if kind and kind.NAMESPACED else "", owner.name)
+        found = cluster.one(kind, key) if kind else None
+        ends = found is not None and found.metadata.uid == owner.uid and _waits(found)
+        if not ends and await _exists(cluster, owner, dependent):
+            return True
+    return False
+
+
+def _waits(obj: KubeObject) -> bool:
+    return obj.metadata.deleting and FOREGROUND in obj.metadata.finalizers
+
+
+def _circle(cluster: ControllerCluster, dependent: KubeObject) -> bool:
+    return any(_waits(each) for each in _dependents(cluster, dependent.metadata.uid or ""))
+
+
+async def _owned(cluster: ControllerCluster, obj: KubeObject, owners: Iterable[OwnerReference]) -> None:
+    """Writes its references anew; Conflict if it changed meanwhile."""
+    meta = {"ownerReferences": [owner.wire() for owner in owners], "resourceVersion": obj.metadata.resource_version}
+    await cluster.patch(type(obj), obj.key, {"metadata": meta})
 
 
 async def _expire(cluster: ControllerCluster, event: Event) -> After | None:

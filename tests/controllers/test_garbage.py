@@ -88,6 +88,31 @@ async def test_foreground_deletion_ends_dependents_first(tmp_path: Path) -> None
         await gone(cluster, owner)
 
 
+async def test_what_another_owner_keeps_survives_a_foreground_deletion(tmp_path: Path) -> None:
+    async with controlled(tmp_path, garbage) as cluster:
+        ends, stays = await cluster.create(config("ends")), await cluster.create(config("stays"))
+        shared = await cluster.create(config("shared", ends, stays))
+        alone = await cluster.create(config("alone", ends))
+        await cluster.delete(ends, propagation=Propagation.FOREGROUND)
+        await gone(cluster, ends)
+        await gone(cluster, alone)
+        left = await cluster.get(ConfigMap, shared.key)
+        assert left is not None
+        assert [owner.name for owner in left.metadata.owner_references] == ["stays"]
+        assert not left.metadata.deleting
+
+
+async def test_a_circle_of_owners_does_not_wait_for_itself(tmp_path: Path) -> None:
+    async with controlled(tmp_path, garbage) as cluster:
+        made = [await cluster.create(config(name)) for name in ("a", "b", "c")]
+        for child, owner in ((0, 2), (1, 0), (2, 1)):
+            references = [made[owner].owner_reference().wire()]
+            await cluster.patch(ConfigMap, made[child].key, {"metadata": {"ownerReferences": references}})
+        await cluster.delete(made[0], propagation=Propagation.FOREGROUND)
+        for each in made:
+            await gone(cluster, each)
+
+
 async def test_events_go_after_an_hour_and_not_before(tmp_path: Path) -> None:
     event = Event(metadata=ObjectMeta(name="e", namespace="default"))
     async with controlled(tmp_path, garbage, ahead=3601) as cluster:
