@@ -5,11 +5,14 @@ rule (paths.py) and an unknown path or method is answered with a `Status`.
 """
 
 from contextlib import suppress
+from typing import Any
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
+from orchestr.api.base import Key
 from orchestr.api.errors import ApiError, Invalid, Unavailable
 from orchestr.images.seam import ImageError
 from orchestr.runtime.seam import RuntimeFailure
@@ -19,10 +22,12 @@ from orchestr.server.answer import Message, Receive, Scope, Send, failure, inter
 from orchestr.server.inbound import SOON, Inbound
 from orchestr.server.node import Node
 from orchestr.server.paths import target, unknown
+from orchestr.server.query import FALSE
 from orchestr.server.routes import Routes
 from orchestr.server.streams import STREAMS
 from orchestr.server.turns import Turn
 from orchestr.server.upgrade import Upgrade
+from orchestr.store.caller import acting
 from orchestr.store.local import LocalCluster
 
 
@@ -66,8 +71,12 @@ class App:
 
     async def _admit(self, scope: Scope, turn: Turn) -> None:
         """Returns when the request may be carried out."""
-        user = self.access.admit(scope)
-        await turn.begin(user, scope["wanted"])
+        user, wanted = self.access.admit(scope), scope["wanted"]
+        await turn.begin(user, wanted)
+        if (wanted.group, wanted.resource) == ("", "pods") and wanted.sub in STREAMS:
+            options = stream_options(wanted.sub, QueryParams(scope["query_string"]))
+            with acting(user.wire(), []):
+                await self.routes.cluster.connect(Key(wanted.namespace, wanted.name), wanted.sub, options)
 
     async def _response(self, scope: Scope, inbound: Inbound, turn: Turn) -> Response:
         try:
@@ -100,6 +109,15 @@ class App:
             else:
                 with suppress(RuntimeError):  # the client is gone
                     await socket.close(1011)
+
+
+def stream_options(sub: str, query: QueryParams) -> dict[str, Any]:
+    """PodExecOptions and its like, as policies and webhooks see them."""
+    if sub == "portforward":
+        return {"ports": [int(port) for port in query.getlist("ports") if port.isdecimal()]}
+    found: dict[str, Any] = {name: query.get(name, "") not in FALSE for name in ("stdin", "stdout", "stderr", "tty")}
+    found |= {"container": query["container"]} if query.get("container") else {}
+    return found | ({"command": query.getlist("command")} if sub == "exec" else {})
 
 
 def unfinished(send: Send) -> Send:

@@ -67,7 +67,7 @@ class Facts:
         resource = {"group": kind.GROUP, "resource": kind.PLURAL, "subresource": subject.sub}
         resource |= {"namespace": subject.any.metadata.namespace or "", "name": subject.any.metadata.name}
         return {
-            "object": shown(subject.new, kind),
+            "object": subject.shown(kind),
             "oldObject": shown(subject.old, kind),
             "request": request,
             "params": self._params.wire() if self._params else None,

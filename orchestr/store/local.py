@@ -23,17 +23,18 @@ import trio
 
 from orchestr.api import scheme
 from orchestr.api.base import Key, KubeObject, Model
-from orchestr.api.core import Service
+from orchestr.api.core import Pod, Service
 from orchestr.api.custom import Custom
 from orchestr.api.errors import BadRequest, Conflict
 from orchestr.engine.cluster import EventType, Propagation, WatchEvent
-from orchestr.store import lifecycle, webhooks
+from orchestr.store import lifecycle, policies, webhooks
 from orchestr.store.applying import Applied, apply, apply_all
 from orchestr.store.attempt import Ask, Attempt, Question, attempted
 from orchestr.store.bootstrap import bootstrap
 from orchestr.store.caller import caller
 from orchestr.store.definitions import DEFINITIONS, Catalogue
 from orchestr.store.guard import guarded
+from orchestr.store.matching import Connect
 from orchestr.store.mergepatch import merge_patch
 from orchestr.store.past import taken_back
 from orchestr.store.ports import claims
@@ -276,6 +277,17 @@ class LocalCluster:
 
         row, gone = await self._write(run, dry_run)
         return cast(K, served(row, kind).object), gone
+
+    async def connect(self, pod: Key, sub: str, options: Mapping[str, Any]) -> None:
+        """Asks policies and webhooks about a stream (exec, attach, portforward). Raises what refuses it, NotFound."""
+
+        def run(tx: Tx) -> None:
+            subject = Connect(tx, _found(tx, Pod, pod).object, sub, options)
+            policies.review(subject)
+            webhooks.review(subject)
+
+        if policies.there(self._store.table) or webhooks.there(self._store.table):
+            await self._write(run)
 
     async def _write(self, run: Callable[[Tx], T], dry_run: bool = False) -> T:
         run = guarded(run, self.decide, dry_run=dry_run)

@@ -15,6 +15,8 @@ from orchestr.api.versions import served_form
 from orchestr.api.webhooks import RuleWithOperations
 from orchestr.store.transaction import Tx
 
+OPTIONS = {"exec": "PodExecOptions", "attach": "PodAttachOptions", "portforward": "PodPortForwardOptions"}
+
 Rules = Sequence[RuleWithOperations]
 
 
@@ -36,6 +38,22 @@ class Subject:
             return None
         row = self.tx.get(Namespace, Key("", self.any.metadata.namespace or ""))
         return row.object if row else None
+
+    def shown(self, kind: type[KubeObject]) -> Mapping[str, Any] | None:
+        """The new object in this version, on the wire."""
+        return shown(self.new, kind)
+
+
+class Connect(Subject):
+    """A stream into a pod: no write, but rules with the operation CONNECT are for it. Its object are its options."""
+
+    def __init__(self, tx: Tx, pod: KubeObject, sub: str, options: Mapping[str, Any]) -> None:
+        super().__init__(tx, pod, None, sub)
+        self.new, self.operation = None, "CONNECT"
+        self._options = {"kind": OPTIONS[sub], "apiVersion": "v1", **options}
+
+    def shown(self, kind: type[KubeObject]) -> Mapping[str, Any]:
+        return self._options
 
 
 def ruled(subject: Subject, rules: Rules, exclude: Rules, match_policy: str | None) -> type[KubeObject] | None:
@@ -98,6 +116,8 @@ def attributes(subject: Subject, kind: type[KubeObject]) -> dict[str, Any]:
         "operation": subject.operation,
         "options": {"apiVersion": "meta.k8s.io/v1", "kind": f"{subject.operation.capitalize()}Options"},
     }
+    if isinstance(subject, Connect):
+        request["kind"] = request["requestKind"] = {"group": "", "version": "v1", "kind": OPTIONS[subject.sub]}
     if kind.NAMESPACED or isinstance(subject.any, Namespace):
         request["namespace"] = subject.any.metadata.namespace or subject.any.metadata.name
     if subject.sub:

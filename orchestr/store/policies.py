@@ -31,7 +31,7 @@ from orchestr.store.expressions import Facts, meets
 from orchestr.store.matching import Subject, ruled, selected
 from orchestr.store.refusals import forbidden
 from orchestr.store.request import Request
-from orchestr.store.table import kind_name
+from orchestr.store.table import Table, kind_name
 from orchestr.store.transaction import Tx
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,11 @@ class Finding(NamedTuple):
     message: str
     reason: str = "Invalid"
     position: int = 0  # of the validation
+
+
+def there(table: Table) -> bool:
+    """Whether any policy is bound."""
+    return bool(table.rows(BINDINGS))
 
 
 def review(subject: Subject) -> None:

@@ -129,7 +129,7 @@ def _meets(subject: Subject, hook: ValidatingWebhook, kind: type[KubeObject]) ->
 def _question(subject: Subject, hook: ValidatingWebhook, kind: type[KubeObject]) -> Question:
     request = {
         **attributes(subject, kind),
-        "object": shown(subject.new, kind),
+        "object": subject.shown(kind),
         "oldObject": shown(subject.old, kind),
     }
     told = json.dumps([hook.name, hook.client_config.wire(), request], sort_keys=True)

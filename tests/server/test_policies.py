@@ -312,3 +312,33 @@ async def test_a_policys_status_tells_what_was_checked(served: Daemon) -> None:
     status, found = await served.request("PATCH", f"{where}/p/status", {"status": {"conditions": conditions}}, MERGE)
     assert (status, found["status"]["conditions"][0]["type"]) == (200, "Seen")
     assert (await served.request("DELETE", where))[0] == 200
+
+
+EXEC = {
+    "connection": "Upgrade",
+    "upgrade": "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "sec-websocket-protocol": "v5.channel.k8s.io",
+}
+
+
+@pytest.mark.parametrize(("command", "code"), [("true", 101), ("rm", 422)])
+async def test_streams_are_asked_about(served: Daemon, command: str, code: int) -> None:
+    spec = {"containers": [{"name": "main", "image": "local/host"}]}
+    status, _ = await served.request(
+        "POST", "/api/v1/namespaces/default/pods", {"metadata": {"name": "web"}, "spec": spec}
+    )
+    assert status == 201
+    source = (
+        "object.kind == 'PodExecOptions' && object.command[0] != 'rm' && request.operation == 'CONNECT' "
+        "&& request.subResource == 'exec' && request.name == 'web' "
+        "&& object.stdout && !object.tty && !object.stdin && oldObject == null"
+    )
+    await make(served, policy(source, rules=[rule("pods/exec", "", "CONNECT")]), binding())
+    lines = "".join(f"{key}: {value}\r\n" for key, value in EXEC.items())
+    path_ = f"/api/v1/namespaces/default/pods/web/exec?command={command}&stdout=true&tty=false"
+    status, _, body = await served.raw(f"GET {path_} HTTP/1.1\r\nhost: x\r\n{lines}\r\n".encode())
+    assert status == code, body
+    if code == 422:
+        assert b"ValidatingAdmissionPolicy 'p' with binding 'b' denied request" in body
