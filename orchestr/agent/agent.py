@@ -253,11 +253,15 @@ class Agent:
                 yield f"claim {name} is in use by pod {other} (ReadWriteOncePod)"
 
     def _holder(self, pod: Pod, claim: str) -> str:
-        """Another pod with a sandbox that mounts the claim."""
+        """Another pod that mounts the claim and runs, or comes first: of two that have not started one must."""
+        mine = pod.metadata.created, pod.metadata.name
         for worker in self.workers.values():
-            here = worker.sandbox and worker.pod.metadata.namespace == pod.metadata.namespace
-            if here and worker.uid != pod.metadata.uid and claim in claims(worker.pod):
-                return worker.pod.metadata.name
+            other = worker.pod.metadata
+            if other.namespace != pod.metadata.namespace or other.uid == pod.metadata.uid:
+                continue
+            first = worker.running or (worker.sandbox and (other.created, other.name) < mine)
+            if first and claim in claims(worker.pod):
+                return other.name
         return ""
 
     async def _routed(self, pod: Pod) -> None:

@@ -11,7 +11,15 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from orchestr.api.core import Container, Pod, Probe
+from orchestr.api.core import (
+    Container,
+    PersistentVolumeClaim,
+    PersistentVolumeClaimVolumeSource,
+    Pod,
+    Probe,
+    Volume,
+)
+from orchestr.api.storage import PersistentVolume
 from orchestr.runtime.seam import RuntimeFailure
 from tests.agent.world import World
 from tests.engine.fake import eventually
@@ -257,3 +265,24 @@ async def test_files_of_strangers_are_swept(autojump_clock: MockClock, world: Wo
         await world.create()
         await world.ready()
         assert STRANGER not in world.files("pods")
+
+
+async def test_a_volume_for_one_pod_goes_from_one_to_the_next(
+    autojump_clock: MockClock, world: World, tmp_path: Path
+) -> None:
+    alone = {"accessModes": ["ReadWriteOncePod"]}
+    claim = {"metadata": {"name": "data", "namespace": "ns"}, "spec": {**alone, "volumeName": "v"}}
+    await world.cluster.create(PersistentVolumeClaim.model_validate({**claim, "status": {"phase": "Bound"}}))
+    volume = {"metadata": {"name": "v"}, "spec": {**alone, "local": {"path": str(tmp_path)}}}
+    source = PersistentVolumeClaimVolumeSource(claim_name="data")
+    mounting = {"volumes": (Volume(name="v", persistent_volume_claim=source),)}
+    async with world.agent():
+        await world.create("a", **mounting)
+        await eventually(lambda: "volume of claim data not known yet" in str(world.pod("a").status))
+        await world.cluster.create(PersistentVolume.model_validate(volume))
+        await world.ready("a")
+        await world.create("b", **mounting)
+        await eventually(lambda: "claim data is in use by pod a (ReadWriteOncePod)" in str(world.pod("b").status))
+        await world.cluster.delete(world.pod("a"))
+        await eventually(lambda: world.gone("a"))
+        await world.ready("b")
