@@ -49,7 +49,7 @@ def test_explain(kubectl: Kubectl) -> None:
     assert "FIELD: strategy <DeploymentStrategy>" in text
     assert "rollingUpdate\t<RollingUpdateDeployment>" in text
     assert "services\t<map[string]Service>" in kubectl.ok("explain", "stack.spec")
-    assert "Not supported on this machine" in kubectl.ok("explain", "pod.spec.ephemeralContainers")
+    assert "Not supported on this machine" in kubectl.ok("explain", "pod.spec.readinessGates")
     assert 'field "colour" does not exist' in kubectl.refused("explain", "pod.spec.colour")
 
 

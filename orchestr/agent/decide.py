@@ -31,6 +31,13 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Resize:
+    """A container that runs is to have the resources that its pod says."""
+
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Every container ended for good."""
 
@@ -46,7 +53,7 @@ class Terminate:
     reason: str = ""
 
 
-Step = Nothing | MakeSandbox | Start | Finish | Terminate
+Step = Nothing | MakeSandbox | Start | Resize | Finish | Terminate
 
 
 def decide(pod: Pod, runs: Mapping[str, Run], *, sandbox: bool, now: float) -> Step:
@@ -56,12 +63,38 @@ def decide(pod: Pod, runs: Mapping[str, Run], *, sandbox: bool, now: float) -> S
     end = deadline(pod)
     if end is not None and now >= end:
         return Terminate("DeadlineExceeded")
+    if sandbox and (look := _looking(pod, runs)) is not None:
+        return look
+    resize = _resize(pod, runs, now)
+    if isinstance(resize, Resize):
+        return resize
     step = _containers(pod, runs, now)
     if isinstance(step, Start) and not sandbox:
         return MakeSandbox()
-    if isinstance(step, Nothing) and end is not None:
-        return Nothing(end if step.until is None else min(step.until, end))
+    if isinstance(step, Nothing):
+        return Nothing(min((at for at in (step.until, end, resize.until) if at is not None), default=None))
     return step
+
+
+def _resize(pod: Pod, runs: Mapping[str, Run], now: float) -> Resize | Nothing:
+    later: list[float] = []
+    for container in pod.spec.containers:
+        run = runs.get(container.name)
+        if run is None or not run.running or run.resources in (None, container.resources):
+            continue
+        if now >= run.resize_at:
+            return Resize(container.name)
+        later.append(run.resize_at)
+    return Nothing(min(later, default=None))
+
+
+def _looking(pod: Pod, runs: Mapping[str, Run]) -> Start | None:
+    """The next ephemeral container: each starts once, as soon as the one that it looks into runs."""
+    for container in pod.spec.ephemeral_containers:
+        target = container.target_container_name
+        if container.name not in runs and (not target or (target in runs and runs[target].running)):
+            return Start(container.name, False, 0)
+    return None
 
 
 def deadline(pod: Pod) -> float | None:
@@ -97,7 +130,7 @@ def _containers(pod: Pod, runs: Mapping[str, Run], now: float) -> Step:
 
 def _restarts(pod: Pod, run: Run) -> bool:
     policy = pod.spec.restart_policy
-    return policy == "Always" or (policy == "OnFailure" and not run.succeeded)
+    return run.again or policy == "Always" or (policy == "OnFailure" and not run.succeeded)
 
 
 def _start_or_wait(container: Container, run: Run | None, now: float, *, init: bool) -> Start | Nothing:

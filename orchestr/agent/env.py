@@ -158,7 +158,7 @@ def field(pod: Pod, path: str, ips: Sequence[str], node: str, node_ip: str) -> s
 def resource(pod: Pod, container: Container, name: str, divisor: str | None, of: str | None) -> str:
     """`limits.memory` and the like, divided and rounded up; 0 where no limit is set."""
     if of:
-        every = (*pod.spec.init_containers, *pod.spec.containers)
+        every = pod.spec.every_container
         container = next((other for other in every if other.name == of), container)
     where, _, what = name.partition(".")
     resources = container.resources

@@ -37,6 +37,7 @@ def remembered(uid: str, known: ContainerStatus) -> Run | None:
         image_id=known.image_id,
         ready=known.ready,
         started=bool(known.started),
+        resources=known.resources,
         previous=ended_record(container_id(uid, known.name, known.restart_count - 1), uid, before) if before else None,
     )
 

@@ -1,13 +1,14 @@
-"""Requests and limits as OCI LinuxResources (runtime-spec config-linux.md), and the pod's quality of service."""
+"""Requests and limits as OCI LinuxResources (runtime-spec config-linux.md)."""
 
 import json
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from orchestr.agent.failure import ConfigFailure
 from orchestr.api.core import Container, Pod
+from orchestr.api.qos import qos_class
 from orchestr.api.quantity import milli, whole
 
 PERIOD = 100_000  # microseconds of a CPU quota period, the kernel's default
@@ -84,31 +85,6 @@ def _numbered(item: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"{item['path']} is not a block device")
     rest = {key: value for key, value in item.items() if key != "path"}
     return {**rest, "major": os.major(status.st_rdev), "minor": os.minor(status.st_rdev)}
-
-
-def qos_class(pod: Pod) -> str:
-    """Guaranteed, Burstable or BestEffort, by Kubernetes' rule."""
-    every = [*pod.spec.init_containers, *pod.spec.containers]
-    if not any(_both(container) for container in every):
-        return "BestEffort"
-    guaranteed = all(
-        all(
-            c.resources.limits.get(what)
-            and c.resources.requests.get(what, c.resources.limits[what]) == c.resources.limits[what]
-            for what in ("cpu", "memory")
-        )
-        for c in every
-    )
-    return "Guaranteed" if guaranteed else "Burstable"
-
-
-def _both(container: Container) -> Iterable[str]:
-    return [
-        key
-        for table in (container.resources.limits, container.resources.requests)
-        for key in table
-        if key in ("cpu", "memory")
-    ]
 
 
 def oom_score(pod: Pod) -> int:

@@ -4,6 +4,7 @@ import signal
 from dataclasses import dataclass, field, replace
 
 from orchestr.agent.backoff import Backoff
+from orchestr.api.container import ResourceRequirements
 from orchestr.runtime.seam import Container as Record
 
 
@@ -36,6 +37,9 @@ class Run:
     message: str = ""
     exit_code: int | None = None  # of a start that failed: 127 no such program, 126 not to be executed
     previous: Record | None = None  # the run before
+    resources: ResourceRequirements | None = None  # that it has; None: unknown, taken for those of the spec
+    resize_at: float = 0.0  # when other resources may be tried again
+    again: bool = False  # it is ended to be started anew, whatever restartPolicy says
 
     @property
     def exited(self) -> bool:

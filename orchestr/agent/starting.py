@@ -15,8 +15,9 @@ from orchestr.agent.prepare import container_spec, sandbox_spec, write_etc
 from orchestr.agent.runs import Run, container_id
 from orchestr.agent.volumes import VolumeFailure, remove_tree
 from orchestr.agent.work import Work, link
+from orchestr.api.container import EphemeralContainer
 from orchestr.api.core import Container
-from orchestr.images.seam import Image
+from orchestr.images.seam import Image, ImageError
 from orchestr.network.seam import NetworkFailure
 from orchestr.runtime.seam import RuntimeFailure
 
@@ -75,7 +76,13 @@ async def etc_files(work: Work) -> None:
 async def start(work: Work, step: Start) -> None:
     """One run of a container. What prevents it is a run that ended at once: tried again with the same back-off."""
     container, old = work.container(step.container), work.runs.get(step.container)
-    image = work.image(container)
+    try:
+        image = work.image(container)
+    except ImageError as failure:
+        if not isinstance(container, EphemeralContainer):
+            raise
+        _not_started(work, Run(container.name, 0, "", None, image=container.image or ""), failure)
+        return
     if not work.files:
         await etc_files(work)
     if old is not None:
@@ -86,6 +93,8 @@ async def start(work: Work, step: Start) -> None:
         spec = await trio.to_thread.run_sync(
             container_spec, work.node, work.pod, container, image, step.attempt, work.ips, work.files
         )
+        if isinstance(container, EphemeralContainer) and container.target_container_name:
+            spec = spec._replace(pid_of=work.runs[container.target_container_name].id)
         record = await work.node.runtime.start_container(spec)
     except (RuntimeFailure, ConfigFailure, MissingConfig, VolumeFailure) as failure:
         if isinstance(failure, RuntimeFailure) and failure.reason == "SandboxNotFound":
@@ -94,7 +103,8 @@ async def start(work: Work, step: Start) -> None:
         else:
             _not_started(work, run, failure)
         return
-    work.runs[step.container] = run.but(record=record)
+    run = run.but(record=record, resources=container.resources)
+    work.runs[step.container] = run
     if record.status == "exited":
         work.runs[step.container] = ended(work, run, record)
     else:
@@ -119,7 +129,8 @@ def _new(work: Work, container: Container, image: Image, step: Start, old: Run |
 
 def _not_started(work: Work, run: Run, failure: Exception) -> None:
     backoff = run.backoff.after_run(0)
-    reason = getattr(failure, "reason", "CreateContainerConfigError")
+    other = "ImageNotFound" if isinstance(failure, ImageError) else "CreateContainerConfigError"
+    reason = getattr(failure, "reason", other)
     work.runs[run.container] = run.but(
         backoff=backoff,
         not_before=work.node.clock() + backoff.delay(work.node.random),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from orchestr.agent.runs import Run, oom_text, signal_name
 from orchestr.api.base import Condition
+from orchestr.api.container import EphemeralContainer
 from orchestr.api.core import (
     Container,
     ContainerState,
@@ -80,17 +81,22 @@ def _back_off(run: Run, waiting: tuple[str, str]) -> ContainerStateWaiting:
 def container_status(
     pod: Pod, container: Container, run: Run | None, now: float, *, init: bool, waiting: tuple[str, str]
 ) -> ContainerStatus:
-    again = run is not None and run.exited and _again(pod, run, init=init)
+    ephemeral = isinstance(container, EphemeralContainer)
+    again = run is not None and run.exited and not ephemeral and _again(pod, run, init=init)
+    has = run.resources if run and run.running else None
+    has = has if has and (has.limits or has.requests) else None
     previous = None if run is None else (run.record or run.previous) if again else run.previous
     return ContainerStatus(
         name=container.name,
         image=(run.image if run else "") or container.image or "",
         image_id=run.image_id if run else "",
         container_id=f"orch://{run.id}" if run and run.record else None,
-        ready=bool(run and (run.succeeded if init else run.running and run.ready)),
+        ready=bool(run and not ephemeral and (run.succeeded if init else run.running and run.ready)),
         started=bool(run and run.running and run.started),
         restart_count=run.attempt if run else 0,
         state=container_state(run, now, waits=again, waiting=waiting),
+        resources=has,
+        allocated_resources=has.requests if has else {},
         last_state=ContainerState(
             terminated=terminated(previous) if previous and previous.status == "exited" else None
         ),
@@ -116,6 +122,7 @@ def pod_status(
     reason: str = "",
     message: str = "",
     waiting: tuple[str, str] = ("", ""),
+    resize: Condition | None = None,
 ) -> PodStatus:
     """`waiting`: reason and message for the container whose turn it is and which cannot start yet."""
     init = tuple(
@@ -140,15 +147,19 @@ def pod_status(
         phase=phase,
         reason=reason or None,
         message=message or None,
-        conditions=tuple(stamped(condition, old, now) for condition in fresh),
+        conditions=(*(stamped(condition, old, now) for condition in fresh), *((resize,) if resize else ())),
         host_ip=host_ip or None,
         pod_ip=ips[0] if ips else None,
         pod_ips=tuple(PodIP(ip=ip) for ip in ips),
         start_time=(pod.status.start_time if pod.status else None) or moment(now),
         init_container_statuses=init,
         container_statuses=main,
+        ephemeral_container_statuses=tuple(
+            container_status(pod, c, runs.get(c.name), now, init=False, waiting=("", ""))
+            for c in pod.spec.ephemeral_containers
+        ),
         qos_class=pod.status.qos_class if pod.status else None,
-        observed_generation=pod.status.observed_generation if pod.status else None,
+        observed_generation=pod.metadata.generation,
     )
 
 

@@ -18,6 +18,7 @@ def present(work: Work) -> PodStatus:
         reason=work.reason,
         message=work.message,
         waiting=work.waiting,
+        resize=work.resize,
     )
 
 

@@ -9,6 +9,7 @@ from orchestr.agent import etc
 from orchestr.agent.node import Node
 from orchestr.agent.pulse import Pulse
 from orchestr.agent.runs import Run
+from orchestr.api.base import Condition
 from orchestr.api.core import Container, Pod, PodStatus
 from orchestr.images.seam import Image
 from orchestr.network.seam import Link
@@ -27,6 +28,7 @@ class Work:
         self.phase, self.reason, self.message = "Pending", "", ""
         self.written: PodStatus | None = None
         self.probes: dict[str, trio.CancelScope] = {}
+        self.resize: Condition | None = None  # what keeps other resources from being given
         self.hold = 0.0  # not before then is a failed step tried again
         # Made once, as long as addresses and labels stay: it is asked for at every change of a service.
         self._link: tuple[tuple[str, ...], Mapping[str, str], Link] | None = None
@@ -39,8 +41,7 @@ class Work:
         return [run for c in self.pod.spec.containers if (run := self.runs.get(c.name))]
 
     def container(self, name: str) -> Container:
-        every = (*self.pod.spec.init_containers, *self.pod.spec.containers)
-        return next(container for container in every if container.name == name)
+        return next(container for container in self.pod.spec.every_container if container.name == name)
 
     def image(self, container: Container) -> Image:
         """Raises ImageError."""

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import trio
 
-from orchestr.agent import starting, watching
-from orchestr.agent.decide import Finish, MakeSandbox, Nothing, Start, Step, Terminate, deadline, decide
+from orchestr.agent import resizing, starting, watching
+from orchestr.agent.decide import Finish, MakeSandbox, Nothing, Resize, Start, Step, Terminate, deadline, decide
 from orchestr.agent.endings import ended
 from orchestr.agent.env import MissingConfig
 from orchestr.agent.failure import ConfigFailure
@@ -47,6 +47,9 @@ class Worker(Work):
     def changed(self, pod: Pod) -> None:
         if int(pod.metadata.resource_version or 0) >= int(self.pod.metadata.resource_version or 0):
             relabelled = pod.metadata.labels != self.pod.metadata.labels
+            if pod.spec.containers != self.pod.spec.containers:
+                self.resize = None
+                self.runs = {name: run.but(resize_at=0.0) if run.resize_at else run for name, run in self.runs.items()}
             self.pod = pod  # else it is older than what our own write gave back
             if relabelled:
                 self.node.services.poke()  # policies choose by labels
@@ -72,7 +75,8 @@ class Worker(Work):
         """What the store says of a pod from before the daemon started; the runtime's records come after."""
         self.phase = status.phase or "Pending"
         self.ips = tuple(address.ip for address in status.pod_ips)
-        for known in (*status.init_container_statuses, *status.container_statuses):
+        init, ephemeral = status.init_container_statuses, status.ephemeral_container_statuses
+        for known in (*init, *status.container_statuses, *ephemeral):
             if (run := remembered(self.uid, known)) is not None:
                 self.runs[known.name] = run
 
@@ -149,6 +153,8 @@ class Worker(Work):
             case Start():
                 if await self._may_start():
                     await starting.start(self, step)
+            case Resize():
+                await resizing.resize(self, step.container)
             case Finish():
                 self.phase, self.message = ("Succeeded" if step.succeeded else "Failed"), step.message
                 self.reason = step.reason

@@ -1,11 +1,10 @@
 """Container (core/v1) and what it consists of."""
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 from orchestr.api.base import Dict, Items, Model
 from orchestr.api.probe import Lifecycle, Probe
 from orchestr.api.quantity import Quantity
-from orchestr.api.schema import Kept
 
 
 class ConfigMapKeySelector(Model):
@@ -107,6 +106,11 @@ class SecurityContext(Model):
     seccomp_profile: SeccompProfile | None = None
 
 
+class ContainerResizePolicy(Model):
+    resource_name: Literal["cpu", "memory"]
+    restart_policy: Literal["NotRequired", "RestartContainer"]
+
+
 class Container(Model):
     name: str
     image: str | None = None
@@ -119,7 +123,7 @@ class Container(Model):
     ports: Items[ContainerPort] = ()
     volume_mounts: Items[VolumeMount] = ()
     resources: ResourceRequirements = ResourceRequirements()
-    resize_policy: Annotated[Any, Kept("[@core.v1.ContainerResizePolicy")] = None
+    resize_policy: Items[ContainerResizePolicy] = ()
     readiness_probe: Probe | None = None
     liveness_probe: Probe | None = None
     startup_probe: Probe | None = None
@@ -130,3 +134,9 @@ class Container(Model):
     tty: bool | None = None
     termination_message_path: Literal["/dev/termination-log"] = "/dev/termination-log"
     termination_message_policy: Literal["File", "FallbackToLogsOnError"] = "File"
+
+
+class EphemeralContainer(Container):
+    """One that is added to a running pod, to look into it; it is never restarted."""
+
+    target_container_name: str | None = None  # whose process namespace it shares

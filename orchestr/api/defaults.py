@@ -43,6 +43,7 @@ from orchestr.api.templates import PodTemplate
 
 K = TypeVar("K", bound=KubeObject)
 M = TypeVar("M", bound=Model)
+C = TypeVar("C", bound=Container)
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"  # label on every namespace
 FAMILIES = ("IPv4", "IPv6")
@@ -63,7 +64,7 @@ def image_pull_policy(image: str | None) -> str:
     return "Always" if tag in ("", "latest") else "IfNotPresent"
 
 
-def _container(container: Container, host_network: bool) -> Container:
+def _container(container: C, host_network: bool) -> C:
     limits = {name: value for name, value in container.resources.limits.items() if not name.startswith("orchestr.dev/")}
     ports = container.ports
     if host_network:
@@ -89,6 +90,7 @@ def pod_spec(spec: PodSpec) -> PodSpec:
         spec,
         containers=tuple(_container(container, host_network) for container in spec.containers),
         init_containers=tuple(_container(container, host_network) for container in spec.init_containers),
+        ephemeral_containers=tuple(_container(container, False) for container in spec.ephemeral_containers),
         volumes=tuple(_volume(volume) for volume in spec.volumes),
         enable_service_links=True if spec.enable_service_links is None else spec.enable_service_links,
     )

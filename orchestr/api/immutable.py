@@ -15,6 +15,7 @@ from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.errors import Cause
 from orchestr.api.jobrules import job_update
 from orchestr.api.networking import IngressClass
+from orchestr.api.podparts import RULES as POD_PARTS
 from orchestr.api.priority import PriorityClass
 from orchestr.api.quantity import parse
 from orchestr.api.rbac import ClusterRoleBinding, RoleBinding
@@ -26,14 +27,19 @@ from orchestr.api.templates import ControllerRevision
 from orchestr.api.workloadrules import stateful_set_update
 
 
-def validate_update(old: KubeObject, new: KubeObject) -> list[Cause]:
-    """Everything in which `new` changes what stays as it was created. Both after defaulting."""
+def validate_update(old: KubeObject, new: KubeObject, part: str = "") -> list[Cause]:
+    """Everything in which `new` changes what stays as it was created. Both after defaulting.
+
+    `part`: the sub-resource by which it is changed.
+    """
     causes = [*same(old.metadata.name, new.metadata.name, "metadata.name")]
     causes += same(old.metadata.namespace, new.metadata.namespace, "metadata.namespace")
     if new.metadata.uid and old.metadata.uid:
         causes += same(old.metadata.uid, new.metadata.uid, "metadata.uid")
     if isinstance(new, Custom) and isinstance(old, Custom):
         return causes + list(new.changes(old))
+    if isinstance(new, Pod) and isinstance(old, Pod) and part in POD_PARTS:
+        return causes + list(POD_PARTS[part](old, new))
     rules: Callable[[Any, Any], Iterator[Cause]] | None = RULES.get(type(new))
     return causes + list(rules(old, new)) if rules else causes
 

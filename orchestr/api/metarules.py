@@ -7,7 +7,7 @@ from orchestr.api import names
 from orchestr.api.core import PodTemplateSpec
 from orchestr.api.errors import Cause
 from orchestr.api.meta import IntOrString, LabelSelector, scaled
-from orchestr.api.podrules import pod_spec
+from orchestr.api.podrules import no_ephemeral, pod_spec
 from orchestr.api.rules import at_least, one_of, required, wrong
 
 ANNOTATION_LIMIT = 256 * 1024
@@ -52,6 +52,7 @@ def check_template(template: PodTemplateSpec, at: str) -> Iterator[Cause]:
     yield from check_labels(template.metadata.labels, f"{at}.metadata.labels")
     yield from check_annotations(template.metadata.annotations, f"{at}.metadata.annotations")
     yield from pod_spec(template.spec, f"{at}.spec")
+    yield from no_ephemeral(template.spec, f"{at}.spec")
 
 
 def selects(selector: LabelSelector, template: PodTemplateSpec) -> Iterator[Cause]:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, ClassVar, Literal
 
 from orchestr.api.base import Condition, Dict, Items, KubeObject, Model, ObjectMeta, Time
-from orchestr.api.container import Container, ResourceRequirements, SeccompProfile
+from orchestr.api.container import Container, EphemeralContainer, ResourceRequirements, SeccompProfile
 from orchestr.api.quantity import Quantity
 from orchestr.api.schema import Kept
 from orchestr.api.volume import Volume
@@ -55,6 +55,7 @@ class PodSpec(Model):
 
     containers: Items[Container] = ()
     init_containers: Items[Container] = ()
+    ephemeral_containers: Items[EphemeralContainer] = ()
     volumes: Items[Volume] = ()
     restart_policy: str = "Always"  # Always, OnFailure, Never
     termination_grace_period_seconds: int = 30
@@ -87,6 +88,10 @@ class PodSpec(Model):
     tolerations: Annotated[Any, Kept("[@core.v1.Toleration")] = None
     topology_spread_constraints: Annotated[Any, Kept("[@core.v1.TopologySpreadConstraint")] = None
     overhead: Annotated[Any, Kept("{q")] = None
+
+    @property
+    def every_container(self) -> tuple[Container, ...]:
+        return (*self.containers, *self.init_containers, *self.ephemeral_containers)
 
 
 class PodTemplateSpec(Model):
@@ -154,6 +159,7 @@ class PodStatus(Model):
     start_time: Time | None = None
     init_container_statuses: Items[ContainerStatus] = ()
     container_statuses: Items[ContainerStatus] = ()
+    ephemeral_container_statuses: Items[ContainerStatus] = ()
     qos_class: str | None = None
 
     def condition(self, type: str) -> Condition | None:

@@ -32,6 +32,8 @@ def _all(spec: PodSpec, at: str) -> Iterator[tuple[str, Container]]:
         yield f"{at}.initContainers[{index}]", container
     for index, container in enumerate(spec.containers):
         yield f"{at}.containers[{index}]", container
+    for index, container in enumerate(spec.ephemeral_containers):
+        yield f"{at}.ephemeralContainers[{index}]", container
 
 
 def unique_names(spec: PodSpec, at: str) -> Iterator[Cause]:
@@ -44,6 +46,32 @@ def unique_names(spec: PodSpec, at: str) -> Iterator[Cause]:
         if port.host_port
     )
     yield from duplicates(ports, "host port")
+
+
+NOT_EPHEMERAL = ("ports", "liveness_probe", "readiness_probe", "startup_probe", "lifecycle", "resize_policy")
+
+
+def ephemeral(spec: PodSpec, at: str) -> Iterator[Cause]:
+    there = {container.name for container in (*spec.containers, *spec.init_containers)}
+    for index, container in enumerate(spec.ephemeral_containers):
+        where = f"{at}.ephemeralContainers[{index}]"
+        fields = [name for name in NOT_EPHEMERAL if getattr(container, name)]
+        fields += ["resources"] if container.resources.limits or container.resources.requests else []
+        for name in fields:
+            alias = type(container).model_fields[name].alias or name
+            yield Cause(f"{where}.{alias}", "cannot be set for an Ephemeral Container", "FieldValueForbidden")
+        if any(mount.sub_path for mount in container.volume_mounts):
+            yield Cause(f"{where}.volumeMounts", "subPath cannot be set for an Ephemeral Container")
+        target = container.target_container_name
+        if target and target not in there:
+            yield Cause(f"{where}.targetContainerName", f"no container is called {target!r}", "FieldValueNotFound")
+
+
+def no_ephemeral(spec: PodSpec, at: str) -> Iterator[Cause]:
+    """Of a pod that is not there yet."""
+    if spec.ephemeral_containers:
+        text = "can only be added to a pod that is there (kubectl debug, or the sub-resource ephemeralcontainers)"
+        yield Cause(f"{at}.ephemeralContainers", text, "FieldValueForbidden")
 
 
 def enums(spec: PodSpec, at: str) -> Iterator[Cause]:
@@ -104,6 +132,7 @@ def gates(spec: PodSpec, at: str) -> Iterator[Cause]:
 
 RULES: tuple[Callable[[PodSpec, str], Iterator[Cause]], ...] = (
     unique_names,
+    ephemeral,
     enums,
     times,
     host_names,

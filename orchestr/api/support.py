@@ -25,7 +25,6 @@ NO_EFFECT: Table = {
     ("PodSpec", "imagePullSecrets"): PULL,
     ("Container", "imagePullPolicy"): PULL,
     ("Container", "terminationMessagePolicy"): "there is no message file; the log tells",
-    ("Container", "resizePolicy"): "resources of a running container are not changed in place",
     ("PodSecurityContext", "fsGroupChangePolicy"): "ownership is set whenever it differs",
     ("ServiceSpec", "externalTrafficPolicy"): ONE_NODE,
     ("ServiceSpec", "internalTrafficPolicy"): ONE_NODE,
@@ -42,6 +41,7 @@ NO_EFFECT: Table = {
 
 # Of fields that are done: what is to be known about a part of them.
 NOTES: Table = {
+    ("PodSpec", "ephemeralContainers"): "added by the sub-resource ephemeralcontainers, as `kubectl debug` does",
     ("PodSpec", "affinity"): "node affinity decides; pods are neither kept apart nor together, as there is one machine",
 }
 
@@ -67,7 +67,6 @@ NOT_DONE: Table = {
     ("MetricSpec", "pods"): METRICS,
     ("MetricSpec", "object"): METRICS,
     ("MetricSpec", "external"): METRICS,
-    ("PodSpec", "ephemeralContainers"): "use `orch exec`",
     ("PodSpec", "hostnameOverride"): "use hostname",
     ("PodSpec", "readinessGates"): "a pod is ready when its containers are",
     ("PodSpec", "resourceClaims"): DEVICES,

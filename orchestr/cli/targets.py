@@ -88,7 +88,8 @@ def _nothing(word: str, namespace: str, every: list[Pod]) -> str:
 
 def container(pod: Pod, wanted: str | None) -> str:
     """The container that is meant: the named one, the annotated default, or the first."""
-    names = [each["name"] for each in [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]]
+    kinds = ("containers", "initContainers", "ephemeralContainers")
+    names = [each["name"] for kind in kinds for each in pod["spec"].get(kind) or []]
     if wanted and wanted not in names:
         raise Bad(f"orch: pod {pod['metadata']['name']} has no container {wanted!r} (it has {', '.join(names)})")
     default = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")

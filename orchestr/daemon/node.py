@@ -17,7 +17,7 @@ from orchestr.api.core import Pod
 from orchestr.api.errors import BadRequest
 from orchestr.daemon.attach import Attachment
 from orchestr.daemon.forwarding import Forwarding
-from orchestr.daemon.podlog import PodLog, container_of, every_container, pod_of
+from orchestr.daemon.podlog import PodLog, container_of, pod_of
 from orchestr.daemon.usage import Meter
 from orchestr.images.bootstrap import bootstrap
 from orchestr.images.store import Images
@@ -70,7 +70,7 @@ class LocalNode:
         found = pod_of(self._cluster, namespace, pod)
         name = container_of(found, wanted.container)
         record = await self._running(found, name, "attach to")
-        spec = next(each for each in every_container(found) if each.name == name)
+        spec = next(each for each in found.spec.every_container if each.name == name)
         tty, once = bool(spec.tty), bool(spec.stdin_once)
         wanted = replace(wanted, tty=tty, stdin=wanted.stdin and bool(spec.stdin), stderr=wanted.stderr and not tty)
         # Whoever started it for this session sees all that it wrote until he was there.

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestr.agent.places import Places
 from orchestr.api.base import Key
-from orchestr.api.core import Container, Pod
+from orchestr.api.core import Pod
 from orchestr.api.errors import BadRequest
 from orchestr.runtime import logs
 from orchestr.runtime.logs import Line
@@ -28,13 +28,9 @@ def pod_of(cluster: LocalCluster, namespace: str, name: str) -> Pod:
     return row.object
 
 
-def every_container(pod: Pod) -> tuple[Container, ...]:
-    return (*pod.spec.containers, *pod.spec.init_containers)
-
-
 def container_of(pod: Pod, name: str | None) -> str:
     """The container that is meant: the named one, else the first. BadRequest names what there is."""
-    names = [each.name for each in every_container(pod)]
+    names = [each.name for each in pod.spec.every_container]
     if name is not None and name not in names:
         raise BadRequest(f"container {name} is not valid for pod {pod.metadata.name} (there is {', '.join(names)})")
     return name or names[0]

@@ -69,6 +69,7 @@ class ContainerSpec(NamedTuple):
     tty: bool = False
     # What a terminal-less container reads: "" nothing, "open" a pipe that never ends, "once" one that `end_stdin` ends.
     stdin: Literal["", "open", "once"] = ""
+    pid_of: str = ""  # id of a running container of the sandbox whose pid namespace it shares; "" for its own
 
 
 class OomKill(NamedTuple):

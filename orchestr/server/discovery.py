@@ -158,6 +158,8 @@ def parts(kind: type[KubeObject]) -> dict[str, Object]:
     if name == "Pod":
         found["binding"] = _entry("binding", "Binding", ("create",))
         found["eviction"] = _entry("eviction", "Eviction", ("create",)) | {"group": "policy", "version": "v1"}
+        for part in ("ephemeralcontainers", "resize"):
+            found[part] = _entry(part, "Pod", ("get", "patch", "update"))
         found["log"] = _entry("log", name, ("get",))
         found["exec"] = _entry("exec", "PodExecOptions", ("create", "get"))
         found["attach"] = _entry("attach", "PodAttachOptions", ("create", "get"))

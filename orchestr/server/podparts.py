@@ -1,6 +1,7 @@
-"""What can be asked of a pod besides its object: eviction, binding; and what is refused, in words."""
+"""What can be asked of a pod besides its object: eviction, binding, ephemeral containers, other resources."""
 
 import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,14 +13,16 @@ from orchestr.api.disruption import PodDisruptionBudget
 from orchestr.api.errors import ApiError, BadRequest, Cause, Conflict, Invalid
 from orchestr.api.scheme import by_plural
 from orchestr.server.answer import success
-from orchestr.server.body import as_object, document
+from orchestr.server.body import as_object, document, media_type
 from orchestr.server.call import Call
+from orchestr.server.fieldvalidation import Screen
+from orchestr.server.patch import APPLY, Change, applied, apply_one, change
 from orchestr.server.query import dry_run
 from orchestr.server.turns import TooManyRequests
-from orchestr.server.write import deletion
-from orchestr.store import refusals
+from orchestr.server.write import addressed, deletion
 from orchestr.store.table import Row
 
+IDENTITY = ("uid", "resourceVersion")  # preconditions
 ENDED = ("Succeeded", "Failed")
 
 
@@ -113,14 +116,66 @@ async def bind(call: Call) -> Response:
     return success(status=201)
 
 
-async def no_ephemeral(call: Call) -> Response:
-    raise _refused(call, "ephemeral containers are not supported (use exec)")
+Shown = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]  # the stored object, what it should become
 
 
-async def no_resize(call: Call) -> Response:
-    raise _refused(call, "resizing a running pod is not supported (change the workload's template)")
+def _ephemeral(wire: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Of what should come of the pod only its ephemeral containers."""
+    added = as_object(wanted.get("spec") or {}).get("ephemeralContainers")
+    spec = {key: value for key, value in wire["spec"].items() if key != "ephemeralContainers"}
+    return {**wire, "spec": {**spec, **({"ephemeralContainers": added} if added else {})}}
 
 
-def _refused(call: Call, why: str) -> ApiError:
-    call.row()
-    return refusals.forbidden(call.kind, call.name, why)
+def _resized(wire: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Of what should come of the pod only its containers' resources."""
+    given = as_object(wanted.get("spec") or {}).get("containers")
+    sent = {each.get("name"): each for each in given if isinstance(each, dict)} if isinstance(given, list) else {}
+    names = [each["name"] for each in wire["spec"]["containers"]]
+    if list(sent) != names:
+        text = f"Forbidden: only resources of containers may change; they are {', '.join(names)}"
+        message = f'Pod "{wire["metadata"]["name"]}" is invalid: spec.containers: {text}'
+        raise Invalid(message, causes=[Cause("spec.containers", text)])
+    containers = [_with_resources(each, sent[each["name"]].get("resources")) for each in wire["spec"]["containers"]]
+    return {**wire, "spec": {**wire["spec"], "containers": containers}}
+
+
+def _with_resources(container: dict[str, Any], resources: Any) -> dict[str, Any]:
+    rest = {key: value for key, value in container.items() if key != "resources"}
+    return {**rest, **({"resources": resources} if resources else {})}
+
+
+PARTS: Mapping[str, Shown] = {"ephemeralcontainers": _ephemeral, "resize": _resized}
+
+
+async def update_part(call: Call, part: str) -> Response:
+    """PUT of the pod, of which only what the sub-resource `part` shows is taken."""
+    data, twice = await document(call.request)
+    sent = addressed(call, as_object(data))
+    return await _change(call, part, lambda wire: sent, Screen(call.kind, call.query.get("fieldValidation"), twice))
+
+
+async def patch_part(call: Call, part: str) -> Response:
+    if media_type(call.request) in APPLY:
+        done = await apply_one(call, addressed(call, await applied(call)), part)
+        return call.answer(done.row.data)
+    return await _change(call, part, *await change(call))
+
+
+async def _change(call: Call, part: str, changed: Change, screen: Screen) -> Response:
+    def whole(wire: dict[str, Any]) -> dict[str, Any]:
+        wanted = as_object(changed(wire))
+        metadata = {key: value for key, value in as_object(wanted.get("metadata") or {}).items() if key in IDENTITY}
+        after = PARTS[part](wire, wanted)
+        return {**after, "metadata": {**wire["metadata"], **metadata}}
+
+    stored = await call.cluster.modify(
+        call.kind,
+        call.key,
+        whole,
+        part=part,
+        manager=call.manager,
+        dry_run=dry_run(call.query),
+        decode=screen.decode,
+    )
+    call.warnings.extend(screen.warnings)
+    return call.answer(call.stored(stored))

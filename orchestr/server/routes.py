@@ -1,6 +1,7 @@
 """Which handler answers a method and a path."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -44,7 +45,6 @@ from orchestr.store.caller import SYSTEM, acting
 from orchestr.store.local import LocalCluster
 
 Handler = Callable[[Call], Awaitable[Response]]
-REFUSED = ("ephemeralcontainers", "resize")  # sub-resources of pods that discovery does not name
 OWN = "/orchestr.dev/v1/"
 ANY = "*"  # the pod of a Binding that is posted to no pod: its body names it
 
@@ -65,6 +65,11 @@ async def _stream(call: Call) -> Response:
     raise BadRequest("cannot serve streams: Upgrade request required (to websocket, or SPDY/3.1)")
 
 
+def _of_pod(part: str) -> Mapping[str, Handler]:
+    put, patch_ = partial(podparts.update_part, part=part), partial(podparts.patch_part, part=part)
+    return {"GET": read.single, "PUT": put, "PATCH": patch_}
+
+
 COLLECTION: Mapping[str, Handler] = {"GET": _list, "POST": write.create, "DELETE": write.delete_collection}
 OBJECT: Mapping[str, Handler] = {"GET": read.single, "PUT": write.update, "PATCH": patch.patch, "DELETE": write.delete}
 PARTS: Mapping[str, Mapping[str, Handler]] = {
@@ -75,8 +80,7 @@ PARTS: Mapping[str, Mapping[str, Handler]] = {
     "eviction": {"POST": podparts.evict},
     "binding": {"POST": podparts.bind},
     "finalize": {"PUT": namespaceparts.finalize},
-    "ephemeralcontainers": dict.fromkeys(("GET", "PUT", "PATCH"), podparts.no_ephemeral),
-    "resize": dict.fromkeys(("GET", "PUT", "PATCH"), podparts.no_resize),
+    **{part: _of_pod(part) for part in podparts.PARTS},
     "log": {"GET": _log},
     "exec": {"GET": _stream, "POST": _stream},
     "attach": {"GET": _stream, "POST": _stream},
@@ -124,7 +128,7 @@ class Routes:
             raise NotFound(message, details={"group": where.group, "kind": where.plural})
         if kind is None or (where.namespace and not kind.NAMESPACED) or where.sub not in PARTS:
             raise unknown(path)
-        if where.sub and where.sub not in (*discovery.parts(kind), *(REFUSED if kind is Pod else ())):
+        if where.sub and where.sub not in discovery.parts(kind):
             raise unknown(path)
         if kind.NAMESPACED and where.name and not where.namespace:
             raise unknown(path)

@@ -10,6 +10,8 @@ from orchestr.api import defaults, validation
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.core import Namespace, Node, PersistentVolumeClaim, Pod, ResourceQuota, Service
 from orchestr.api.errors import Cause
+from orchestr.api.podparts import RULES as POD_PARTS
+from orchestr.api.podrules import no_ephemeral
 from orchestr.api.storage import PV_PROTECTION, PVC_PROTECTION, PersistentVolume
 from orchestr.store import accounts, addresses, mutations, podsecurity, policies, ports, quota, scheduling, webhooks
 from orchestr.store.classes import classed, one_default
@@ -27,7 +29,7 @@ CONTENT = "kubernetes"  # the finalizer of a namespace: its content has to go fi
 def admit(request: Request) -> KubeObject:
     """The object as it may be stored."""
     for step in STEPS:
-        request = Request(request.tx, request.site, step(request), request.old)
+        request = Request(request.tx, request.site, step(request), request.old, request.part)
     return request.new
 
 
@@ -91,7 +93,9 @@ def valid(request: Request) -> KubeObject:
     new, old = request.new, request.old
     causes: Sequence[Cause] = validation.validate(new)
     if old is not None:
-        causes = [*causes, *validation.validate_update(old, new)]
+        causes = [*causes, *validation.validate_update(old, new, request.part)]
+    elif isinstance(new, Pod):
+        causes = [*causes, *no_ephemeral(new.spec, "spec")]
     if isinstance(new, Service):
         causes = [*causes, *ports.check(request)]
     if causes:
@@ -107,7 +111,7 @@ def granted(request: Request) -> KubeObject:
 
 
 def mutate(request: Request) -> KubeObject:
-    return mutated(Subject(request.tx, request.new, request.old))
+    return mutated(_subject(request))
 
 
 def mutated(subject: Subject) -> KubeObject:
@@ -118,8 +122,13 @@ def mutated(subject: Subject) -> KubeObject:
 
 
 def approved(request: Request) -> KubeObject:
-    reviewed(Subject(request.tx, request.new, request.old))
+    reviewed(_subject(request))
     return request.new
+
+
+def _subject(request: Request) -> Subject:
+    part = request.part if request.part in POD_PARTS else ""  # others show something else than the object
+    return Subject(request.tx, request.new, request.old, part)
 
 
 def reviewed(subject: Subject) -> None:

@@ -58,7 +58,7 @@ def replace(
         message = f"no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
         raise invalid(type(obj), old.metadata.name, [Cause("metadata.finalizers", message, "FieldValueForbidden")])
     new = _with_status(obj.but(metadata=meta), getattr(old, "status", None))
-    new = admit(Request(tx, site, new, old))
+    new = admit(Request(tx, site, new, old, part))
     if _spec(new) != _spec(old):
         new = new.but(metadata=new.metadata.but(generation=(old.metadata.generation or 0) + 1))
     return finish(tx, _store(tx, _signed(tx, old, new, manager, applied, part), row))

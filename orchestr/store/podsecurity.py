@@ -63,7 +63,7 @@ def _template(obj: KubeObject) -> tuple[Any, Any] | None:
 def _significant(wire: dict[str, Any]) -> dict[str, Any]:
     """What of a pod the checks may depend on."""
     spec = {key: value for key, value in wire["spec"].items() if key not in LOOSE}
-    for kind in ("containers", "initContainers"):
+    for kind in ("containers", "initContainers", "ephemeralContainers"):
         spec[kind] = [{k: v for k, v in each.items() if k != "image"} for each in spec.get(kind) or ()]
     return {"spec": spec, "annotations": (wire["metadata"]).get("annotations")}
 

@@ -13,6 +13,7 @@ class Request:
     site: Site
     new: KubeObject
     old: KubeObject | None  # None: a creation
+    part: str = ""  # the sub-resource by which it is written
 
     @property
     def namespace(self) -> str:

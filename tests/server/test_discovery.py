@@ -18,7 +18,20 @@ async def test_groups_and_resources(served: Daemon) -> None:
     pods = {each["name"]: each for each in core["resources"] if each["name"].startswith("pods")}
     assert set(pods) == {
         "pods",
-        *(f"pods/{part}" for part in ("status", "log", "exec", "attach", "portforward", "eviction", "binding")),
+        *(
+            f"pods/{part}"
+            for part in (
+                "status",
+                "log",
+                "exec",
+                "attach",
+                "portforward",
+                "eviction",
+                "binding",
+                "ephemeralcontainers",
+                "resize",
+            )
+        ),
     }
     assert (pods["pods"]["shortNames"], pods["pods"]["namespaced"], pods["pods"]["kind"]) == (["po"], True, "Pod")
 

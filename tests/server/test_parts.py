@@ -42,11 +42,63 @@ async def test_binding_of_what_is_bound_or_gated(served: Daemon) -> None:
     assert status == 422
 
 
-@pytest.mark.parametrize("part", ["ephemeralcontainers", "resize"])
-async def test_refused_in_words(served: Daemon, part: str) -> None:
+LOOK = {"name": "look", "image": "local/host"}
+
+
+async def test_ephemeral_containers_are_added_and_stay(served: Daemon) -> None:
+    status, error = await served.request("POST", PODS, pod("q", ephemeralContainers=[LOOK]))
+    assert (status, "already" in error["message"] or "only be added" in error["message"]) == (422, True)
     await served.request("POST", PODS, pod("p"))
-    status, error = await served.request("PATCH", f"{PODS}/p/{part}", {}, STRATEGIC)
-    assert (status, "not supported" in error["message"]) == (403, True)
+    where = f"{PODS}/p/ephemeralcontainers"
+    status, after = await served.request("PATCH", where, {"spec": {"ephemeralContainers": [LOOK]}}, STRATEGIC)
+    assert (status, after["spec"]["ephemeralContainers"][0]["name"]) == (200, "look")
+    more = {"spec": {"ephemeralContainers": [{"name": "more", "image": "x", "targetContainerName": "c"}]}}
+    status, after = await served.request("PATCH", where, more, STRATEGIC)
+    assert (status, len(after["spec"]["ephemeralContainers"])) == (200, 2)
+    after["spec"]["ephemeralContainers"].pop()
+    after["spec"]["hostname"] = "not-taken"
+    status, error = await served.request("PUT", where, after)
+    assert (status, "may not be removed" in error["message"]) == (422, True)
+    bad = {"name": "bad", "image": "x", "targetContainerName": "nobody", "ports": [{"containerPort": 1}]}
+    status, error = await served.request("PATCH", where, {"spec": {"ephemeralContainers": [bad]}}, STRATEGIC)
+    assert status == 422
+    fields = [cause["field"] for cause in error["details"]["causes"]]
+    assert fields == [f"spec.ephemeralContainers[2].{name}" for name in ("ports", "targetContainerName")]
+    status, error = await served.request("PATCH", f"{PODS}/p", {"spec": {"ephemeralContainers": [bad]}}, STRATEGIC)
+    assert status == 422
+    status, now = await served.request("GET", where)
+    assert (status, len(now["spec"]["ephemeralContainers"]), "hostname" in now["spec"]) == (200, 2, False)
+
+
+async def test_resize_changes_cpu_and_memory_alone(served: Daemon) -> None:
+    sizes = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}}
+    body = pod("p", containers=[{"name": "c", "image": "local/host", "resources": sizes}])
+    await served.request("POST", PODS, body)
+
+    async def resize(resources: Any, name: str = "c", **more: Any) -> tuple[int, Any]:
+        patch = {"spec": {"containers": [{"name": name, "resources": resources, **more}]}}
+        return await served.request("PATCH", f"{PODS}/p/resize", patch, STRATEGIC)
+
+    status, after = await resize({"limits": {"cpu": "3"}}, image="other")
+    container = after["spec"]["containers"][0]
+    assert (status, container["resources"]["limits"], container["image"]) == (
+        200,
+        {"cpu": "3", "memory": "1Gi"},
+        "local/host",
+    )
+    assert after["metadata"]["generation"] == 2
+    for resources, text in (
+        ({"limits": {"cpu": None}}, "resource limits cannot be removed"),
+        ({"limits": {"ephemeral-storage": "1Gi"}}, "only cpu and memory resources are mutable"),
+        ({"requests": {"cpu": "3"}}, "QOS Class may not change"),
+        ({"requests": {"cpu": "9"}}, "must not exceed the limit"),
+    ):
+        status, error = await resize(resources)
+        assert (status, text in error["message"]) == (422, True), error["message"]
+    status, error = await resize({}, name="other")
+    assert (status, "only resources of containers may change" in error["message"]) == (422, True)
+    patch = {"spec": {"containers": [{"name": "c", "resources": {"limits": {"cpu": "1"}}}]}}
+    assert (await served.request("PATCH", f"{PODS}/p", patch, STRATEGIC))[0] == 422, "not by the pod itself"
 
 
 async def test_patches_of_three_types(served: Daemon) -> None:

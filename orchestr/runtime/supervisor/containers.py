@@ -122,11 +122,27 @@ class Containers:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         out, err = tracked.log.ends() if tracked.log and not spec.tty else (null, null)
         in_ = tracked.stdin.take() if spec.stdin and not spec.tty else null
+        shared = -1
         try:
+            if spec.pid_of and ns.pid < 0 and not sandbox.host_pid:
+                shared = self._pid_namespace(spec)
+                ns = ns._replace(pid=shared)
             return launch.launch(_scored(spec), sandbox, ns, (in_, out, err))
         finally:
-            for fd in {null, in_, out, err}:
+            for fd in {null, in_, out, err, shared} - {-1}:
                 os.close(fd)
+
+    def _pid_namespace(self, spec: ContainerSpec) -> int:
+        """Of the container that it is to share it with."""
+        other = self.get(spec.pid_of)
+        try:
+            fd = os.open(f"/proc/{other.container.pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _not_running(spec) from error
+        if other.container.status != "running" or select.select([other.pidfd], [], [], 0)[0]:
+            os.close(fd)
+            raise _not_running(spec)
+        return fd
 
     def _discard(self, tracked: Tracked) -> None:
         """After a start that failed."""
@@ -286,6 +302,11 @@ class Containers:
 
     def update(self, id: str, resources: Mapping[str, Any]) -> None:
         cgroups.update(self.get(id).record.cgroup, resources)
+
+
+def _not_running(spec: ContainerSpec) -> RuntimeFailure:
+    text = f"cannot start {spec.id}: {spec.pid_of}, whose processes it is to see, is not running"
+    return RuntimeFailure(f"{text} (see its status)", reason="NotRunning")
 
 
 def _scored(spec: ContainerSpec) -> ContainerSpec:

@@ -5,6 +5,8 @@ from typing import Any
 
 from orchestr.runtime.seam import Container, ContainerSpec, LogSpec, OomKill, Rootfs, RuntimeFailure, SandboxSpec
 
+_LATER = ("stdin", "pid_of")  # which older supervisors do not know
+
 
 def container_to(container: Container) -> dict[str, Any]:
     data = container._asdict()
@@ -21,7 +23,7 @@ def container_from(data: Mapping[str, Any]) -> Container:
 def spec_to(spec: ContainerSpec) -> dict[str, Any]:
     log = spec.log._asdict() if spec.log else None
     data = {**spec._asdict(), "oci": dict(spec.oci), "rootfs": spec.rootfs._asdict(), "log": log}
-    return {key: value for key, value in data.items() if value or key != "stdin"}  # which older supervisors do not know
+    return {key: value for key, value in data.items() if value or key not in _LATER}
 
 
 def spec_from(data: Mapping[str, Any]) -> ContainerSpec:
