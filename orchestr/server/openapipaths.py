@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from orchestr.server.write import SHOWN_LAST
+
 Object = dict[str, Any]
 Body = Callable[[str], Object]  # of a schema's full name: what a version of OpenAPI writes for a body
 
@@ -85,7 +87,7 @@ def operations(
                 "version": resource.get("version", version),
                 "kind": resource["kind"],
             }
-            shown = STATUS if verb in ("delete", "deletecollection") else schema + ("List" if verb == "list" else "")
+            shown = _shown(verb, schema, (kind["group"], kind["kind"]))
             operation = {
                 "description": f"{verb} {'the ' + sub + ' of ' if sub else ''}{resource['kind']}",
                 "operationId": f"{verb}_{group}_{version}_{path}".replace("/", "_").translate({123: None, 125: None}),
@@ -96,6 +98,12 @@ def operations(
                 "x-kubernetes-group-version-kind": kind,
             }
             yield path, method, _with_body(operation, verb, schema, body, flat=flat)
+
+
+def _shown(verb: str, schema: str, kind: tuple[str, str]) -> str:
+    if verb == "deletecollection" or (verb == "delete" and kind not in SHOWN_LAST):
+        return STATUS
+    return schema + ("List" if verb == "list" else "")
 
 
 def _responses(verb: str, answer: Object) -> Object:

@@ -70,11 +70,24 @@ def addressed(call: Call, data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
+# What a deletion answers with at once, gone or not: clients decode the answer as the OpenAPI of Kubernetes says.
+SHOWN_LAST = frozenset({
+    ("", "Pod"), ("", "PodTemplate"), ("", "Service"), ("", "ServiceAccount"), ("", "ResourceQuota"),
+    ("", "PersistentVolume"), ("", "PersistentVolumeClaim"), ("storage.k8s.io", "StorageClass"),
+    ("storage.k8s.io", "CSIDriver"), ("storage.k8s.io", "CSINode"), ("storage.k8s.io", "VolumeAttachment"),
+    ("storage.k8s.io", "VolumeAttributesClass"),
+})  # fmt: skip
+
+
+def shown_last(kind: type[KubeObject]) -> bool:
+    return (kind.GROUP, kind.__name__) in SHOWN_LAST
+
+
 async def delete(call: Call) -> Response:
-    """The object while it is ending, a `Status` when it is gone."""
+    """The object while it is ending; a `Status` when it is gone, but for the kinds of SHOWN_LAST."""
     options = deletion(await _options(call))
     last, gone = await call.cluster.remove(call.kind, call.key, **options)
-    if not gone:
+    if not gone or shown_last(call.kind):
         return call.answer(call.stored(last))
     return success({**refusals.details(call.kind, call.name), "uid": last.metadata.uid})
 

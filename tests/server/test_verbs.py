@@ -33,6 +33,17 @@ async def test_create_get_update_patch_delete(served: Daemon) -> None:
     assert (status, error["reason"], error["details"]) == (404, "NotFound", {"name": "a", "kind": "configmaps"})
 
 
+async def test_some_kinds_are_shown_when_they_are_gone(served: Daemon) -> None:
+    """Clients decode the answer as what Kubernetes' OpenAPI names: an object of these kinds, a Status of others."""
+    spec = {"ports": [{"port": 80}]}
+    for path, kind, body in (("services", "Service", {"spec": spec}), ("serviceaccounts", "ServiceAccount", {})):
+        place = f"/api/v1/namespaces/default/{path}"
+        _, made = await served.request("POST", place, {"metadata": {"name": "gone"}, **body})
+        status, last = await served.request("DELETE", f"{place}/gone")
+        assert (status, last["kind"], last["metadata"]["uid"]) == (200, kind, made["metadata"]["uid"])
+        assert (await served.request("GET", f"{place}/gone"))[0] == 404
+
+
 async def test_generated_name_and_twice_the_same(served: Daemon) -> None:
     unnamed = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "cm-"}}
     status, made = await served.request("POST", MAPS, unnamed)
