@@ -72,12 +72,20 @@ class Indexed:
     latest: Iterable[tuple[int, datetime]] = ()
 
 
+def _told(text: str | None, total: int) -> set[int]:
+    """Indexes in the status, which others may write, too; nothing of what is none."""
+    try:
+        return numbers(text, total)
+    except ValueError:
+        return set()
+
+
 def _indexed(job: Job, succeeded: Sequence[Pod], failed: Sequence[tuple[Pod, jobpolicy.Meaning]]) -> Indexed:
     """Index by index. An index whose pods are gone has its failures written on the next pod (annotation FAILURES)."""
     total, limit = job.spec.completions or 0, job.spec.backoff_limit_per_index
     completed = {number for pod in succeeded if (number := index(pod)) is not None and number < total}
-    completed |= numbers(job.status.completed_indexes, total)
-    lost = numbers(job.status.failed_indexes, total)
+    completed |= _told(job.status.completed_indexes, total)
+    lost = _told(job.status.failed_indexes, total)
     counts: dict[int, int] = {}
     latest: dict[int, datetime] = {}
     for pod, meaning in failed:
@@ -85,8 +93,8 @@ def _indexed(job: Job, succeeded: Sequence[Pod], failed: Sequence[tuple[Pod, job
         if number is None or number >= total:
             continue
         latest[number] = ended_at(pod)
-        before = pod.metadata.annotations.get(FAILURES, "0")
-        new = int(before) + (meaning.action != jobpolicy.IGNORE)
+        before = pod.metadata.annotations.get(FAILURES, "")
+        new = (int(before) if before.isdecimal() else 0) + (meaning.action != jobpolicy.IGNORE)
         counts[number] = max(counts.get(number, 0), new)
         if limit is not None and (counts[number] > limit or meaning.action == jobpolicy.FAIL_INDEX):
             lost.add(number)

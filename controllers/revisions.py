@@ -46,7 +46,7 @@ def _sorted(value: Any) -> Any:
 
 
 def template_of(revision: ControllerRevision) -> PodTemplateSpec:
-    """The template that a revision keeps."""
+    """The template that a revision keeps. KeyError, TypeError, ValueError and others for data of another form."""
     found = {key: value for key, value in revision.data["spec"]["template"].items() if key != "$patch"}
     return PodTemplateSpec.model_validate(found)
 
@@ -77,9 +77,16 @@ def equal(found: Sequence[ControllerRevision], template: PodTemplateSpec) -> Con
     """The newest that keeps this template, however that was written by an earlier version of ours."""
     data = data_of(template)
     for revision in sorted(found, key=lambda each: each.revision, reverse=True):  # mostly it is the first
-        if revision.data == data or template_of(revision) == template:
+        if revision.data == data or _keeps(revision, template):
             return revision
     return None
+
+
+def _keeps(revision: ControllerRevision, template: PodTemplateSpec) -> bool:
+    try:
+        return template_of(revision) == template
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return False  # somebody else's, with data of another form
 
 
 async def history(cluster: ControllerCluster, owner: Owner) -> History:

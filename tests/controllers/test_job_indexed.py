@@ -148,6 +148,18 @@ async def test_what_another_controller_manages_is_left_alone(autojump_clock: Moc
         assert the(w).status.start_time is None
 
 
+async def test_a_status_of_nonsense_does_no_harm(autojump_clock: MockClock) -> None:
+    async with world(controller) as w:
+        made = await w.cluster.create(indexed(2))
+        await eventually(lambda: w.cluster.of(Pod), within=5)
+        await w.cluster.patch_status(made, made.status.but(completed_indexes="many", failed_indexes="3-1"))
+        w.kubelet.outcome = lambda pod: "Succeeded"
+        for pod in w.cluster.of(Pod):
+            await w.kubelet.set(pod, "Succeeded", ready=False)
+        await w.settle()
+        assert the(w).status.completed_indexes == "0,1"
+
+
 def failed(code: int = 1, container: str = "main", **conditions: str) -> Pod:
     end = ContainerState(terminated=ContainerStateTerminated(exit_code=code, finished_at=START))
     return Pod(

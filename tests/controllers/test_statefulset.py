@@ -319,6 +319,16 @@ async def test_it_adopts_by_name_and_lets_go_by_label(autojump_clock: MockClock)
         await eventually(lambda: w.cluster.objects[Pod][pod.key].metadata.controller is not None, within=10)
 
 
+async def test_a_revision_of_another_form_does_no_harm(autojump_clock: MockClock) -> None:
+    async with world(controller) as w:
+        meta = ObjectMeta(name="db-strange", namespace="ns", labels={"app": "db"})
+        await w.cluster.create(ControllerRevision(metadata=meta, data={"spec": 3}, revision=7))
+        await w.cluster.create(stateful_set("db", 1))
+        await w.settle()
+        assert the(w).status.ready_replicas == 1
+        assert max(each.revision for each in w.cluster.of(ControllerRevision)) == 8
+
+
 def test_a_revision_brings_the_template_back() -> None:
     sts = stateful_set("db", image="v7")
     revision = revision_of(sts, 1)
