@@ -99,6 +99,7 @@ NOT_DONE: Table = {
     ("PersistentVolumeClaimSpec", "volumeAttributesClassName"): "every claim is a local directory",
 }
 OTHERWISE = {
+    "PersistentVolumeSpec": "volumes are directories of this machine: local or hostPath",
     "Volume": VOLUME,
     "SecurityContext": "no SELinux, AppArmor or Windows here",
     "PodSecurityContext": "no SELinux, AppArmor or Windows here",
