@@ -25,6 +25,10 @@ class Blobs:
             raise ImageCorrupt(f"cannot use digest {digest[:100]!r}: only sha256 is supported")
         return os.path.join(self._folder, digest.removeprefix("sha256:"))
 
+    def partial(self, digest: str) -> str:
+        """Where a blob grows that comes from afar."""
+        return os.path.join(self._folder, f".part-{os.path.basename(self.path(digest))}")
+
     def has(self, digest: str) -> bool:
         return os.path.exists(self.path(digest))
 

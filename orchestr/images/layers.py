@@ -37,6 +37,8 @@ class Layers:
             os.rename(target, place)
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)
+            if os.path.isdir(place):  # somebody else unpacked it meanwhile
+                return place
             raise
         return place
 

@@ -8,6 +8,7 @@ from orchestr.images.seam import ImageError
 _NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9a-fA-F:]+\](?::[0-9]+)?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+HUB = "docker.io"  # Docker's own registry has rules of its own for names
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -20,6 +21,36 @@ class Reference(NamedTuple):
 
     def __str__(self) -> str:
         return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+
+class Place(NamedTuple):
+    """Where a reference leads: a repository of a registry, and what in it."""
+
+    host: str
+    repository: str
+    tag: str
+    digest: str
+
+
+def place(reference: Reference, default: str) -> Place:
+    """`default` is the registry of names without a host. Docker's own keeps one-word names below library/."""
+    host, slash, path = reference.name.partition("/")
+    if not slash or not _is_host(host):
+        host, path = default, reference.name
+    if host == HUB and "/" not in path:
+        path = f"library/{path}"
+    return Place(host, path, reference.tag, reference.digest)
+
+
+def spellings(reference: Reference, default: str) -> tuple[str, ...]:
+    """The ways to write one and the same image, as given first: redis:7, docker.io/library/redis:7, ..."""
+    there = place(reference, default)
+    names = [reference.name, f"{there.host}/{there.repository}"]
+    if there.host == default:
+        names.append(there.repository)
+        if there.host == HUB:
+            names.append(there.repository.removeprefix("library/"))
+    return tuple(dict.fromkeys(str(reference._replace(name=name)) for name in names))
 
 
 def parse(text: str) -> Reference:

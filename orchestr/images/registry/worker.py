@@ -1,0 +1,64 @@
+"""The process that speaks with registries: `python -I -m orchestr.images.registry.worker`.
+
+One request as JSON on standard input, lines of JSON on standard output: progress, and last {"digest", "fetched"} or
+{"error", "kind"}. It ends when nobody reads what it says.
+"""
+
+import errno
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from orchestr.images.blobs import Blobs
+from orchestr.images.reference import Place
+from orchestr.images.registry.credentials import Credentials
+from orchestr.images.registry.pull import pull
+from orchestr.images.registry.push import push
+from orchestr.images.registry.session import Absent, Denied, Rights, Session, Unreachable
+from orchestr.images.registry.settings import Endpoint
+from orchestr.images.seam import ImageCorrupt, ImageError
+
+KINDS = {Denied: "denied", Absent: "absent", Unreachable: "unreachable", ImageCorrupt: "corrupt"}
+
+
+def main() -> None:
+    lock = threading.Lock()
+
+    def tell(line: Mapping[str, Any]) -> None:
+        with lock:
+            os.write(1, json.dumps(line).encode() + b"\n")
+
+    try:
+        tell(carry_out(json.load(sys.stdin), tell))
+    except BrokenPipeError:
+        return
+    except ImageError as error:
+        tell({"error": str(error), "kind": KINDS.get(type(error), "refused")})
+    except OSError as error:
+        hint = "make room: orch image prune" if error.errno == errno.ENOSPC else "see the daemon's log"
+        tell({"error": f"cannot store the image: {error.strerror or error} ({hint})", "kind": "refused"})
+
+
+def carry_out(request: Mapping[str, Any], tell: Any) -> dict[str, Any]:
+    place = Place(*request["place"])
+    rights: Rights = "pull" if request["verb"] == "pull" else "pull,push"
+    ours = Credentials(*request["credentials"]) if request["credentials"] else None
+    with ExitStack() as stack:
+        sessions = []
+        for each in request["endpoints"]:
+            endpoint = Endpoint(*each)
+            own = ours if endpoint.url in request["trusted"] else None  # mirrors get nothing that is not theirs
+            sessions.append(Session(endpoint, place.repository, own, rights))
+            stack.callback(sessions[-1].close)
+        blobs = Blobs(request["root"])
+        if request["verb"] == "push":
+            return push(sessions, place, blobs, request["known"], tell)
+        return pull(sessions, place, blobs, request["arch"], request["known"], tell)._asdict()
+
+
+if __name__ == "__main__":
+    main()
