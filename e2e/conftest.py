@@ -98,8 +98,9 @@ def host() -> Iterator[Host]:
         assert not leaks, "left on this machine by the run:\n" + "\n".join(leaks)
 
 
-def run(host: Host, request: pytest.FixtureRequest) -> Iterator[Daemon]:
+def run(host: Host, request: pytest.FixtureRequest, registries: Path | None = None) -> Iterator[Daemon]:
     daemon = host.daemon()
+    daemon.registries = registries or daemon.registries
     try:
         daemon.start()
         yield daemon

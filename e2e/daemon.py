@@ -39,13 +39,14 @@ class Daemon:
     def __init__(self, name: str | None = None) -> None:
         self.name = name or f"e{uuid.uuid4().hex[:7]}"
         self.run, self.state, self.bridge = f"/run/orch-{self.name}", f"/var/lib/orch-{self.name}", f"orch-{self.name}"
+        self.registries = Path(__file__).with_name("registries.yaml")
         self.links: set[str] = set()  # seen so far; none of them may outlive the instance
 
     # the command line
 
     def env(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("ORCH_", "COMPOSE_"))}
-        return {**kept, "ORCH_INSTANCE": self.name, **(more or {})}
+        return {**kept, "ORCH_INSTANCE": self.name, "ORCH_REGISTRIES": str(self.registries), **(more or {})}
 
     def orch(
         self,

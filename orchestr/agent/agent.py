@@ -37,7 +37,7 @@ from orchestr.api.statefulset import StatefulSet
 from orchestr.api.storage import PersistentVolume
 from orchestr.engine import Cluster
 from orchestr.engine.informers import Informers
-from orchestr.images.seam import ContentStore
+from orchestr.images.seam import ContentStore, Registry
 from orchestr.network.seam import Dataplane
 from orchestr.runtime.seam import Container as Record
 from orchestr.runtime.seam import Runtime
@@ -59,6 +59,7 @@ class Agent:
         runtime: Runtime,
         dataplane: Dataplane,
         images: ContentStore,
+        registry: Registry,
         *,
         name: str,
         state: str,
@@ -82,6 +83,7 @@ class Agent:
             runtime=runtime,
             dataplane=dataplane,
             images=images,
+            registry=registry,
             places=Places(state, runtime.volatile()),
             addresses=Addresses(*pod_networks, offset=spread),
             cgroup=cgroup,

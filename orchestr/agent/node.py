@@ -15,7 +15,7 @@ from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Pod, Secret
 from orchestr.api.storage import PersistentVolume
 from orchestr.engine import Cluster
 from orchestr.engine.informers import Informers
-from orchestr.images.seam import ContentStore
+from orchestr.images.seam import ContentStore, Registry
 from orchestr.network.seam import Dataplane
 from orchestr.runtime.seam import Runtime
 
@@ -45,6 +45,7 @@ class Node:
     runtime: Runtime
     dataplane: Dataplane
     images: ContentStore
+    registry: Registry
     places: Places
     addresses: Addresses
     cgroup: str

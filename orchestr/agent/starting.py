@@ -4,7 +4,7 @@ import os
 
 import trio
 
-from orchestr.agent import watching
+from orchestr.agent import pulling, watching
 from orchestr.agent.backoff import Backoff
 from orchestr.agent.decide import Start
 from orchestr.agent.endings import ended
@@ -27,8 +27,7 @@ RECONNECT = 2.0  # seconds before a link that could not be made is tried again
 async def make_sandbox(work: Work) -> None:
     """Raises ImageError, RuntimeFailure, NetworkFailure."""
     node, pod = work.node, work.pod
-    for container in (*pod.spec.init_containers, *pod.spec.containers):
-        work.image(container)  # before anything is made: all images must be here
+    await pulling.ready(work)  # before anything is made: all images must be here
     await node.runtime.create_sandbox(sandbox_spec(node, pod))
     await node.services.policed()
     await connect(work)
@@ -77,7 +76,7 @@ async def start(work: Work, step: Start) -> None:
     """One run of a container. What prevents it is a run that ended at once: tried again with the same back-off."""
     container, old = work.container(step.container), work.runs.get(step.container)
     try:
-        image = work.image(container)
+        image = await pulling.image(work, container)
     except ImageError as failure:
         if not isinstance(container, EphemeralContainer):
             raise

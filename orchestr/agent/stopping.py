@@ -86,7 +86,7 @@ async def _end_of(work: Work, identifier: str) -> None:
 
 def _stop_signal_of_image(work: Work, container: Container) -> str:
     try:
-        return work.image(container).config.stop_signal
+        return work.node.images.resolve(container.image or "").config.stop_signal
     except ImageError:
         return ""
 

@@ -11,7 +11,6 @@ from orchestr.agent.pulse import Pulse
 from orchestr.agent.runs import Run
 from orchestr.api.base import Condition
 from orchestr.api.core import Container, Pod, PodStatus
-from orchestr.images.seam import Image
 from orchestr.network.seam import Link
 
 
@@ -29,6 +28,8 @@ class Work:
         self.written: PodStatus | None = None
         self.probes: dict[str, trio.CancelScope] = {}
         self.resize: Condition | None = None  # what keeps other resources from being given
+        self.pulls: dict[str, int] = {}  # image -> failures in a row to pull it
+        self.halted = False  # its containers and sandbox end, the object stays
         self.hold = 0.0  # not before then is a failed step tried again
         # Made once, as long as addresses and labels stay: it is asked for at every change of a service.
         self._link: tuple[tuple[str, ...], Mapping[str, str], Link] | None = None
@@ -42,10 +43,6 @@ class Work:
 
     def container(self, name: str) -> Container:
         return next(container for container in self.pod.spec.every_container if container.name == name)
-
-    def image(self, container: Container) -> Image:
-        """Raises ImageError."""
-        return self.node.images.resolve(container.image or "")
 
     @property
     def ready(self) -> bool:

@@ -39,7 +39,6 @@ class Worker(Work):
         super().__init__(node, pod)
         self._seen = 0  # the pulse when the present look at everything began
         self.blocked = False  # waits for a dependency
-        self._halted = False
         self.gone = False
 
     # -- what others tell it
@@ -102,7 +101,7 @@ class Worker(Work):
 
     async def halt(self) -> None:
         """Ends the pod's containers and sandbox; the object stays, for the next start of the daemon."""
-        self._halted = True
+        self.halted = True
         self.wake()
         await stop_all(self, float(self.pod.spec.termination_grace_period_seconds), drain=False)
         await write_last(self)
@@ -123,7 +122,7 @@ class Worker(Work):
 
     async def _once(self) -> None:
         now = self.node.clock()
-        if self._halted:
+        if self.halted:
             await trio.sleep_forever()
         if self.pod.finished and not self.pod.metadata.deleting:
             await clean_up(self)
@@ -180,13 +179,13 @@ class Worker(Work):
     async def _failed(self, failure: Exception) -> None:
         """Something shared by all containers could not be made: say so, and try again a little later."""
         reason = getattr(
-            failure, "reason", "ImageNotFound" if isinstance(failure, ImageError) else "FailedCreatePodSandBox"
+            failure, "reason", "ImageInspectError" if isinstance(failure, ImageError) else "FailedCreatePodSandBox"
         )
         if (reason, str(failure)) != self.waiting:
             self.node.recorder.record(self.pod, reason, str(failure), warning=True)
         self.waiting = (reason, str(failure))
-        self.hold = self.node.clock() + RETRY
-        await write(self)
+        self.hold = self.node.clock() + getattr(failure, "hold", RETRY)
+        await write_last(self)
         await self._sleep(self.hold)
 
     async def _sleep(self, until: float | None) -> None:

@@ -11,7 +11,6 @@ Keys are (model, field on the wire).
 Table = dict[tuple[str, str], str]
 
 ONE_NODE = "there is one machine, so there is nothing to choose"
-PULL = "images come from this machine's own store"
 
 NO_EFFECT: Table = {
     ("PodSpec", "topologySpreadConstraints"): ONE_NODE,
@@ -22,8 +21,6 @@ NO_EFFECT: Table = {
     ("PodSpec", "preemptionPolicy"): "nothing is evicted to make room for another pod",
     ("PodSpec", "os"): "every pod is a Linux pod",
     ("PodSpec", "enableServiceLinks"): "services are found by name; no variables are injected for them",
-    ("PodSpec", "imagePullSecrets"): PULL,
-    ("Container", "imagePullPolicy"): PULL,
     ("Container", "terminationMessagePolicy"): "there is no message file; the log tells",
     ("PodSecurityContext", "fsGroupChangePolicy"): "ownership is set whenever it differs",
     ("ServiceSpec", "externalTrafficPolicy"): ONE_NODE,

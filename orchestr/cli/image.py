@@ -1,4 +1,4 @@
-"""`orch image load|save|list|inspect|remove|bootstrap`."""
+"""`orch image pull|push|load|save|list|inspect|history|tag|remove|bootstrap`."""
 
 import argparse
 import json
@@ -14,6 +14,9 @@ from orchestr.client.paths import with_query
 from orchestr.client.sync import Client
 
 EXAMPLES = """examples:
+  orch image pull redis:7
+  orch image tag app registry.example.com/team/app:1
+  orch image push registry.example.com/team/app:1
   orch image bootstrap redis --suite bookworm --package redis-server
   orch image load app.tar          oci-archive, docker-archive or an OCI layout directory
   orch image save app -o app.tar"""
@@ -28,6 +31,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_output(verb, "json", "yaml")
     verb = verbs.add_parser("inspect", help="one image as JSON: digest, config, layers")
     verb.add_argument("names", nargs="+", metavar="NAME")
+    verb = verbs.add_parser("history", help="what made an image's layers, the newest first")
+    verb.add_argument("names", nargs=1, metavar="NAME")
+    verb = verbs.add_parser("pull", help="from its registry")
+    verb.add_argument("names", nargs="+", metavar="NAME")
+    verb.add_argument("-q", "--quiet", action="store_true", help="say the digest only")
+    verb = verbs.add_parser("push", help="to the registry that its name says")
+    verb.add_argument("names", nargs="+", metavar="NAME")
+    verb.add_argument("-q", "--quiet", action="store_true", help="say the digest only")
+    verb = verbs.add_parser("tag", help="another name for an image that is here")
+    verb.add_argument("names", nargs=2, metavar="NAME")
     verb = verbs.add_parser("load", help="from an archive or a layout directory")
     verb.add_argument("paths", nargs="+", metavar="PATH")
     verb.add_argument("--name", metavar="NAME", help="instead of the names in the archive")
@@ -54,6 +67,10 @@ def run(args: argparse.Namespace) -> int:
     calls = {
         "list": _list,
         "inspect": _inspect,
+        "history": _history,
+        "pull": _exchange,
+        "push": _exchange,
+        "tag": _tag,
         "load": _load,
         "save": _save,
         "remove": _remove,
@@ -83,6 +100,42 @@ def size(count: int) -> str:
 def _inspect(client: Client, args: argparse.Namespace) -> int:
     found = [client.get(BASE, {"name": name}) for name in args.names]
     print(dump(found[0] if len(found) == 1 else found, "json"))
+    return OK
+
+
+def _history(client: Client, args: argparse.Namespace) -> int:
+    config = client.get(BASE, {"name": args.names[0]})["config"]
+    rows = [
+        [age(each.get("created")), "no layer" if each.get("empty_layer") else "layer", str(each.get("created_by", ""))]
+        for each in reversed(config.get("history") or [])
+    ]
+    print(table(["CREATED", "MADE", "BY"], rows))
+    return OK
+
+
+def _tag(client: Client, args: argparse.Namespace) -> int:
+    source, name = args.names
+    client.stream("POST", f"{BASE}/tag", body=json.dumps({"name": source, "as": name}).encode()).read()
+    print(f"tagged {name}")
+    return OK
+
+
+def _exchange(client: Client, args: argparse.Namespace) -> int:
+    """Pull or push, with what the user is logged in as."""
+    from orchestr.cli.transfer import Bars, logins
+
+    for name in args.names:
+        body = json.dumps({"name": name, "logins": logins(name)}).encode()
+        bars = Bars(sys.stderr, quiet=args.quiet)
+        response = client.stream("POST", f"{BASE}/{args.verb}", body=body)
+        told: dict[str, Any] = {}
+        for line in response.lines():
+            told = json.loads(line)
+            bars.told(told)
+        bars.end()
+        if "image" not in told:
+            raise Failed(f"orch: {told.get('message') or f'cannot {args.verb} {name}: the daemon stopped telling'}")
+        print(told["image"] if args.quiet else f"{name} {told['image']}")
     return OK
 
 

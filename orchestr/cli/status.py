@@ -21,7 +21,18 @@ EXAMPLES = """examples:
 Object = Mapping[str, Any]
 WORKLOADS = ("stacks", "deployments", "statefulsets", "daemonsets", "cronjobs", "jobs", "replicasets", "pods")
 KINDS = (*WORKLOADS, "services")
-BAD = ("CrashLoopBackOff", "Failed", "Error", "OOMKilled", "ImageNotFound", "ContainerStatusUnknown")
+BAD = (
+    "CrashLoopBackOff",
+    "Failed",
+    "Error",
+    "OOMKilled",
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "RegistryUnavailable",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "ContainerStatusUnknown",
+)
 
 
 class Line(NamedTuple):

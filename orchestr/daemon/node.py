@@ -20,6 +20,7 @@ from orchestr.daemon.forwarding import Forwarding
 from orchestr.daemon.podlog import PodLog, container_of, pod_of
 from orchestr.daemon.usage import Meter
 from orchestr.images.bootstrap import bootstrap
+from orchestr.images.registry.exchange import Exchange
 from orchestr.images.store import Images
 from orchestr.instance import Instance
 from orchestr.network.dataplane import LinuxDataplane
@@ -43,12 +44,13 @@ class LocalNode:
         runtime: Runtime,
         dataplane: LinuxDataplane,
         images: Images,
+        registry: Exchange,
         *,
         name: str,
         clock: Callable[[], float],
         end: Callable[[bool], None],
     ) -> None:
-        self.images, self.scratch = images, images.root
+        self.images, self.scratch, self.registry = images, images.root, registry
         self.urls: tuple[str, ...] = ()  # where https listens
         self._instance, self._cluster, self._runtime, self._dataplane = instance, cluster, runtime, dataplane
         self._name, self._clock, self._end = name, clock, end

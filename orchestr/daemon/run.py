@@ -38,6 +38,8 @@ from orchestr.daemon.systemd import notify
 from orchestr.daemon.usage import Gauge
 from orchestr.engine.manager import Manager
 from orchestr.engine.registry import controllers
+from orchestr.images.registry import settings
+from orchestr.images.registry.exchange import Exchange
 from orchestr.images.seam import ImageError
 from orchestr.images.store import Images
 from orchestr.instance import Instance
@@ -127,7 +129,9 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
         await lower.start(runtime.run)
         dataplane = LinuxDataplane(instance)
         await dataplane.start()
-        images = await trio.to_thread.run_sync(Images, os.path.join(instance.state, "images"))
+        registries = partial(settings.read, settings.file())
+        images = await trio.to_thread.run_sync(Images, os.path.join(instance.state, "images"), registries().default)
+        exchange = Exchange(images, registries)
         addresses = [address(each) for each in listen]
         paths = [each.host for each in addresses if not each.port] or [instance.socket]
         outside = https.sockets(instance, [each for each in addresses if each.port])
@@ -144,6 +148,7 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
             runtime,
             dataplane,
             images,
+            exchange,
             name=name,
             state=instance.state,
             cgroup=instance.cgroup,
@@ -154,7 +159,9 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
         await agent.adopt()
         agent_scope = trio.CancelScope()
         lower.start_soon(_within, agent_scope, agent.run)
-        node = LocalNode(instance, cluster, runtime, dataplane, images, name=name, clock=time.time, end=ending.ask)
+        node = LocalNode(
+            instance, cluster, runtime, dataplane, images, exchange, name=name, clock=time.time, end=ending.ask
+        )
         node.urls = https.urls(outside)
         await bootstraproles.ensure(cluster)
         await inside.publish(cluster, ranges, within[0].getsockname()[1], name)

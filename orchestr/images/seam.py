@@ -4,7 +4,7 @@ Promises: content is immutable and named by its digest, verified before a byte i
 shared; what is half written is never visible. Errors are ImageError and its children.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,11 +14,25 @@ class ImageError(Exception):
 
 
 class ImageNotFound(ImageError):
-    """No such image here; the text names what is there and how to get the image."""
+    """No such image here; the text names what is there and how to get the image. `near`: a name that was meant,
+    perhaps."""
+
+    def __init__(self, text: str, near: str = "") -> None:
+        super().__init__(text)
+        self.near = near
 
 
 class ImageCorrupt(ImageError):
     """Digest mismatch, hostile archive, unreadable layout."""
+
+
+class RegistryFailure(ImageError):
+    """A registry did not give or take an image. `kind`: denied, absent, unreachable, corrupt, or refused for another
+    reason."""
+
+    def __init__(self, text: str, kind: str) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,10 @@ class ContentStore(Protocol):
         """
         ...
 
+    def local(self, reference: str) -> bool:
+        """Is it this machine's own: loaded or built here, or below `local/`?"""
+        ...
+
     def list(self) -> Sequence[Image]: ...
 
     def load(self, path: str, name: str | None = None) -> Sequence[Image]:
@@ -67,3 +85,17 @@ class ContentStore(Protocol):
     def save(self, references: Sequence[str], path: str, *, format: str = "oci-archive") -> None: ...
 
     def remove(self, reference: str) -> None: ...
+
+
+Progress = Callable[[Mapping[str, Any]], None]  # {"layers": [[digest, size]]}, {"layer", "done"}, {"layer", "here"}
+Logins = Sequence[Mapping[str, Any]]  # documents like Docker's config.json; the first that knows the registry counts
+
+
+class Registry(Protocol):
+    """Images from and to elsewhere. ImageError, RegistryFailure."""
+
+    async def pull(self, reference: str, logins: Logins = (), progress: Progress = ...) -> Image: ...
+
+    async def push(self, reference: str, logins: Logins = (), progress: Progress = ...) -> str:
+        """The digest under which it is there."""
+        ...

@@ -25,6 +25,7 @@ from orchestr.images.save import write
 from orchestr.images.seam import Image, ImageCorrupt, ImageError, ImageNotFound
 
 ARCH = arch()
+LOCAL = "local/"  # names below it are of no registry
 
 
 class Images:
@@ -36,7 +37,7 @@ class Images:
         self.root, self.blobs, self.layers, self._host = root, Blobs(root), Layers(root), Host(root)
         self._lock = threading.Lock()
         self._file = os.path.join(root, "names.json")
-        self._default = default
+        self.default = default
         self._names, self._pulled = self._read()
         self._at_work, self._garbage = 0, False
         self._known: dict[str, Image] = {}
@@ -67,7 +68,7 @@ class Images:
         else:
             digest = self._names.get(self._name(reference))
         if digest is None:
-            raise ImageNotFound(self._missing(reference, str(wanted)))
+            raise self._missing(reference, str(wanted))
         return self._image(digest)
 
     def _name(self, reference: str) -> str:
@@ -75,7 +76,7 @@ class Images:
         wanted = parse(reference)
         if str(wanted) in self._names:
             return str(wanted)
-        return next((each for each in spellings(wanted, self._default) if each in self._names), str(wanted))
+        return next((each for each in spellings(wanted, self.default) if each in self._names), str(wanted))
 
     def pulled(self, reference: str) -> str:
         """The digest that a registry gave for it, "" when it is not here or was made here."""
@@ -83,9 +84,9 @@ class Images:
         return self._names.get(name, "") if name in self._pulled else ""
 
     def local(self, reference: str) -> bool:
-        """Is it here, and from no registry: loaded, built, or the machine itself?"""
+        """Is it this machine's own: loaded or built here, or below `local/`?"""
         wanted, name = parse(reference), self._name(reference)
-        return wanted.name == HOST or (name in self._names and name not in self._pulled)
+        return wanted.name.startswith(LOCAL) or (name in self._names and name not in self._pulled)
 
     def list(self) -> Sequence[Image]:
         digests = dict.fromkeys(self._names.values())
@@ -121,7 +122,7 @@ class Images:
             return digest
         return str(manifest.choose(document, ARCH, f"image {digest}").get("digest"))
 
-    def _missing(self, reference: str, wanted: str) -> str:
+    def _missing(self, reference: str, wanted: str) -> ImageNotFound:
         there = [f"{HOST}:latest", *sorted(self._names)]
         near = difflib.get_close_matches(wanted, there, 1, 0.7)
         short = wanted.partition(":")[0].rpartition("/")[2]
@@ -130,7 +131,8 @@ class Images:
             f"orch image bootstrap {short} --suite bookworm --package {short}"
         )
         hint = f"did you mean {near[0]}? " if near else ""
-        return f"cannot find image {reference}: {hint}here are {', '.join(there[:20])} ({how})"
+        text = f"cannot find image {reference}: {hint}here are {', '.join(there[:20])} ({how})"
+        return ImageNotFound(text, near[0] if near else "")
 
     # -- changes
 
@@ -188,7 +190,7 @@ class Images:
         with self._lock:
             known = self._name(reference)
             if known not in self._names:
-                raise ImageNotFound(self._missing(reference, known))
+                raise self._missing(reference, known)
             self._add({str(wanted): self._names[known]}, pulled=known in self._pulled)
 
     def _unpack(self, digest: str) -> None:
@@ -207,7 +209,7 @@ class Images:
         with self._lock:
             wanted = self._name(reference)
             if wanted not in self._names:
-                raise ImageNotFound(self._missing(reference, wanted))
+                raise self._missing(reference, wanted)
             self._add({}, without=wanted)
             self._collect()
 

@@ -5,13 +5,16 @@ GET    images?name=REF               {"kind":"Image", ...}
 POST   images/load[?name=REF]        a tar archive as the body; {"kind":"ImageList","items":[...]} of what came in
 GET    images/save?name=REF&...      a tar archive; format=oci-archive (default) or docker-archive
 DELETE images?name=REF
+POST   images/tag                    {"name","as"}: another name for an image that is here
+POST   images/pull                   {"name","logins":[config.json]}; lines of JSON, the last with "image" or a Status
+POST   images/push                   likewise
 POST   images/bootstrap              {"name","suite","packages"}; lines of JSON, the last with "image" or a Status
 """
 
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import Any
@@ -22,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orchestr.api.errors import ApiError, BadRequest, Invalid, NotFound
-from orchestr.images.seam import Image, ImageError, ImageNotFound
+from orchestr.images.seam import Image, ImageError, ImageNotFound, Progress
 from orchestr.server.answer import JSON, Emit, Stream, dump, json_data, success
 from orchestr.server.body import json_object
 from orchestr.server.node import Node
@@ -108,6 +111,71 @@ async def save(node: Node, query: QueryParams) -> Response:
                 await emit(piece)
 
     return Stream(run, "application/x-tar")
+
+
+async def tag(node: Node, request: Request) -> Response:
+    wanted = await json_object(request)
+    if not all(isinstance(wanted.get(key), str) for key in ("name", "as")):
+        raise BadRequest('cannot tag: send {"name": "app:1", "as": "registry.example.com/app:1"}')
+    with told():
+        await trio.to_thread.run_sync(node.images.tag, wanted["name"], wanted["as"])
+    return success({"name": wanted["as"], "kind": "images"})
+
+
+async def pull(node: Node, request: Request) -> Response:
+    name, logins = await _exchanged(request)
+
+    async def carry_out(progress: Progress) -> str:
+        return (await node.registry.pull(name, logins, progress)).digest
+
+    return _lines(name, carry_out)
+
+
+async def push(node: Node, request: Request) -> Response:
+    name, logins = await _exchanged(request)
+    return _lines(name, partial(node.registry.push, name, logins))
+
+
+async def _exchanged(request: Request) -> tuple[str, list[dict[str, Any]]]:
+    wanted = await json_object(request)
+    logins = wanted.get("logins") or []
+    good = isinstance(logins, list) and all(isinstance(each, dict) for each in logins)
+    if not (good and isinstance(wanted.get("name"), str)):
+        raise BadRequest('cannot read the body: send {"name": "redis:7", "logins": [{"auths": {...}}]}')
+    return wanted["name"], logins
+
+
+def _lines(name: str, carry_out: Callable[[Progress], Awaitable[str]]) -> Response:
+    """Progress as it comes; what came while the last line was being sent is told as one."""
+
+    async def run(emit: Emit) -> None:
+        pending: dict[object, Mapping[str, Any]] = {}
+        news = trio.Event()
+        last: dict[str, Any] = {}
+
+        def progress(line: Mapping[str, Any]) -> None:
+            pending[line.get("layer", len(pending))] = line  # of each layer the latest only
+            news.set()
+
+        async def work() -> None:
+            try:
+                last.update(image=await carry_out(progress), name=name)
+            except ImageError as error:
+                last.update(Invalid(str(error)).status())
+            news.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(work)
+            while not last or pending:
+                await news.wait()
+                news = trio.Event()
+                lines = list(pending.values())
+                pending.clear()
+                for line in lines:
+                    await emit(json.dumps(line).encode() + b"\n")
+        await emit(json.dumps(last).encode() + b"\n")
+
+    return Stream(run, JSON)
 
 
 async def bootstrap(node: Node, request: Request) -> Response:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import trio
 
-from orchestr.images.seam import Image
+from orchestr.images.seam import Image, Registry
 from orchestr.runtime.seam import ExecSession
 from orchestr.server.session import Session
 
@@ -71,6 +71,8 @@ class Images(Protocol):
 
     def remove(self, reference: str) -> None: ...
 
+    def tag(self, reference: str, name: str) -> None: ...
+
 
 class Unreachable(Exception):
     """No connection to a port of a pod; the text is for the client."""
@@ -84,6 +86,9 @@ class Node(Protocol):
 
     @property
     def images(self) -> Images: ...
+
+    @property
+    def registry(self) -> Registry: ...
 
     @property
     def scratch(self) -> str:

@@ -227,11 +227,28 @@ async def test_a_start_that_failed_leaves_the_log_of_the_run_before(autojump_clo
 
 async def test_an_image_that_is_not_there_is_named(autojump_clock: MockClock, world: World) -> None:
     async with world.agent():
-        await world.create(containers=(Container(name="main", image="nothing"),))
+        await world.create(containers=(Container(name="main", image="nothing", image_pull_policy="Never"),))
         await eventually(lambda: world.pod().status.container_statuses)
         waiting = main(world.pod()).state.waiting
-        assert waiting.reason == "ImageNotFound"
+        assert waiting.reason == "ErrImageNeverPull"
         assert "here are busy" in waiting.message
+        assert world.registry.asked == []
+
+
+async def test_an_image_that_no_registry_has_is_asked_for_ever_less_often(
+    autojump_clock: MockClock, world: World
+) -> None:
+    async with world.agent():
+        await world.create(containers=(Container(name="main", image="nothing", image_pull_policy="IfNotPresent"),))
+        await eventually(lambda: "ErrImagePull" in reasons(world))
+        await eventually(lambda: "ImagePullBackOff" in reasons(world))
+        assert "cannot find nothing" in main(world.pod()).state.waiting.message
+        await trio.sleep(100)
+        assert 4 <= len(world.registry.asked) <= 6  # after 10, 20, 40, 80 s
+
+
+def reasons(world: World) -> list[str]:
+    return [s.state.waiting.reason or "" for s in world.pod().status.container_statuses if s.state.waiting]
 
 
 async def test_a_sandbox_that_went_is_made_anew(autojump_clock: MockClock, world: World) -> None:

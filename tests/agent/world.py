@@ -13,7 +13,7 @@ from orchestr.agent.agent import Agent
 from orchestr.api.base import Key, KubeObject, ObjectMeta
 from orchestr.api.core import Container, Pod, PodSpec
 from orchestr.engine.informers import Informers
-from orchestr.images.seam import Image, ImageConfig, ImageNotFound
+from orchestr.images.seam import Image, ImageConfig, ImageNotFound, RegistryFailure
 from orchestr.network.seam import Link, NetworkState
 from orchestr.runtime.fake import FakeRuntime
 from orchestr.runtime.seam import Container as Record
@@ -69,8 +69,26 @@ class FakeImages:
             raise ImageNotFound(f"cannot find image {reference}: here are busy (load it)")
         return Image("sha256:b", ("busy",), ImageConfig(stop_signal="SIGTERM"), ("/lower",), 1, "")
 
+    def local(self, reference: str) -> bool:
+        return reference == "busy"
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
+
+
+class FakeRegistry:
+    """Has nothing: says no as often as it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def pull(self, reference: str, logins: Any = (), progress: Any = None) -> Image:
+        self.asked.append(reference)
+        await trio.lowlevel.checkpoint()
+        raise RegistryFailure(f"cannot find {reference} at registry.example", "absent")
+
+    async def push(self, reference: str, logins: Any = (), progress: Any = None) -> str:
+        raise NotImplementedError
 
 
 class Events:
@@ -91,6 +109,7 @@ class World:
         self.cluster.admit = self._bound
         self.runtime = FakeRuntime(volatile=str(folder / "run"), clock=lambda: virtual_clock().timestamp())
         self.state = str(folder / "state")
+        self.registry = FakeRegistry()
 
     @staticmethod
     def _bound(obj: Any) -> Any:
@@ -103,7 +122,7 @@ class World:
         cluster: Any = self.cluster
         informers = Informers(cluster)
         agent = Agent(
-            cluster, informers, self.events, self.runtime, self.dataplane, images,
+            cluster, informers, self.events, self.runtime, self.dataplane, images, self.registry,
             name="here", state=self.state, cgroup="orch-test", dns=("10.1.0.1",),
             pod_networks=(IPv4Network("10.1.0.0/24"), IPv6Network("fd01::/64")),
             clock=lambda: virtual_clock().timestamp(), chance=lambda: 0.5,

@@ -59,7 +59,7 @@ CRASHED = {"restartCount": 3, "lastState": {"terminated": {"exitCode": 7}}}
     (pod(ready=True), [], "done", "ready"),
     (pod(phase="Succeeded"), [], "done", "complete"),
     (pod({"terminated": {"exitCode": 3}}, phase="Failed"), [], "failed", "exit code 3"),
-    (pod({"waiting": {"reason": "ImageNotFound", "message": "no image"}}), [], "failed", "no image"),
+    (pod({"waiting": {"reason": "ErrImagePull", "message": "no image"}}), [], "failed", "no image"),
     (pod({"waiting": {"reason": "ExecutableNotFound", "message": "no command"}}), [], "failed", "no command"),
     (pod({"waiting": {"reason": "ContainerCreating", "message": "soon"}}), [], "waiting", "soon"),
     (obj("PersistentVolumeClaim", {"phase": "Bound"}), [], "done", ""),

@@ -28,8 +28,9 @@ class Credentials(NamedTuple):
     identity: str = ""  # an identity token (OAuth2 refresh token) instead of a password
 
 
-def folder() -> str:
-    return os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
+def file() -> str:
+    """The caller's own."""
+    return os.path.join(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"), "config.json")
 
 
 def read(path: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ for the next try.
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from subprocess import PIPE
@@ -18,21 +18,11 @@ import trio
 from orchestr.images.reference import Reference, parse, place
 from orchestr.images.registry import credentials
 from orchestr.images.registry.settings import Registries
-from orchestr.images.seam import Image, ImageCorrupt, ImageError
-from orchestr.images.store import ARCH, Images
+from orchestr.images.seam import Image, ImageCorrupt, ImageError, Logins, Progress, RegistryFailure
+from orchestr.images.store import ARCH, LOCAL, Images
 
-Progress = Callable[[Mapping[str, Any]], None]
-Logins = Sequence[Mapping[str, Any]]  # documents like Docker's config.json; the first that knows the registry counts
 _KEPT: Final = ("PATH", "HOME", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
                 "SSL_CERT_FILE", "SSL_CERT_DIR")  # fmt: skip
-
-
-class RegistryFailure(ImageError):
-    """`kind` is worker.KINDS': denied, absent, unreachable, corrupt; or refused."""
-
-    def __init__(self, text: str, kind: str) -> None:
-        super().__init__(text)
-        self.kind = kind
 
 
 @dataclass(slots=True)
@@ -96,19 +86,22 @@ class Exchange:
         return str(_outcome(last)["digest"])
 
     def _request(self, verb: str, wanted: Reference, logins: Logins) -> dict[str, Any]:
+        if wanted.name.startswith(LOCAL):
+            raise ImageError(f"cannot {verb} {wanted}: names below {LOCAL} are of this machine alone (orch image tag)")
         settings = self._settings()
+        self._images.default = settings.default
         there = place(wanted, settings.default)
         ours = next((f for each in logins if (f := credentials.find(each, there.host, there.repository, None))), None)
         if ours is None:
-            own = credentials.read(os.path.join(credentials.folder(), "config.json"))
+            own = credentials.read(credentials.file())
             ours = credentials.find(own, there.host, there.repository)
-        endpoints = settings.endpoints(there.host)
-        mirrors = {str(url).rstrip("/") for url in settings.known.get(there.host, {}).get("mirrors", ())}
+        servers = settings.servers(there.host)
+        endpoints = settings.mirrors(there.host) + servers if verb == "pull" else servers
         return {
             "verb": verb,
             "place": list(there),
-            "endpoints": [list(each) for each in endpoints if verb == "pull" or each.url not in mirrors],
-            "trusted": [each.url for each in endpoints if each.url not in mirrors],
+            "endpoints": [list(each) for each in endpoints],
+            "trusted": [each.url for each in servers],
             "credentials": list(ours) if ours else None,
             "root": self._images.root,
             "arch": ARCH,

@@ -18,8 +18,8 @@ import httpx
 from orchestr.images import manifest
 from orchestr.images.blobs import JSON_LIMIT, Blobs, decode
 from orchestr.images.reference import Place
-from orchestr.images.registry.session import Absent, Denied, RegistryError, Session, Unreachable
-from orchestr.images.seam import ImageCorrupt, ImageError
+from orchestr.images.registry.session import Absent, Denied, RegistryError, Session, Unreachable, first_of
+from orchestr.images.seam import ImageCorrupt
 
 SIDE_BY_SIDE: Final = 4
 STALLS: Final = 8  # times that a layer may break off without a byte having come
@@ -44,24 +44,9 @@ def pull(sessions: Sequence[Session], place: Place, blobs: Blobs, arch: str, kno
     """From the first of `sessions` that has it. `known`: the digest that the reference had when it was last pulled.
 
     Tells {"layers": [[digest, size], ...], "config": digest}, {"layer": digest, "done": bytes} as it goes, and
-    {"layer": digest, "here": True} once it is stored. RegistryError, ImageCorrupt; of several, what the last one said.
+    {"layer": digest, "here": True} once it is stored. RegistryError, ImageCorrupt.
     """
-    problems: list[ImageError] = []
-    for session in sessions:
-        try:
-            return _from(session, place, blobs, arch, known, tell)
-        except (RegistryError, ImageCorrupt) as error:
-            problems.append(error)
-    raise _worst(problems)
-
-
-def _worst(problems: Sequence[ImageError]) -> ImageError:
-    """Of a mirror that lacks it and a registry that denies it, the latter: the most telling of all that was said."""
-    for kind in (ImageCorrupt, Denied, Absent, Unreachable):
-        for problem in reversed(problems):
-            if isinstance(problem, kind):
-                return problem
-    return problems[-1]
+    return first_of(sessions, lambda session: _from(session, place, blobs, arch, known, tell))
 
 
 def _from(session: Session, place: Place, blobs: Blobs, arch: str, known: str, tell: Tell) -> Pulled:

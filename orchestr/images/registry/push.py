@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urljoin
 from orchestr.images.blobs import Blobs
 from orchestr.images.reference import Place
 from orchestr.images.registry.pull import SIDE_BY_SIDE, Tell
-from orchestr.images.registry.session import Absent, RegistryError, Session, Unreachable
+from orchestr.images.registry.session import Absent, RegistryError, Session, Unreachable, first_of
 
 _PIECE: Final = 1 << 20
 _TRIES: Final = 3
@@ -20,12 +20,7 @@ _TRIES: Final = 3
 
 def push(sessions: Sequence[Session], place: Place, blobs: Blobs, digest: str, tell: Tell) -> dict[str, Any]:
     """The image `digest` to the first of `sessions` that answers. {"digest"}. RegistryError, ImageCorrupt."""
-    for session in sessions[:-1]:
-        try:
-            return _to(session, place, blobs, digest, tell)
-        except Unreachable:
-            continue
-    return _to(sessions[-1], place, blobs, digest, tell)
+    return first_of(sessions, lambda session: _to(session, place, blobs, digest, tell))
 
 
 def _to(session: Session, place: Place, blobs: Blobs, digest: str, tell: Tell) -> dict[str, Any]:

@@ -8,11 +8,10 @@ import random
 import re
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -20,7 +19,7 @@ import httpx
 from orchestr import __version__
 from orchestr.images.registry.credentials import Credentials
 from orchestr.images.registry.settings import Endpoint
-from orchestr.images.seam import ImageError
+from orchestr.images.seam import ImageCorrupt, ImageError
 
 TRIES: Final = 5
 LONGEST: Final = 60.0  # seconds that we wait because a registry asks us to
@@ -28,6 +27,7 @@ SMALL: Final = 4 << 20  # bytes of an answer that is read whole; distribution-sp
 REDIRECTS: Final = 5
 TIMES: Final = httpx.Timeout(30.0, connect=10.0)
 _CHALLENGE: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+T = TypeVar("T")
 Rights = Literal["pull", "pull,push"]
 
 
@@ -45,6 +45,22 @@ class Absent(RegistryError):
 
 class Unreachable(RegistryError):
     """Nobody answered, or only that it cannot now, as often as we tried."""
+
+
+def first_of(sessions: "Sequence[Session]", ask: "Callable[[Session], T]") -> T:
+    """What the first one gives that does not fail. Of several failures the most telling: of a mirror that lacks an
+    image and a registry that denies it, the latter; of TLS that fails and plain http that is refused, the former."""
+    problems: list[ImageError] = []
+    for session in sessions:
+        try:
+            return ask(session)
+        except (RegistryError, ImageCorrupt) as error:
+            problems.append(error)
+    for kind in (ImageCorrupt, Denied, Absent, Unreachable):
+        for problem in problems:
+            if isinstance(problem, kind):
+                raise problem
+    raise problems[-1]
 
 
 class Session:
@@ -66,6 +82,10 @@ class Session:
     @property
     def host(self) -> str:
         return urlsplit(self.endpoint.url).netloc
+
+    def log_in(self) -> None:
+        """Are our credentials good? RegistryError."""
+        self.small("GET", f"{self.endpoint.url}/v2/")
 
     def small(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> tuple[httpx.Headers, bytes]:
         """An answer that fits into memory. RegistryError."""
@@ -122,7 +142,7 @@ class Session:
         if code in (401, 403):
             who = f"as {self._credentials.user or 'the bearer of a token'}" if self._credentials else "without a login"
             raise Denied(
-                f"cannot {self._rights.rpartition(',')[2]} {self.repository}: {self.host} denies it {who}: "
+                f"cannot {self._what()}: {self.host} denies it {who}: "
                 f"{self._said(response)} (orch login {self.host}, or an image pull secret)"
             )
         if code == 404:
@@ -132,6 +152,9 @@ class Session:
         if code < 500:
             raise RegistryError(f"cannot use {self.host}: {_status(response)} for {path}: {self._said(response)}")
         return None
+
+    def _what(self) -> str:
+        return f"{self._rights.rpartition(',')[2]} {self.repository}" if self.repository else "log in"
 
     def _said(self, response: httpx.Response) -> str:
         """The registry's own words (distribution-spec, "Error Codes"); the status where it has none."""
@@ -181,8 +204,8 @@ class Session:
         parts = urlsplit(realm)
         if parts.scheme != "https" and (self.endpoint.secure or parts.scheme != "http"):
             raise Denied(f"cannot log in at {self.host}: it sends us to {realm or 'nowhere'}, which is not https")
-        scope = asked.get("scope") or f"repository:{self.repository}:{self._rights}"
-        query = {"scope": scope} | ({"service": asked["service"]} if "service" in asked else {})
+        scope = asked.get("scope") or (f"repository:{self.repository}:{self._rights}" if self.repository else "")
+        query = ({"scope": scope} if scope else {}) | ({"service": asked["service"]} if "service" in asked else {})
         ours = self._credentials
         try:
             if ours and ours.identity:
@@ -257,7 +280,7 @@ def _text(error: Exception) -> str:
 
 
 def _pause(attempt: int) -> float:
-    return 0.25 * 2**attempt * random.uniform(0.5, 1)
+    return 0.25 * 2.0**attempt * random.uniform(0.5, 1)
 
 
 def _status(response: httpx.Response) -> str:
@@ -270,8 +293,8 @@ def _retry_after(response: httpx.Response) -> float:
     if value.isdigit():
         return float(value)
     try:
-        date: datetime = parsedate_to_datetime(value)
-        return max(date.timestamp() - time.time(), 0.0)
+        date = parsedate_to_datetime(value)
+        return max(float(date.timestamp()) - time.time(), 0.0)
     except (ValueError, TypeError):
         return 1.0
 

@@ -2,7 +2,7 @@
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -32,15 +32,23 @@ class Registries(NamedTuple):
     default: str  # host that short names belong to
     known: Mapping[str, Mapping[str, Any]]
 
-    def endpoints(self, host: str) -> tuple[Endpoint, ...]:
-        """In the order to ask: mirrors first. Where nothing is said of `host` it is https there; on this machine's
-        loopback plain http will do, as with Docker."""
+    def mirrors(self, host: str) -> tuple[Endpoint, ...]:
+        """To be asked first, in this order."""
+        return self._endpoints(host, self.known.get(host, {}).get("mirrors", ()))
+
+    def servers(self, host: str) -> tuple[Endpoint, ...]:
+        """The registry itself. Where nothing is said of it, by https at its name; on this machine's loopback, or where
+        it is said to be insecure, plain http will do too, as with Docker."""
         said = self.known.get(host, {})
-        ca, insecure = str(said.get("ca", "")), bool(said.get("insecure"))
-        urls = [*said.get("mirrors", ()), said.get("server") or f"https://{host}"]
-        if (insecure or _loopback(host)) and not said.get("server"):
-            urls.append(f"http://{host}")
-        return tuple(Endpoint(str(url).rstrip("/"), ca, insecure) for url in urls)
+        if "server" in said:
+            return self._endpoints(host, [said["server"]])
+        plain = [f"http://{host}"] if said.get("insecure") or _loopback(host) else []
+        return self._endpoints(host, [f"https://{host}", *plain])
+
+    def _endpoints(self, host: str, urls: Iterable[object]) -> tuple[Endpoint, ...]:
+        said = self.known.get(host, {})
+        own = str(said.get("ca", "")), bool(said.get("insecure"))
+        return tuple(Endpoint(str(url).rstrip("/"), *own) for url in urls)
 
 
 def _loopback(host: str) -> bool:
@@ -51,6 +59,10 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def file() -> str:
+    return os.environ.get("ORCH_REGISTRIES") or FILE
 
 
 def read(file: str = FILE) -> Registries:

@@ -85,7 +85,7 @@ def _container(service: compose.Service, name: str, files: Files) -> Container:
     return Container(
         name=name,
         image=service.image,
-        image_pull_policy=PULL[service.pull_policy] if service.pull_policy else None,
+        image_pull_policy=PULL[service.pull_policy or "missing"],
         command=tuple(literal(word) for word in service.entrypoint),
         args=tuple(literal(word) for word in service.command),
         working_dir=service.working_dir,
