@@ -51,7 +51,7 @@ Without `-n`, a command means the namespace of the Compose project here or in a 
 def cli() -> Iterator[str]:
     yield CLI_HEAD
     for name, aliases, _, help_ in COMMANDS:
-        module = importlib.import_module(f"orchestr.cli.{name}")
+        module = importlib.import_module(f"orchestr.cli.{name.replace('-', '_')}")
         parser = argparse.ArgumentParser(prog=f"orch {name}", add_help=False)
         module.add(parser)
         yield f"## orch {name}\n"

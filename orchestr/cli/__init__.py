@@ -18,6 +18,8 @@ COMMANDS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("rollout", (), "Run", "versions of workloads: status, history, undo, restart, pause"),
     ("scale", (), "Run", "set the number of replicas"),
     ("exec", (), "Run", "run a command in a container"),
+    ("attach", (), "Run", "see and type what a running container writes and reads"),
+    ("port-forward", (), "Run", "ports of this machine that lead to ports of a pod"),
     ("wait", (), "Run", "wait until objects are ready, complete or deleted"),
     ("status", ("ps",), "Look", "the tree of what runs, why not, and what happens next"),
     ("get", (), "Look", "list objects of any kind"),

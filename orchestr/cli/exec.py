@@ -7,7 +7,6 @@ import sys
 from orchestr.cli import context, targets
 from orchestr.cli.errors import Bad, Failed
 from orchestr.cli.options import Parser, add_namespace
-from orchestr.cli.why import ready
 from orchestr.client.exec import ExecStream
 from orchestr.client.websocket import Channel
 
@@ -48,11 +47,9 @@ def run(args: argparse.Namespace) -> int:
     if not command:
         raise Bad(f"orch exec: no command (for example: orch exec {args.target} -- ls)")
     client, namespace = context.client(args), context.namespace(args)
-    found = targets.pods(client, namespace, [args.target])
-    running = [pod for pod in found if (pod.get("status") or {}).get("phase") == "Running"]
-    if not running:
+    pod = targets.running(targets.pods(client, namespace, [args.target]))
+    if pod is None:
         raise Failed(f"orch exec: no pod of {args.target} is running (orch status says why)")
-    pod = next((pod for pod in running if ready(pod)), running[0])
     tty = args.tty and not args.no_tty
     if tty and not sys.stdin.isatty():
         raise Bad("orch exec: -t needs a terminal as input (leave -t out)")

@@ -19,7 +19,7 @@ def parse(
     command: str, called: str, words: list[str], before: dict[str, list[str]]
 ) -> tuple[ModuleType, argparse.Namespace]:
     """The command's module and its arguments. `before`: options that stood in front of the command."""
-    module = importlib.import_module(f"orchestr.cli.{command}")
+    module = importlib.import_module(f"orchestr.cli.{command.replace('-', '_')}")
     help_ = next(help_ for name, _, _, help_ in COMMANDS if name == command)
     parser = Parser(
         prog=f"orch {called}",

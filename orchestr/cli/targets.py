@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestr.cli.errors import Bad, Failed
 from orchestr.cli.kinds import find
-from orchestr.cli.why import owned
+from orchestr.cli.why import owned, ready
 from orchestr.client.paths import path
 from orchestr.client.sync import Client
 
@@ -84,6 +84,12 @@ def _nothing(word: str, namespace: str, every: list[Pod]) -> str:
         f"did you mean {near[0]}?" if near else f"there are {', '.join(there) or 'no pods'}; -n names another namespace"
     )
     return f"orch: no pod, service or workload {word!r} in namespace {namespace} ({hint})"
+
+
+def running(found: list[Pod]) -> Pod | None:
+    """One that runs, a ready one if there is."""
+    alive = [pod for pod in found if (pod.get("status") or {}).get("phase") == "Running"]
+    return next((pod for pod in alive if ready(pod)), alive[0] if alive else None)
 
 
 def container(pod: Pod, wanted: str | None) -> str:

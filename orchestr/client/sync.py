@@ -14,7 +14,10 @@ from orchestr.client.http import Connection, NoDaemon, Response
 from orchestr.client.paths import Address, address, path, with_query
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from orchestr.client.exec import ExecStream
+    from orchestr.client.forward import ForwardStream
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -147,21 +150,39 @@ class Client:
 
         query = {"command": list(command), "container": container, "stdin": stdin, "stdout": True}
         query |= {"stderr": stderr and not tty, "tty": tty}
+        return ExecStream(*self._upgraded(path("pods", namespace, pod, sub="exec"), query, PROTOCOL))
+
+    def attach(self, namespace: str, pod: str, *, container: str, stdin: bool, tty: bool) -> "ExecStream":
+        """To what a container runs already."""
+        from orchestr.client.exec import ExecStream
+        from orchestr.client.websocket import PROTOCOL
+
+        query = {"container": container, "stdin": stdin, "stdout": True, "stderr": not tty, "tty": tty}
+        return ExecStream(*self._upgraded(path("pods", namespace, pod, sub="attach"), query, PROTOCOL))
+
+    def forward(self, namespace: str, pod: str, port: int) -> "ForwardStream":
+        """A connection to a port of a pod."""
+        from orchestr.client.forward import PROTOCOLS, ForwardStream
+
+        target = path("pods", namespace, pod, sub="portforward")
+        return ForwardStream(*self._upgraded(target, {"ports": port}, PROTOCOLS))
+
+    def _upgraded(self, target: str, query: Query, protocol: str) -> "tuple[socket, bytes]":
+        """The socket of a WebSocket, and what came with the handshake."""
         headers = {
             "connection": "Upgrade",
             "upgrade": "websocket",
             "sec-websocket-version": "13",
             "sec-websocket-key": b2a_base64(urandom(16), newline=False).decode(),
-            "sec-websocket-protocol": PROTOCOL,
+            "sec-websocket-protocol": protocol,
         }
         connection = Connection(self.address, self.start, self.timeout)
-        target = with_query(path("pods", namespace, pod, sub="exec"), query)
-        response = connection.request("GET", target, headers)
+        response = connection.request("GET", with_query(target, query), headers)
         if response.status != 101:
             response.last = True
             raise _error(response)
         connection.socket.settimeout(None)
-        return ExecStream(connection.socket, connection.buffer)
+        return connection.socket, connection.buffer
 
     def stream(
         self,

@@ -3,7 +3,8 @@
 Over SPDY (also in a WebSocket) a client opens two streams for a connection, with the headers `port`, `requestid` and
 `streamtype` data or error; its text on the error stream is why there is none. Each may end its direction alone.
 Over v4.channel.k8s.io there is one connection for each port asked for: channel 2i its bytes, 2i+1 its error, both
-begin with the port in two bytes, the lower first.
+begin with the port in two bytes, the lower first. Over v5.channel.k8s.io, which is orch's own here, the client may end
+its direction of a channel, as in exec.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,7 +23,7 @@ from orchestr.server.spdylink import Bytes, Gone, Link, Stream
 
 PROTOCOL = "portforward.k8s.io"
 TUNNEL = f"SPDY/3.1+{PROTOCOL}"
-CHANNELS = ("v4.channel.k8s.io", "v4.base64.channel.k8s.io", "")
+CHANNELS = ("v5.channel.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io", "")
 OFFERED = dict.fromkeys((TUNNEL, *CHANNELS), True)
 PIECE = 64 * 1024  # bytes read at a time
 WAITING = 1024  # halves of connections whose other half has not come
@@ -201,9 +202,13 @@ async def _close_when(event: trio.Event, scope: trio.CancelScope) -> None:
 
 async def _deliver(piece: Piece, inboxes: list[trio.MemorySendChannel[bytes]]) -> None:
     index, error = divmod(piece.channel, 2)
-    if not error and index < len(inboxes):
-        with suppress(trio.BrokenResourceError):  # that connection is over
-            await inboxes[index].send(piece.data)
+    if error or index >= len(inboxes):
+        return
+    if piece.end:
+        inboxes[index].close()
+        return
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # that connection, or its direction, is over
+        await inboxes[index].send(piece.data)
 
 
 async def _one(
@@ -224,3 +229,4 @@ async def _feed(peer: trio.SocketStream, inbox: trio.MemoryReceiveChannel[bytes]
     with suppress(trio.BrokenResourceError):  # the pod reads no more
         async for data in inbox:
             await peer.send_all(data)
+        await peer.send_eof()

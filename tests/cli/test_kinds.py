@@ -52,7 +52,7 @@ def test_references_in_every_spelling() -> None:
 @pytest.mark.parametrize("name", [name for name, _, _, _ in COMMANDS])
 def test_every_command_has_its_module(name: str) -> None:
     """add() and run(), and a line of help that fits an 80 column terminal."""
-    module = importlib.import_module(f"orchestr.cli.{name}")
+    module = importlib.import_module(f"orchestr.cli.{name.replace('-', '_')}")
     assert callable(module.add)
     assert callable(module.run)
     assert all(len(help_) <= 66 for command, _, _, help_ in COMMANDS if command == name)

@@ -1,0 +1,47 @@
+"""`orch attach [-it] TARGET`: see what a container writes from now on, and type into it."""
+
+import argparse
+import sys
+
+from orchestr.cli import context, targets
+from orchestr.cli.errors import Bad, Failed
+from orchestr.cli.exec import pump, raw
+from orchestr.cli.options import add_namespace
+
+EXAMPLES = """examples:
+  orch attach web             what its container writes
+  orch attach -it console     the terminal of a container with stdin_open and tty"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-i", "--stdin", action="store_true", help="pass our input on, if the container reads any")
+    parser.add_argument("-t", "--tty", action="store_true", help="its terminal, if it has one")
+    parser.add_argument("-c", "--container", metavar="NAME", help="the container (default: the first)")
+    parser.add_argument("target", metavar="TARGET", help="a service, a pod or kind/name")
+    add_namespace(parser, all_=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    client, namespace = context.client(args), context.namespace(args)
+    pod = targets.running(targets.pods(client, namespace, [args.target]))
+    if pod is None:
+        raise Failed(f"orch attach: no pod of {args.target} is running (orch status says why)")
+    name = targets.container(pod, args.container)
+    kinds = ("containers", "initContainers", "ephemeralContainers")
+    spec = next(each for kind in kinds for each in pod["spec"].get(kind) or [] if each["name"] == name)
+    if args.stdin and not spec.get("stdin"):
+        raise Bad(f"orch attach: container {name} reads no input (leave -i out, or set stdin: true)")
+    if args.tty and not spec.get("tty"):
+        raise Bad(f"orch attach: container {name} has no terminal (leave -t out, or set tty: true)")
+    if args.tty and not sys.stdin.isatty():
+        raise Bad("orch attach: -t needs a terminal as input (leave -t out)")
+    stream = client.attach(
+        namespace, pod["metadata"]["name"], container=name, stdin=args.stdin, tty=bool(spec.get("tty"))
+    )
+    try:
+        code = raw(stream) if args.tty else pump(stream, 0 if args.stdin else -1)
+    finally:
+        stream.close()
+    if stream.error:
+        print(f"orch attach: {stream.error}", file=sys.stderr)
+    return code
