@@ -3,8 +3,12 @@
 import base64
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from e2e.checks import eventually
 from e2e.daemon import Daemon
@@ -60,10 +64,40 @@ spec: {policyName: NAME}
 """
 
 
+HOOK = """
+import json, ssl
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        review = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        request = review["request"]
+        response = {"uid": request["uid"], "allowed": request["name"] != "bad", "warnings": ["seen by a pod"]}
+        response["status"] = {"message": "no " + request["name"] + " of " + request["userInfo"]["username"]}
+        answer = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
+        data = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("/hook/tls.pem")
+server = ThreadingHTTPServer(("", 8443), Handler)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
+
 @pytest.fixture
 def clean(kubectl: Kubectl) -> Iterator[None]:
     """Policies are not in the test's namespace."""
     yield
+    kubectl("delete", "validatingwebhookconfiguration", kubectl.namespace, "--ignore-not-found")
     for kind in ("validatingadmissionpolicy", "mutatingadmissionpolicy"):
         kubectl("delete", f"{kind},{kind}binding", kubectl.namespace, "--ignore-not-found")
 
@@ -150,3 +184,78 @@ def test_what_every_namespace_and_account_gets(kubectl: Kubectl, shared: Daemon)
     kubectl.ok("delete", "serviceaccount", "robot")
     assert kubectl(*bare, "auth", "whoami").code != 0
     eventually(lambda: kubectl("get", "secret", "old").code != 0)
+
+
+def certificate(name: str) -> tuple[bytes, bytes]:
+    """(certificate, key) in PEM of a server that signs itself."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([]))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return made.public_bytes(serialization.Encoding.PEM), secret
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_webhook_in_a_pod(kubectl: Kubectl) -> None:
+    """Called by its Service; its certificate is for NAME.NAMESPACE.svc."""
+    name = kubectl.namespace
+    pem, key = certificate(f"hook.{name}.svc")
+    files = {"hook.py": HOOK, "tls.pem": (pem + key).decode()}
+    container = {
+        "name": "hook",
+        "image": "local/host",
+        "command": ["python3", "-u", "/hook/hook.py"],
+        "readinessProbe": {"tcpSocket": {"port": 8443}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "hook", "mountPath": "/hook"}],
+    }
+    spec = {
+        "terminationGracePeriodSeconds": 0,
+        "containers": [container],
+        "volumes": [{"name": "hook", "secret": {"secretName": "hook"}}],
+    }
+    meta = {"name": "hook", "labels": {"app": "hook"}}
+    items: list[dict[str, object]] = [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hook"}, "stringData": files},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": meta,
+            "spec": {"selector": {"app": "hook"}, "ports": [{"port": 443, "targetPort": 8443}]},
+        },
+    ]
+    kubectl.ok("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    kubectl.ok("wait", "pod/hook", "--for=condition=Ready", "--timeout=60s")
+    rule = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}
+    service = {"namespace": name, "name": "hook", "path": "/check"}
+    hook = {
+        "name": "hook.example.org",
+        "clientConfig": {"service": service, "caBundle": base64.b64encode(pem).decode()},
+        "rules": [rule],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}},
+        "matchConditions": [{"name": "named", "expression": "object.metadata.name != 'exempt'"}],
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    group = "admissionregistration.k8s.io/v1"
+    body = {"apiVersion": group, "kind": "ValidatingWebhookConfiguration", "metadata": {"name": name}}
+    kubectl.ok("apply", "-f", "-", input=json.dumps({**body, "webhooks": [hook]}))
+    told = kubectl.refused("create", "configmap", "bad")
+    assert 'admission webhook "hook.example.org" denied the request: no bad of system:admin' in told
+    done = kubectl("create", "configmap", "good")
+    assert (done.code, "Warning: seen by a pod" in done.err) == (0, True), done
+    kubectl.ok("delete", "pod", "hook", "--grace-period=0", "--force")
+    assert 'failed calling webhook "hook.example.org"' in kubectl.refused("create", "configmap", "later")
+    kubectl.ok("create", "configmap", "exempt")

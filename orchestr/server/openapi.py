@@ -5,6 +5,7 @@ index's addresses, so that clients keep it too.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -16,9 +17,8 @@ from starlette.responses import Response
 from orchestr.api.base import KubeObject
 from orchestr.api.registration import APIService
 from orchestr.api.scheme import served
-from orchestr.server import discovery
+from orchestr.server import discovery, openapiproto
 from orchestr.server.answer import dump, json_bytes, json_data
-from orchestr.server.content import NotAcceptable
 from orchestr.server.openapipaths import PATCH, PATCH_OF_OURS, STATUS, operations, patches
 from orchestr.server.openapischemas import full_name, name_of, schemas
 from orchestr.server.paths import unknown
@@ -38,8 +38,8 @@ MEDIA = ("application/json", "application/yaml")
 
 async def respond(request: Request, path: str) -> Response:
     if path == "/openapi/v2":
-        if "protobuf" in request.headers.get("accept", "") and "json" not in request.headers.get("accept", ""):
-            raise NotAcceptable("cannot answer /openapi/v2 as protobuf: not supported (accept application/json)")
+        if openapiproto.wanted(request.headers.get("accept", "").split(",")):
+            return Response(await trio.to_thread.run_sync(_v2_protobuf), media_type=openapiproto.MEDIA)
         return json_bytes(await trio.to_thread.run_sync(_v2))
     if path == "/openapi/v3":
         return json_data({"paths": await trio.to_thread.run_sync(_index)})
@@ -76,6 +76,10 @@ def _hash(group: str, version: str) -> str:
 
 def _v3(group: str, version: str) -> bytes:
     return _document(group, version, _kinds(group, version))
+
+
+def _v2_protobuf() -> bytes:
+    return openapiproto.document(json.loads(_v2()))
 
 
 def _v2() -> bytes:

@@ -118,7 +118,7 @@ def mutated(subject: Subject) -> KubeObject:
     """The object after mutating policies, then webhooks; policies that want it see what came later once more."""
     first = mutations.mutated(subject)
     last = webhooks.mutated(subject.with_(first))
-    return last if last == first else mutations.mutated(subject.with_(last), again=True)
+    return last if last is first or last == first else mutations.mutated(subject.with_(last), again=True)
 
 
 def approved(request: Request) -> KubeObject:

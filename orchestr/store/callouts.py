@@ -6,6 +6,7 @@ what that means.
 
 import base64
 import json
+import logging
 import socket
 import ssl
 import uuid
@@ -20,6 +21,9 @@ from orchestr.api.webhooks import WebhookClientConfig
 from orchestr.store.attempt import Answer, Question
 from orchestr.store.caller import Caller
 
+log = logging.getLogger(__name__)
+
+ANNOTATION = 10 * 1024  # characters of an audit annotation
 LIMIT = 8 * 1024 * 1024  # bytes of an answer
 Resolve = Callable[[str, str, int], tuple[str, int]]  # a Service's namespace, name, port -> address; raises LookupError
 
@@ -81,6 +85,8 @@ def answer(data: bytes, uid: str, name: str, warnings: list[str]) -> Answer:
     if response.get("uid") != uid:
         raise Nonsense(f"expected response.uid={uid!r}, got {response.get('uid')!r}")
     warnings.extend(str(text) for text in response.get("warnings") or ())
+    for key, value in dict(response.get("auditAnnotations") or {}).items():
+        log.info("audit annotation %s/%s: %s", name, key, json.dumps(str(value)[:ANNOTATION]))
     status = response.get("status") or {}
     if response.get("allowed") is not True:
         code = status.get("code")

@@ -37,6 +37,8 @@ class Fault(Exception):
 def mutated(subject: Subject, *, again: bool = False) -> KubeObject:
     """The object after every policy, in the order of their names; with `again` after those that look twice."""
     assert subject.new is not None
+    if not subject.tx.table.has(BINDINGS):
+        return subject.new
     for bound in list(matching(subject, BINDINGS, MutatingAdmissionPolicy)):
         spec: MutatingAdmissionPolicySpec = bound.policy.spec
         if again and spec.reinvocation_policy != "IfNeeded":

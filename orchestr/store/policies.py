@@ -68,11 +68,13 @@ class Finding(NamedTuple):
 
 def there(table: Table) -> bool:
     """Whether any policy is bound."""
-    return bool(table.rows(BINDINGS))
+    return table.has(BINDINGS)
 
 
 def review(subject: Subject) -> None:
     """Raises an ApiError with the first finding that denies; the others are causes. Warns and logs as bindings say."""
+    if not there(subject.tx.table):
+        return
     denied: list[tuple[Bound, Finding]] = []
     for bound in matching(subject, BINDINGS, ValidatingAdmissionPolicy):
         spec = bound.policy.spec

@@ -95,6 +95,10 @@ class Table:
     def get(self, kind: str, key: Key) -> Row | None:
         return self._rows.get(kind, {}).get(key.namespace, {}).get(key.name)
 
+    def has(self, kind: str) -> bool:
+        """Whether there is any object of the kind."""
+        return bool(self._rows.get(kind))
+
     def by_uid(self, uid: str) -> Row | None:
         return self._uids.get(uid)
 

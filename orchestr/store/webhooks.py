@@ -36,7 +36,7 @@ class Denied(ApiError):
 
 def there(table: Table) -> bool:
     """Whether there is any webhook at all."""
-    return bool(table.rows(MUTATING) or table.rows(VALIDATING))
+    return table.has(MUTATING) or table.has(VALIDATING)
 
 
 def mutated(subject: Subject) -> KubeObject:

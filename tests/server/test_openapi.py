@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from orchestr.server import openapiproto
 from tests.server.daemon import Daemon
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
@@ -70,8 +71,31 @@ async def test_what_kubectl_looks_for(served: Daemon) -> None:
     [
         ("/openapi/v3/apis/none/v1", "*/*", 404),
         ("/openapi/v4", "*/*", 404),
-        ("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", 406),
     ],
 )
 async def test_no_such_document(served: Daemon, path: str, accept: str, code: int) -> None:
     assert (await served.request("GET", path, headers={"accept": accept}))[0] == code
+
+
+async def test_version_2_in_protobuf(served: Daemon) -> None:
+    """kubectl checks a file with `kind: List` by it."""
+    accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    head = f"GET /openapi/v2 HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\n\r\n"
+    status, headers, data = await served.raw(head.encode())
+    assert (status, headers["content-type"]) == (200, accept.replace("@", "."))
+    assert data.startswith(b"\x0a\x032.0")  # field 1, swagger
+    assert b"io.k8s.api.apps.v1.DeploymentSpec" in data
+    assert (await served.request("GET", "/openapi/v2", headers={"accept": "application/json"}))[1]["swagger"] == "2.0"
+
+
+def test_schemas_in_protobuf() -> None:
+    given = {"$ref": "#/definitions/a", "type": "object", "properties": {"b": {"type": "array", "items": {}}}}
+    assert openapiproto.schema({"description": "d"}) == b"\x22\x01d"
+    assert openapiproto.schema({"minimum": 1.0}) == b"\x49" + b"\x00" * 6 + b"\xf0?"
+    assert openapiproto.schema({"additionalProperties": {"type": "string"}}) == (
+        b"\xaa\x01\x0d\x0a\x0b\xb2\x01\x08\x0a\x06string"
+    )
+    assert openapiproto.schema(given) == (
+        b"\x0a\x0f#/definitions/a\xb2\x01\x08\x0a\x06object"
+        b"\xca\x01\x16\x0a\x14\x0a\x01b\x12\x0f\xb2\x01\x07\x0a\x05array\xba\x01\x02\x0a\x00"
+    )
