@@ -36,8 +36,8 @@ def pod(kubectl: Kubectl) -> Any:
 
 
 def ephemeral(kubectl: Kubectl, name: str) -> Any:
-    statuses = pod(kubectl)["status"]["ephemeralContainerStatuses"]
-    return next(each["state"] for each in statuses if each["name"] == name)
+    statuses = pod(kubectl)["status"].get("ephemeralContainerStatuses") or []
+    return next((each["state"] for each in statuses if each["name"] == name), {})
 
 
 def test_debug(box: Kubectl, shared: Daemon) -> None:
@@ -51,8 +51,8 @@ def test_debug(box: Kubectl, shared: Daemon) -> None:
     eventually(lambda: ephemeral(box, "look").get("terminated", {}).get("exitCode") == 3)
     box.ok("debug", "box", "--image=local/host", "-c", "stays", "--profile=general", "--", "sleep", "infinity")
     eventually(lambda: "running" in ephemeral(box, "stays"))
-    box("debug", "box", "--image=no-such-image", "-c", "wrong", "--profile=general", "--", "true")
-    eventually(lambda: "no-such-image" in ephemeral(box, "wrong")["terminated"]["message"])
+    box("debug", "box", "--image=local/no-such-image", "-c", "wrong", "--profile=general", "--", "true")
+    eventually(lambda: "no-such-image" in ephemeral(box, "wrong").get("terminated", {}).get("message", ""))
     before = ephemeral(box, "stays")
     shared.kill_daemon()
     shared.start()

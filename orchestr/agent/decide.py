@@ -4,7 +4,7 @@ The order is Kubernetes': sandbox, init containers one by one, then the containe
 as restartPolicy says, not before its back-off is over; a pod whose containers all ended for good is finished.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from orchestr.agent.runs import Run
@@ -56,14 +56,17 @@ class Terminate:
 Step = Nothing | MakeSandbox | Start | Resize | Finish | Terminate
 
 
-def decide(pod: Pod, runs: Mapping[str, Run], *, sandbox: bool, now: float) -> Step:
-    """The one next step; `now` in seconds since the epoch, as the pod's own times."""
+def decide(pod: Pod, runs: Mapping[str, Run], *, sandbox: bool, now: float, busy: Collection[str] = ()) -> Step:
+    """The one next step; `now` in seconds since the epoch, as the pod's own times.
+
+    `busy`: ephemeral containers whose images are being brought.
+    """
     if pod.metadata.deleting:
         return Terminate()
     end = deadline(pod)
     if end is not None and now >= end:
         return Terminate("DeadlineExceeded")
-    if sandbox and (look := _looking(pod, runs)) is not None:
+    if sandbox and (look := _looking(pod, runs, busy)) is not None:
         return look
     resize = _resize(pod, runs, now)
     if isinstance(resize, Resize):
@@ -88,11 +91,11 @@ def _resize(pod: Pod, runs: Mapping[str, Run], now: float) -> Resize | Nothing:
     return Nothing(min(later, default=None))
 
 
-def _looking(pod: Pod, runs: Mapping[str, Run]) -> Start | None:
+def _looking(pod: Pod, runs: Mapping[str, Run], busy: Collection[str]) -> Start | None:
     """The next ephemeral container: each starts once, as soon as the one that it looks into runs."""
     for container in pod.spec.ephemeral_containers:
         target = container.target_container_name
-        if container.name not in runs and (not target or (target in runs and runs[target].running)):
+        if container.name not in (*runs, *busy) and (not target or (target in runs and runs[target].running)):
             return Start(container.name, False, 0)
     return None
 

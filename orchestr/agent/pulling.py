@@ -40,8 +40,8 @@ async def ready(work: Work) -> None:
         await image(work, container)
 
 
-async def image(work: Work, container: Container) -> Image:
-    """PullFailure, ImageError."""
+async def image(work: Work, container: Container, *, beside: bool = False) -> Image:
+    """PullFailure, ImageError. `beside` the worker's steps, which alone write the status, nothing of it is shown."""
     images, reference = work.node.images, container.image or ""
     here, near = None, ""
     try:
@@ -55,7 +55,7 @@ async def image(work: Work, container: Container) -> Image:
     if here is not None and (container.image_pull_policy != "Always" or images.local(reference)):
         return here
     try:
-        found = await _unless_deleted(work, work.node.registry, reference)
+        found = await _unless_deleted(work, work.node.registry, reference, shown=not beside)
     except ImageError as failure:
         if here is None or getattr(failure, "kind", "") != "unreachable":
             raise _failed(work, reference, failure, near) from failure
@@ -77,14 +77,15 @@ def _failed(work: Work, reference: str, failure: ImageError, near: str) -> PullF
     return PullFailure(f"{failure}{near}; next try in {hold:.0f} s", reason, hold)
 
 
-async def _unless_deleted(work: Work, registry: Registry, reference: str) -> Image:
+async def _unless_deleted(work: Work, registry: Registry, reference: str, *, shown: bool) -> Image:
     """The pull ends with the pod that wants it; how far it has come is told. ImageError."""
     transfer, began = Transfer(), monotonic()
     work.node.recorder.record(work.pod, "Pulling", f"pulling image {reference}")
     found: Image | None = None
     failure = ImageError(f"cannot pull {reference}: its pod goes")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_show, work, reference, transfer, nursery.cancel_scope)
+        if shown:
+            nursery.start_soon(_show, work, reference, transfer, nursery.cancel_scope)
         try:
             found = await registry.pull(reference, logins(work), transfer.told)
         except ImageError as error:  # not through the nursery, which would wrap it
@@ -92,7 +93,7 @@ async def _unless_deleted(work: Work, registry: Registry, reference: str) -> Ima
         nursery.cancel_scope.cancel()
     if found is None:
         raise failure
-    work.waiting = ("", "")
+    work.waiting = ("", "") if shown else work.waiting
     if transfer.total:
         text = f"pulled image {reference} in {monotonic() - began:.1f} s ({transfer.total / 1e6:.1f} MB)"
         work.node.recorder.record(work.pod, "Pulled", text)

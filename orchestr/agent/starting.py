@@ -75,13 +75,15 @@ async def etc_files(work: Work) -> None:
 async def start(work: Work, step: Start) -> None:
     """One run of a container. What prevents it is a run that ended at once: tried again with the same back-off."""
     container, old = work.container(step.container), work.runs.get(step.container)
-    try:
+    if isinstance(container, EphemeralContainer):
+        found = work.fetched.get(container.name)
+        if found is None:  # what the pod is for does not wait for it
+            work.fetched[container.name] = None
+            work.nursery.start_soon(_fetch, work, container)
+            return
+        image = found
+    else:
         image = await pulling.image(work, container)
-    except ImageError as failure:
-        if not isinstance(container, EphemeralContainer):
-            raise
-        _not_started(work, Run(container.name, 0, "", None, image=container.image or ""), failure)
-        return
     if not work.files:
         await etc_files(work)
     if old is not None:
@@ -108,6 +110,15 @@ async def start(work: Work, step: Start) -> None:
         work.runs[step.container] = ended(work, run, record)
     else:
         watching.begin(work, container, work.runs[step.container])
+    work.wake()
+
+
+async def _fetch(work: Work, container: Container) -> None:
+    """The image of an ephemeral container. One try: whoever asked for it sees why it failed, and asks again."""
+    try:
+        work.fetched[container.name] = await pulling.image(work, container, beside=True)
+    except ImageError as failure:
+        _not_started(work, Run(container.name, 0, "", None, image=container.image or ""), failure)
     work.wake()
 
 

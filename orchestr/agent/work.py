@@ -11,6 +11,7 @@ from orchestr.agent.pulse import Pulse
 from orchestr.agent.runs import Run
 from orchestr.api.base import Condition
 from orchestr.api.core import Container, Pod, PodStatus
+from orchestr.images.seam import Image
 from orchestr.network.seam import Link
 
 
@@ -28,6 +29,7 @@ class Work:
         self.written: PodStatus | None = None
         self.probes: dict[str, trio.CancelScope] = {}
         self.resize: Condition | None = None  # what keeps other resources from being given
+        self.fetched: dict[str, Image | None] = {}  # by ephemeral container; None: its image is being brought
         self.pulls: dict[str, int] = {}  # image -> failures in a row to pull it
         self.halted = False  # its containers and sandbox end, the object stays
         self.hold = 0.0  # not before then is a failed step tried again

@@ -128,7 +128,8 @@ class Worker(Work):
             await clean_up(self)
             await self._sleep(None)
             return
-        step = decide(self.pod, self.runs, sandbox=self.sandbox, now=now)
+        busy = [name for name, image in self.fetched.items() if image is None]
+        step = decide(self.pod, self.runs, sandbox=self.sandbox, now=now, busy=busy)
         if isinstance(step, MakeSandbox | Start) and now < self.hold:
             step = Nothing(self.hold)
         try:
