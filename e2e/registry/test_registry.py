@@ -78,11 +78,12 @@ def test_what_is_not_there_is_told_at_once(project: Project, plain: Running) -> 
     assert "cannot find no/such:1" in failed.err + failed.out
 
 
-def test_nobody_there_is_waited_for(project: Project) -> None:
-    """A registry that cannot be reached may come back: apply waits, and says what for."""
-    project.write(service("127.0.0.1:9/app:1"))
-    waited = project.orch("apply", "--timeout", "12s").expect(3)
-    assert "cannot reach 127.0.0.1:9" in waited.err + waited.out
+def test_nobody_there_is_told_at_once_and_asked_again(project: Project) -> None:
+    """A registry that cannot be reached may come back; apply says what is wrong, and which images are here."""
+    failed = project.apply(service("127.0.0.1:9/app:1"), code=1)
+    assert "cannot reach 127.0.0.1:9" in failed.err
+    assert "here are local/host:latest" in failed.err
+    assert "next try in" in json.dumps(project.pod()["status"])
 
 
 def test_policies(project: Project, plain: Running) -> None:

@@ -43,11 +43,11 @@ async def ready(work: Work) -> None:
 async def image(work: Work, container: Container, *, beside: bool = False) -> Image:
     """PullFailure, ImageError. `beside` the worker's steps, which alone write the status, nothing of it is shown."""
     images, reference = work.node.images, container.image or ""
-    here, near = None, ""
+    here, hint = None, ""
     try:
         here = images.resolve(reference)
     except ImageNotFound as missing:
-        near = f"; did you mean {missing.near}?" if missing.near else ""
+        hint = f"; {missing.hint}" if missing.hint else ""
         if container.image_pull_policy == "Never" or images.local(reference):
             raise PullFailure(str(missing), "ErrImageNeverPull", FIRST) from missing
     except ImageError as error:
@@ -58,7 +58,7 @@ async def image(work: Work, container: Container, *, beside: bool = False) -> Im
         found = await _unless_deleted(work, work.node.registry, reference, shown=not beside)
     except ImageError as failure:
         if here is None or getattr(failure, "kind", "") != "unreachable":
-            raise _failed(work, reference, failure, near) from failure
+            raise _failed(work, reference, failure, hint) from failure
         text = f"{failure}; the image that is here is used"
         work.node.recorder.record(work.pod, "PullFailed", text, warning=True)
         return here
@@ -66,7 +66,7 @@ async def image(work: Work, container: Container, *, beside: bool = False) -> Im
     return found
 
 
-def _failed(work: Work, reference: str, failure: ImageError, near: str) -> PullFailure:
+def _failed(work: Work, reference: str, failure: ImageError, hint: str) -> PullFailure:
     """The kubelet's reasons: ErrImagePull the first time, then ImagePullBackOff; apart from both who cannot be
     reached, which passes by itself."""
     times = work.pulls[reference] = work.pulls.get(reference, 0) + 1
@@ -74,7 +74,7 @@ def _failed(work: Work, reference: str, failure: ImageError, near: str) -> PullF
     reason = "ErrImagePull" if times == 1 else "ImagePullBackOff"
     if getattr(failure, "kind", "") == "unreachable":
         reason = "RegistryUnavailable"
-    return PullFailure(f"{failure}{near}; next try in {hold:.0f} s", reason, hold)
+    return PullFailure(f"cannot pull {reference}: {failure}{hint}; next try in {hold:.0f} s", reason, hold)
 
 
 async def _unless_deleted(work: Work, registry: Registry, reference: str, *, shown: bool) -> Image:

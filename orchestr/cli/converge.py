@@ -8,8 +8,9 @@ from orchestr.cli.why import ended_text, pod_why, ready, workload_why
 Object = Mapping[str, Any]
 CRASHES = 3  # restarts of one container after which waiting for it makes no sense
 HOPELESS = (
-    "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError",
-    "CreateContainerConfigError", "StartError", "ExecutableNotFound", "NotExecutable", "NotIdmappable",
+    "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ErrImageNeverPull", "InvalidImageName",
+    "ImageInspectError", "CreateContainerConfigError", "StartError", "ExecutableNotFound",
+    "NotExecutable", "NotIdmappable",
 )  # fmt: skip
 
 

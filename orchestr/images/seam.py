@@ -14,12 +14,12 @@ class ImageError(Exception):
 
 
 class ImageNotFound(ImageError):
-    """No such image here; the text names what is there and how to get the image. `near`: a name that was meant,
-    perhaps."""
+    """No such image here; the text names what is there and how to get the image. `hint`: a name that was meant,
+    perhaps, and those that there are."""
 
-    def __init__(self, text: str, near: str = "") -> None:
+    def __init__(self, text: str, hint: str = "") -> None:
         super().__init__(text)
-        self.near = near
+        self.hint = hint
 
 
 class ImageCorrupt(ImageError):

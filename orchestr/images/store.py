@@ -130,9 +130,9 @@ class Images:
             f"orch image pull {reference}, orch image load ARCHIVE, or "
             f"orch image bootstrap {short} --suite bookworm --package {short}"
         )
-        hint = f"did you mean {near[0]}? " if near else ""
-        text = f"cannot find image {reference}: {hint}here are {', '.join(there[:20])} ({how})"
-        return ImageNotFound(text, near[0] if near else "")
+        meant = f"did you mean {near[0]}? " if near else ""
+        hint = f"{meant}here are {', '.join(there[:20])}"
+        return ImageNotFound(f"cannot find image {reference}: {hint} ({how})", hint)
 
     # -- changes
 
