@@ -11,6 +11,7 @@ from typing import Any
 from orchestr.api.cel import CelError, matches
 from orchestr.api.errors import Cause, render
 from orchestr.api.formats import wrong_format
+from orchestr.api.schema import tables
 
 Schema = Mapping[str, Any]
 Path = tuple[str | int, ...]
@@ -31,7 +32,9 @@ def prune(value: Any, schema: Schema, found: list[Path], path: Path = ()) -> Any
     own = OBJECT_FIELDS if not path or schema.get(EMBEDDED) else ()
     kept = {}
     for name, child in value.items():
-        if name in own:
+        if name == "metadata" and name in own:
+            kept[name] = _metadata(child, found, (*path, name))
+        elif name in own:
             kept[name] = child
         elif name in properties:
             kept[name] = prune(child, properties[name], found, (*path, name))
@@ -42,6 +45,14 @@ def prune(value: Any, schema: Schema, found: list[Path], path: Path = ()) -> Any
         else:
             found.append((*path, name))
     return kept
+
+
+def _metadata(value: Any, found: list[Path], path: Path) -> Any:
+    if not isinstance(value, dict):
+        return value
+    known = tables().types["meta.v1.ObjectMeta"]
+    found += [(*path, name) for name in value if name not in known]
+    return {name: child for name, child in value.items() if name in known}
 
 
 def fill_in(value: Any, schema: Schema) -> Any:

@@ -20,7 +20,11 @@ JSON_TYPES = ("", "*/*", "application/json", "application/x-www-form-urlencoded"
 DEPTH = 200  # levels of one document: what walks objects does so by calls within calls
 TOO_DEEP = f"nested too deeply, more than {DEPTH} levels (flatten it)"
 
-Twice = str  # path of a field that an object has twice
+
+class Twice(str):
+    """The path of a field that an object has twice; `line` is where the second one stands, if the text tells (YAML)."""
+
+    line = 0
 
 
 class Slow(ApiError):
@@ -102,7 +106,7 @@ def leniently(data: bytes) -> tuple[Any, list[Twice]]:
         return found
 
     value = _loaded(data, note)
-    return value, [render(path) for path in _places(value, twice)] if twice else []
+    return value, [Twice(render(path)) for path in _places(value, twice)] if twice else []
 
 
 def _places(
@@ -132,7 +136,7 @@ def from_yaml(data: bytes) -> tuple[Any, list[Twice]]:
         node = loader.get_single_node()
         if node is None:
             return None, []
-        twice = [render(path) for path in _nodes_twice(node)]
+        twice = list(_nodes_twice(node))
         return shallow(loader.construct_document(node)), twice
     except (yaml.YAMLError, ValueError) as error:
         raise BadRequest(f"cannot read the body: {' '.join(str(error).split())[:300]} (send YAML)") from None
@@ -143,7 +147,7 @@ def from_yaml(data: bytes) -> tuple[Any, list[Twice]]:
             loader.dispose()
 
 
-def _nodes_twice(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+def _nodes_twice(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[Twice]:
     """Where YAML mappings have a key twice."""
     import yaml
 
@@ -152,7 +156,9 @@ def _nodes_twice(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[
         for key, value in node.value:
             name = str(key.value)
             if name in seen:
-                yield (*path, name)
+                found = Twice(render((*path, name)))
+                found.line = key.start_mark.line + 1
+                yield found
             seen.add(name)
             yield from _nodes_twice(value, (*path, name))
     elif isinstance(node, yaml.SequenceNode):

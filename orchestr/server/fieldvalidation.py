@@ -31,17 +31,17 @@ class Screen:
 
     def decode(self, data: Mapping[str, Any]) -> KubeObject:
         """The object. BadRequest under Strict for what is unknown or twice; Invalid for all else that is wrong."""
-        told, causes = list(self._twice), [Cause("", text, "FieldValueDuplicate") for text in self._twice]
+        strict, found, obj = self._level == "Strict", list[Path](), None
+        causes = [Cause("", text, "FieldValueDuplicate") for text in self._twice]
         try:
-            obj: KubeObject | None = None if told and self._level == "Strict" else decode(data)
+            obj = decode(data)
         except Invalid as error:
             data, found = without_strangers(self._kind, data)
-            if not found:
+            if not found and not (strict and self._twice):
                 raise
-            told += [f'unknown field "{render(path)}"' for path in found]
             causes += [cause for cause in error.causes if cause.reason == "FieldValueUnknown"]
-            obj = None
-        if told and self._level == "Strict":
+        told = [*(f'unknown field "{render(path)}"' for path in found), *self._twice]
+        if told and strict:
             raise self._refused(told, causes)
         self.warnings = told if self._level == "Warn" else []
         return obj or decode(data)

@@ -1,6 +1,6 @@
 """PATCH: JSON patch, merge patch, strategic merge patch, and server-side apply."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -10,7 +10,7 @@ from orchestr.api.base import KubeObject
 from orchestr.api.errors import BadRequest, Cause, Invalid, UnsupportedMedia
 from orchestr.api.scheme import gvk
 from orchestr.server.advice import advice
-from orchestr.server.body import as_object, body, from_yaml, leniently, media_type, shallow
+from orchestr.server.body import Twice, as_object, body, from_yaml, leniently, media_type, shallow
 from orchestr.server.call import Call
 from orchestr.server.fieldvalidation import Screen
 from orchestr.server.query import dry_run, flag
@@ -91,13 +91,42 @@ async def apply_one(call: Call, obj: Mapping[str, Any], part: str = "") -> Appli
             "cannot apply: no field manager; fieldManager is required for apply patch (give fieldManager=NAME)"
         )
     force, dry = flag(call.query, "force"), dry_run(call.query)
-    return await call.cluster.apply_one(obj, manager=call.manager or "", force=force, dry_run=dry, part=part)
+    try:
+        return await call.cluster.apply_one(obj, manager=call.manager or "", force=force, dry_run=dry, part=part)
+    except Invalid as error:
+        raise _undeclared(call, error) or error from None
+
+
+def _undeclared(call: Call, error: Invalid) -> BadRequest | None:
+    """What Kubernetes says of fields that no schema declares; None when there are none."""
+    unknown = [cause for cause in error.causes if cause.reason == "FieldValueUnknown"]
+    if not unknown:
+        return None
+    told = [f".{cause.field}: field not declared in schema" for cause in unknown]
+    text = told[0] if len(told) == 1 else "errors:\n  " + "\n  ".join(told)
+    api_version, kind = gvk(call.kind)
+    what = f"{call.namespace or ''}/{call.name}; {api_version}, Kind={kind}"
+    return BadRequest(f"failed to create typed patch object ({what}): {text}", causes=error.causes)
+
+
+def _tell_twice(call: Call, twice: Sequence[Twice]) -> None:
+    """Under Strict BadRequest, under Warn a warning for keys that the configuration has twice."""
+    names = [each.rpartition(".")[2] for each in twice]
+    told = [f'line {each.line}: key "{name}" already set in map' for each, name in zip(twice, names, strict=True)]
+    level = call.query.get("fieldValidation") or "Warn"
+    if level == "Strict":
+        raise BadRequest("error strict decoding YAML: unmarshal errors:\n  " + "\n  ".join(told))
+    if level == "Warn":
+        call.warnings.extend(told)
 
 
 async def applied(call: Call) -> dict[str, Any]:
     """The configuration in an apply patch: YAML, of which JSON is a part and quicker to read."""
     data = await body(call.request)
-    found = as_object((leniently if data.lstrip()[:1] == b"{" else from_yaml)(data)[0])
+    given, twice = (leniently if data.lstrip()[:1] == b"{" else from_yaml)(data)
+    if twice:
+        _tell_twice(call, twice)
+    found = as_object(given)
     metadata = found.get("metadata")
     if isinstance(metadata, dict) and metadata.get("managedFields"):
         raise BadRequest("metadata.managedFields must be nil")

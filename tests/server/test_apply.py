@@ -14,6 +14,7 @@ WHERE = "/apis/apps/v1/namespaces/default/deployments"
 WEB = f"{WHERE}/web"
 MAPS = "/api/v1/namespaces/default/configmaps"
 MERGE = {"content-type": "application/merge-patch+json"}
+YAML = {"content-type": "application/yaml"}
 APPLY = {"content-type": "application/apply-patch+yaml"}
 LAST = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -152,3 +153,42 @@ async def test_labels_and_annotations_can_be_written_with_the_status(served: Dae
     assert (status, done["metadata"]["annotations"], done["status"]["replicas"]) == (200, {"patched": "true"}, 1)
     status, error = await served.request("PATCH", f"{WEB}/status", {"metadata": {"labels": {"a": "b c"}}}, MERGE)
     assert (status, error["reason"]) == (422, "Invalid")
+
+
+UNKNOWN = """
+apiVersion: example.org/v1
+kind: Widget
+metadata:
+  name: a
+  unknownMeta: x
+unknownField: y
+spec:
+  size: 1
+"""
+
+
+async def test_fields_that_nothing_declares(served: Daemon) -> None:
+    await served.request("POST", DEFINITIONS, definition())
+    status, error = await applied(served, f"{WIDGETS}/a", UNKNOWN.encode(), "m", "&fieldValidation=Strict")
+    assert (status, error["reason"]) == (400, "BadRequest"), error["message"]
+    assert "(default/a; example.org/v1, Kind=Widget): errors:" in error["message"]
+    for field in (".unknownField", ".metadata.unknownMeta"):
+        assert f"{field}: field not declared in schema" in error["message"]
+    bad = deployment("web", 1)
+    bad["spec"]["unknownField"] = "x"
+    _, error = await applied(served, WEB, bad, "m")
+    assert "Kind=Deployment): .spec.unknownField: field not declared in schema" in error["message"]
+    status, error = await served.request("POST", f"{WIDGETS}?fieldValidation=Strict", UNKNOWN.encode(), YAML)
+    assert (status, 'unknown field "metadata.unknownMeta"' in error["message"]) == (400, True)
+
+
+async def test_fields_that_are_there_twice(served: Daemon) -> None:
+    await served.request("POST", DEFINITIONS, definition())
+    body = (UNKNOWN.replace("  unknownMeta: x\nunknownField: y\n", "") + "  size: 2\n").encode()
+    status, error = await applied(served, f"{WIDGETS}/a", body, "m", "&fieldValidation=Strict")
+    assert (status, 'line 8: key "size" already set in map' in error["message"]) == (400, True)
+    assert (await applied(served, f"{WIDGETS}/a", body, "m"))[0] == 201
+    spec = '"spec": {"replicas": 1, "replicas": 2, "no": 1}'
+    text = json.dumps({**deployment("web", 1), "spec": 0}).replace('"spec": 0', spec)
+    _, error = await served.request("POST", f"{WHERE}?fieldValidation=Strict", text.encode())
+    assert 'strict decoding error: unknown field "spec.no", duplicate field "spec.replicas"' in error["message"]
