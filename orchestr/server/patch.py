@@ -97,7 +97,7 @@ async def apply_one(call: Call, obj: Mapping[str, Any], part: str = "") -> Appli
         raise _undeclared(call, error) or error from None
 
 
-def _undeclared(call: Call, error: Invalid) -> BadRequest | None:
+def _undeclared(call: Call, error: Invalid) -> Invalid | None:
     """What Kubernetes says of fields that no schema declares; None when there are none."""
     unknown = [cause for cause in error.causes if cause.reason == "FieldValueUnknown"]
     if not unknown:
@@ -106,7 +106,8 @@ def _undeclared(call: Call, error: Invalid) -> BadRequest | None:
     text = told[0] if len(told) == 1 else "errors:\n  " + "\n  ".join(told)
     api_version, kind = gvk(call.kind)
     what = f"{call.namespace or ''}/{call.name}; {api_version}, Kind={kind}"
-    return BadRequest(f"failed to create typed patch object ({what}): {text}", causes=error.causes)
+    text = f"failed to create typed patch object ({what}): {text}"
+    return Invalid(text, causes=error.causes, details=error.details)
 
 
 def _tell_twice(call: Call, twice: Sequence[Twice]) -> None:

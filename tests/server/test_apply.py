@@ -170,7 +170,7 @@ spec:
 async def test_fields_that_nothing_declares(served: Daemon) -> None:
     await served.request("POST", DEFINITIONS, definition())
     status, error = await applied(served, f"{WIDGETS}/a", UNKNOWN.encode(), "m", "&fieldValidation=Strict")
-    assert (status, error["reason"]) == (400, "BadRequest"), error["message"]
+    assert (status, error["reason"]) == (422, "Invalid")
     assert "(default/a; example.org/v1, Kind=Widget): errors:" in error["message"]
     for field in (".unknownField", ".metadata.unknownMeta"):
         assert f"{field}: field not declared in schema" in error["message"]
