@@ -1,4 +1,4 @@
-"""`orch attach` and `orch port-forward`: what runs, and its ports, in the hands of whoever asks."""
+"""`orch attach`, `debug` and `port-forward`: what runs, and its ports, in the hands of whoever asks."""
 
 import json
 import socket
@@ -99,3 +99,20 @@ def test_port_forward(box: Project) -> None:
         client.send_signal(2)
         assert client.wait(60) == 0
     assert "is no port" in box.orch("port-forward", "echo", "http:0").expect(2).err
+
+
+def test_debug(box: Project) -> None:
+    """A container beside the others, among the processes of one of them; its exit code is ours."""
+    script = "cat /proc/1/comm; cat; exit 3"
+    words = ("--target", "echo", "-c", "look", "echo", "--", "sh", "-c", script)
+    done = box.orch("debug", "-i", *words, input="in\n")
+    assert (done.code, done.out) == (3, "python3\nin\n"), done.err
+    assert "runs in pod" in box.orch("debug", "-c", "stays", "echo", "--", "sleep", "infinity").expect().out
+    assert box.orch("exec", "-c", "stays", "echo", "--", "cat", "/proc/1/comm").expect().out == "sleep\n"
+    failed = box.orch("debug", "--image", "local/nothing", "echo")
+    assert failed.code == 128
+    assert "local/nothing" in failed.err
+    with Terminal([ORCH, "debug", "-it", "-n", box.name, "shell"], box.daemon.env()) as shell:
+        shell.write(b"echo $((40+2)); exit 7\n")
+        shell.sees("42")
+        assert shell.process.wait(60) == 7

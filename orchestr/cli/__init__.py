@@ -19,6 +19,7 @@ COMMANDS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("scale", (), "Run", "set the number of replicas"),
     ("exec", (), "Run", "run a command in a container"),
     ("attach", (), "Run", "see and type what a running container writes and reads"),
+    ("debug", (), "Run", "a container with tools beside those of a running pod"),
     ("port-forward", (), "Run", "ports of this machine that lead to ports of a pod"),
     ("wait", (), "Run", "wait until objects are ready, complete or deleted"),
     ("status", ("ps",), "Look", "the tree of what runs, why not, and what happens next"),
