@@ -62,6 +62,11 @@ class Network:
 
 
 class Images:
+    """Has every image."""
+
+    def local(self, reference: str) -> bool:
+        return True
+
     def resolve(self, reference: str) -> Image:
         return Image("sha256:b", (reference,), ImageConfig(stop_signal="SIGKILL"), ("/lower",), 1, "")
 
@@ -78,10 +83,11 @@ async def main(folder: str, volatile: str) -> None:
         manager, runtime = Manager(cluster), FakeRuntime(volatile=volatile)
         network: Any = Network()
         images: Any = Images()
+        registry: Any = None  # every image is here
         authority: Any = SimpleNamespace(ca_pem=b"no certificate")
         issuer = Issuer(new_key(), time.time, lambda: str(uuid.uuid4()))
         agent = Agent(
-            cluster, manager.informers, manager.recorder, runtime, network, images, name="bench",
+            cluster, manager.informers, manager.recorder, runtime, network, images, registry, name="bench",
             state=f"{folder}/state", cgroup="bench", dns=("10.128.0.1",), pod_networks=PODS,
             identity=PodIdentity(cluster, issuer, authority),
         )  # fmt: skip

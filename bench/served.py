@@ -31,9 +31,12 @@ class Connection(http.client.HTTPConnection):
     def ask(self, method: str, path: str, body: Any = None) -> bytes:
         """The whole answer. BenchError unless it is a success."""
         data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.request(method, path, data, {"content-type": "application/json"} if data else {})
-        answer = self.getresponse()
-        text = answer.read()
+        try:
+            self.request(method, path, data, {"content-type": "application/json"} if data else {})
+            answer = self.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise BenchError(f"{method} {path}: {error!r} (the daemon's words stand above)") from error
         if answer.status >= 300:
             raise BenchError(f"{method} {path}: {answer.status} {text[:300]!r}")
         return text
@@ -76,7 +79,11 @@ def served() -> Iterator[Served]:
         try:
             if process.stdout.readline() != "ready\n":
                 raise BenchError("cannot start a daemon on FakeRuntime (its words stand above)")
-            yield Served(f"{folder}/orch.sock", process.pid)
+            daemon = Served(f"{folder}/orch.sock", process.pid)
+            try:
+                yield daemon
+            finally:
+                daemon.connection.close()
         finally:
             process.communicate()
 

@@ -18,7 +18,7 @@ from orchestr.server.selectors import Selector, selector
 from orchestr.store.local import Rows
 from orchestr.store.table import Row
 
-CHUNK = 512  # objects that a selector looks at before others get their turn
+CHUNK = 128  # objects that a selector looks at before others get their turn
 
 
 class NotYet(ApiError):

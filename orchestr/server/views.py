@@ -21,7 +21,7 @@ from orchestr.server.content import PARTIAL, PARTIAL_LIST, TABLE, YAML, Form, ya
 
 INCLUDE = ("None", "Metadata", "Object")
 LARGE = 128 * 1024  # bytes of a list that goes in pieces
-PIECE, PIECE_SHOWN = 128 * 1024, 16 * 1024  # bytes of a piece: as they are, and of views, which take their time
+PIECE, PIECE_SHOWN = 128 * 1024, 8 * 1024  # bytes of a piece: as they are, and of views, which take their time
 END = b"]}"
 Piece = Callable[[bytes], bytes]  # canonical JSON of an object -> what stands for it in the answer
 
