@@ -11,7 +11,7 @@ import pytest
 from e2e.checks import eventually
 from e2e.project import Project
 from e2e.registry.conftest import PASSWORD, USER, Running
-from e2e.registry.hostile import digest
+from tests.images.hostile import digest
 from tests.images.tars import Entry, archive, folder, layer, oci_files, pack, zstd
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {"gzip": pack, "zstd": zstd, "plain": bytes}

@@ -152,7 +152,7 @@ def _complete(session: Session, layer: Layer, file: Any, tell: Tell) -> None:
         hashed.update(piece)
     come, stalls, told = file.tell(), 0, 0.0
     while come < layer.size or (layer.size == 0 and come == 0 and stalls == 0):
-        before = come
+        before, broken = come, False
         headers = {"Range": f"bytes={come}-"} if come else {}
         try:
             with session.answer("GET", f"/blobs/{layer.digest}", headers) as response:
@@ -160,7 +160,7 @@ def _complete(session: Session, layer: Layer, file: Any, tell: Tell) -> None:
                     file.seek(0)
                     file.truncate()
                     hashed, come = hashlib.sha256(), 0
-                for piece in response.iter_raw(_PIECE):
+                for piece in response.iter_raw():
                     come += len(piece)
                     if come > layer.size:
                         break
@@ -170,19 +170,21 @@ def _complete(session: Session, layer: Layer, file: Any, tell: Tell) -> None:
                         told = now
                         tell({"layer": layer.digest, "done": come})
         except httpx.TransportError as error:  # in the middle
-            cause = str(error) or type(error).__name__
+            cause, broken = str(error) or type(error).__name__, True
         except RegistryError as error:
             if come and "416" in str(error):
                 come = layer.size + 1
             else:
                 raise
         else:
-            cause = f"it ended after {come} of {layer.size} bytes"
+            cause = f"it has {come} bytes, where its manifest says {layer.size}"
         if come > layer.size:
             raise ImageCorrupt(
                 f"cannot use layer {layer.digest} of {session.host}: it is longer than its manifest says"
             )
         stalls = 0 if come > before else stalls + 1
+        if stalls and not broken and come < layer.size:
+            raise ImageCorrupt(f"cannot use layer {layer.digest} of {session.host}: {cause}")
         if come < layer.size and stalls >= STALLS:
             raise Unreachable(f"cannot fetch layer {layer.digest} from {session.host}: {cause} (try again: it goes on)")
         if layer.size == 0:

@@ -76,9 +76,10 @@ def read(file: str = FILE) -> Registries:
 def _parsed(file: str) -> dict[str, Any]:
     try:
         with open(file, encoding="utf-8") as text:
-            found = yaml.safe_load(text) or {}
+            found = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ImageError(f"{file}: cannot read it: {error} (see docs/images.md)") from error
+    found = {} if found is None else found
     problem = _problem(found)
     if problem:
         raise ImageError(f"{file}: {problem} (see docs/images.md)")

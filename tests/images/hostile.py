@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+Answer = tuple[int, dict[str, str], bytes]  # status, headers, body
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -32,12 +33,12 @@ class Registry:
             }}
         ).encode()  # fmt: skip
         self.layers = [digest(each) for each in layers]
-        self.answers: Callable[[str, str, dict[str, str]], tuple[int, dict[str, str], bytes] | None] | None = None
+        self.answers: Callable[[str, str, dict[str, str]], Answer | None] | None = None
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.host = ""
         self._lock = threading.Lock()
 
-    def answer(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, method: str, path: str, headers: dict[str, str]) -> Answer:
         with self._lock:
             self.asked.append((method, path, headers))
             special = self.answers(method, path, headers) if self.answers else None
