@@ -39,7 +39,7 @@ def main() -> None:
     except ImageError as error:
         tell({"error": str(error), "kind": KINDS.get(type(error), "refused")})
     except OSError as error:
-        hint = "make room: orch image prune" if error.errno == errno.ENOSPC else "see the daemon's log"
+        hint = "make room: orch image remove" if error.errno == errno.ENOSPC else "see the daemon's log"
         tell({"error": f"cannot store the image: {error.strerror or error} ({hint})", "kind": "refused"})
 
 
