@@ -1,10 +1,13 @@
 """`orch --kubeconfig FILE` on a Kubernetes API server that has none of our own paths."""
 
 import json
+import re
+import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,6 @@ from e2e.clients.conftest import Written
 from e2e.clients.foreign import Foreign
 from e2e.daemon import Daemon
 
-There = Callable[..., Result]
 WEB = """
 apiVersion: v1
 kind: Service
@@ -32,7 +34,7 @@ spec:
       containers:
       - name: web
         image: local/host
-        command: [sh, -c, "echo hello from there; exec sleep 1000"]
+        command: [sh, -c, "echo hello from there; exec python3 -u -m http.server 8000"]
 """
 STANDING = """
 apiVersion: clients.example.com/v1
@@ -64,10 +66,31 @@ spec:
 """
 
 
+class There:
+    """`orch` with a kubeconfig of the other server."""
+
+    def __init__(self, daemon: Daemon, file: Path) -> None:
+        self.daemon, self.words = daemon, ("--kubeconfig", str(file))
+
+    def __call__(self, *words: str, **options: Any) -> Result:
+        return self.daemon.orch(*self.words, *words, **options)
+
+    def popen(self, *words: str, **options: Any) -> "subprocess.Popen[bytes]":
+        return self.daemon.popen(*self.words, *words, **options)
+
+
 @pytest.fixture
 def there(shared: Daemon, written: Written, token: str, space: str) -> There:
-    file = written({"token": token}, namespace=space)
-    return lambda *words, **options: shared.orch("--kubeconfig", str(file), *words, **options)
+    return There(shared, written({"token": token}, namespace=space))
+
+
+def asked(port: int) -> int:
+    """The code of an answer at a port of the loopback; AssertionError where there is none."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+            return int(answer.status)
+    except OSError as error:
+        raise AssertionError(str(error)) from error
 
 
 def test_a_life_on_plain_paths(there: There, shared: Daemon, space: str) -> None:
@@ -90,6 +113,14 @@ def test_a_life_on_plain_paths(there: There, shared: Daemon, space: str) -> None
     assert there("exec", "-i", "web", "--", "sh", "-c", "cat; exit 3", input="through").expect(3).out == "through"
     assert "Why: all is well" in there("describe", "deploy", "web").expect().out
     assert "ScalingReplicaSet" in there("events").expect().out
+    with there.popen("port-forward", "web", ":8000", stdout=subprocess.PIPE) as forwarding:
+        try:
+            assert forwarding.stdout is not None
+            found = re.search(rb"127.0.0.1:(\d+)", forwarding.stdout.readline())
+            assert found
+            eventually(lambda: asked(int(found[1])) == 200)
+        finally:
+            forwarding.kill()
     there("scale", "web=2").expect()
     there("wait", "deployment/web", "--for", "condition=Available").expect()
     assert len(shared.pods(space, "web")) == 2

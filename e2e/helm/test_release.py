@@ -14,8 +14,9 @@ def test_a_release_lives_from_install_to_uninstall(any_helm: Helm) -> None:
     """One release through all that a pipeline does with it; each step's outcome is looked at in the cluster."""
     helm = any_helm
     assert "s says hello, revision 1." in helm.ok(*INSTALL, "--set", "hooks=false")
-    there = helm.found("deploy,svc,cm,secret,pvc,sa,role,rolebinding,job,widgets")
-    for each in ("configmap/s-config", "deployment/s", "job/s-seed", "persistentvolumeclaim/s-data", "role/s-reader",
+    there = helm.found("deploy,sts,cronjob,svc,cm,secret,pvc,sa,role,rolebinding,job,widgets")
+    for each in ("cronjob/s-tidy", "persistentvolumeclaim/data-s-db-0", "statefulset/s-db",
+                 "configmap/s-config", "deployment/s", "job/s-seed", "persistentvolumeclaim/s-data", "role/s-reader",
                  "rolebinding/s-reader", "secret/s-password", "secret/sh.helm.release.v1.s.v1", "service/s",
                  "serviceaccount/s", "widget/s"):  # fmt: skip
         assert each in there
@@ -49,9 +50,9 @@ def test_a_release_lives_from_install_to_uninstall(any_helm: Helm) -> None:
 
     # A kept claim stays, the definitions of the crds directory stay, the rest goes.
     helm.ok("uninstall", "s", "--wait", PATIENCE)
-    assert helm.found("deploy,svc,secret,role,rolebinding,widgets") == []
+    assert helm.found("deploy,sts,cronjob,svc,secret,role,rolebinding,widgets") == []
     assert helm.found("job", "s-seed") == []
-    assert helm.found("pvc") == ["persistentvolumeclaim/s-data"]
+    assert helm.found("pvc") == ["persistentvolumeclaim/data-s-db-0", "persistentvolumeclaim/s-data"]
     assert helm.found("crd", "widgets.shop.example.com") == ["customresourcedefinition/widgets.shop.example.com"]
     assert "not found" in helm("status", "s").err
 

@@ -49,7 +49,7 @@ def server(args: argparse.Namespace) -> Address | None:
     """Of --kubeconfig or --context, whose namespace becomes that of `args`; None without them."""
     if not (args.kubeconfig or args.context):
         return None
-    if (known := getattr(args, "address", None)) is not None:
+    if (known := getattr(args, "remote_server", None)) is not None:
         return cast(Address, known)
     from orchestr.client.kubeconfig import BadConfig, load, usual
 
@@ -65,7 +65,7 @@ def server(args: argparse.Namespace) -> Address | None:
         raise Failed(f"orch: {error}") from error
     if place.namespace and not getattr(args, "namespace", None) and not args.project:
         args.namespace = place.namespace
-    args.address = place.address
+    args.remote_server = place.address
     return place.address
 
 
