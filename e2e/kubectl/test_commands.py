@@ -145,7 +145,7 @@ get -f both -o name :: secret/b
 create -k . :: configmap/k-a created
 kustomize . :: name: k-a
 delete -k . :: "k-a" deleted
-apply --prune -l set=x --prune-allowlist=core/v1/Secret --prune-allowlist=core/v1/ConfigMap -f more :: secret/b pruned
+apply --prune -l set=x -f more :: secret/b pruned
 apply -f both --prune --applyset=set :: secret/b created
 apply -f more --prune --applyset=set :: secret/b pruned
 get secret set -o yaml :: applyset.kubernetes.io/contains-group-kinds: ConfigMap
