@@ -67,7 +67,7 @@ def test_a_field_that_is_left_out_vanishes_and_what_is_wrong_is_told(defined: Da
     assert (done.code, "widget/a configured" in done.out) == (0, True), done
     file.write_text(WIDGET % 0)
     done = defined.orch("apply", "-f", str(file))
-    assert (done.code, "spec.size" in done.err) == (1, True), done
+    assert (done.code, "spec.size" in done.err) == (2, True), done
 
 
 def test_objects_survive_a_restart_and_go_with_their_definition(defined: Daemon) -> None:

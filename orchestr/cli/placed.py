@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from orchestr.manifest.loaded import Loaded
 
 ITEM = re.compile(r"items\[(\d+)\]\.?(.*)", re.DOTALL)
-BAD_FILES = (400, 422)  # codes that say that what was sent is wrong, and not that it may not be done now
+BAD_FILES = (400, 422)  # codes that say that what was sent is wrong, and not that it may not be done now,
+TAKEN = "FieldValueDuplicate"  # unless another object has it already
 
 
 def placed(error: ApiError, loaded: "list[Loaded]") -> Exception:
@@ -21,4 +22,5 @@ def placed(error: ApiError, loaded: "list[Loaded]") -> Exception:
         return error
     lines = [str(loaded[int(match[1])].problem(match[2], message)) for match, message in known]
     text = "\n".join(dict.fromkeys(lines))
-    return Bad(text) if error.code in BAD_FILES else Failed(text)
+    taken = any(cause.reason == TAKEN for cause in error.causes)
+    return Bad(text) if error.code in BAD_FILES and not taken else Failed(text)

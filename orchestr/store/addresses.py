@@ -74,7 +74,9 @@ def _checked(request: Request, text: str, family: str, index: int) -> str:
         raise _invalid(request, f"clusterIPs[{index}]", f"{text} is not in the service range {network}")
     text = str(ip_address(text))
     if holders := _others(request, ip_claim(text)):
-        raise _invalid(request, f"clusterIPs[{index}]", f"{text} is already taken by service {holders[0].object.key}")
+        message = f"{text} is already taken by service {holders[0].object.key}"
+        cause = Cause(f"spec.clusterIPs[{index}]", message, "FieldValueDuplicate")
+        raise invalid(Service, request.new.metadata.name, [cause])
     return text
 
 

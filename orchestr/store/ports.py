@@ -72,7 +72,7 @@ def _taken(request: Request, wanted: Published) -> Iterator[Cause]:
         if any(_overlap(wanted.address, other.address) for other in same):
             where = f" on {wanted.address}" if wanted.address else ""
             text = f"port {wanted.port}/{wanted.protocol}{where} is already published by service {holder.key}"
-            yield Cause(wanted.field, f"{text} (choose another port)")
+            yield Cause(wanted.field, f"{text} (choose another port)", "FieldValueDuplicate")
 
 
 def _overlap(a: str, b: str) -> bool:

@@ -39,6 +39,7 @@ spec:
             "FILE:10:1: spec.color: is required",
         ),
         (Invalid("no", causes=[Cause("items[0]", "not so")]), Bad, "FILE:2:1: not so"),
+        (Invalid("no", causes=[Cause("items[0]", "taken", "FieldValueDuplicate")]), Failed, "FILE:2:1: taken"),
         (Forbidden("no", causes=[Cause("items[0]", "not now")]), Failed, "FILE:2:1: not now"),
         (Conflict("no", causes=[Cause("items[1].spec.sizes", "taken")]), Failed, "FILE:11:3: spec.sizes: taken"),
     ],

@@ -78,3 +78,16 @@ async def test_labels_have_to_say_something(served: Daemon) -> None:
     assert answer["details"]["causes"][0]["field"] == f"metadata.labels[{PREFIX}enforce]"
     body["metadata"]["labels"] = {f"{PREFIX}audit-version": "1.2"}
     assert (await served.request("POST", "/api/v1/namespaces", body))[0] == 422
+
+
+async def test_an_ephemeral_container_is_looked_at(served: Daemon) -> None:
+    pods = await space(served, enforce="baseline")
+    assert (await served.request("POST", pods, pod()))[0] == 201
+    for privileged, code in ((True, 403), (False, 200)):
+        debug = {"name": f"d{code}", "image": "local/host", "securityContext": {"privileged": privileged}}
+        patch = {"spec": {"ephemeralContainers": [debug]}}
+        strategic = {"content-type": "application/strategic-merge-patch+json"}
+        status, answer = await served.request("PATCH", f"{pods}/a/ephemeralcontainers", patch, strategic)
+        assert status == code, answer
+        if code == 403:
+            assert "violates PodSecurity" in answer["message"]
