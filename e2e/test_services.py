@@ -216,7 +216,7 @@ def test_two_services_cannot_publish_the_same_port(project: Project) -> None:
           annotations: {{orchestr.dev/publish: '[{{"hostIP": "127.0.0.1", "hostPort": {port}, "port": 80}}]'}}
         spec: {{selector: {{app: other}}, ports: [{{port: 80}}]}}
         """
-    done = project.objects(other, code=2)
+    done = project.objects(other, code=1)  # the file is right; another service has the port
     assert "web" in done.err + done.out
     assert get(port) == "1"
 
