@@ -85,11 +85,11 @@ class Watch(threading.Thread):
         if event["type"] == "ERROR":
             self.expired = True
             return
-        name = obj["metadata"]["name"]
+        name, value = obj["metadata"]["name"], obj["data"].get("v")
         if event["type"] == "DELETED":
             self.known.pop(name)
-        else:
-            self.known[name] = obj["data"]["v"]
+        elif value is not None:  # else it is the daemon's own: the authority's certificate
+            self.known[name] = value
         self.last = obj["metadata"]["resourceVersion"]
 
     def end(self) -> None:
