@@ -119,7 +119,8 @@ class Session:
             try:
                 response = self._authorized(method, path, headers or {}, content)
             except httpx.TransportError as error:
-                if attempt == tries or _hopeless(error):
+                refused = isinstance(error, httpx.ConnectError) and attempt > 1  # nobody is there
+                if attempt == tries or refused or _hopeless(error):
                     raise Unreachable(
                         f"cannot reach {self.host}: {_text(error)} (is it there, and this its name?)"
                     ) from error
