@@ -128,12 +128,16 @@ class Exchange:
             if not found["fetched"]:
                 return await trio.to_thread.run_sync(self._images.resolve, str(wanted))
             way.tell({"stage": "unpacking"})
-            return await trio.to_thread.run_sync(self._images.add_pulled, str(wanted), found["digest"])
+            try:
+                return await trio.to_thread.run_sync(self._images.add_pulled, str(wanted), found["digest"])
+            except OSError as error:
+                text = f"cannot store {wanted}: {error.strerror or error} (is there room on the disk?)"
+                raise RegistryFailure(text, "refused") from error
 
     async def _unpack(self, config: str, layer: str, index: int, limiter: trio.CapacityLimiter) -> None:
         try:
             await trio.to_thread.run_sync(self._images.unpack_layer, config, layer, index, limiter=limiter)
-        except ImageCorrupt:
+        except (ImageCorrupt, OSError):
             return  # met again, and told, when the image gets its name
 
 

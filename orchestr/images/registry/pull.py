@@ -18,7 +18,7 @@ import httpx
 from orchestr.images import manifest
 from orchestr.images.blobs import JSON_LIMIT, Blobs, decode
 from orchestr.images.reference import Place
-from orchestr.images.registry.session import Absent, Denied, RegistryError, Session, Unreachable, first_of
+from orchestr.images.registry.session import Absent, Denied, OutOfRange, RegistryError, Session, Unreachable, first_of
 from orchestr.images.seam import ImageCorrupt
 
 SIDE_BY_SIDE: Final = 4
@@ -151,7 +151,7 @@ def _complete(session: Session, layer: Layer, file: Any, tell: Tell) -> None:
     while piece := file.read(_PIECE):
         hashed.update(piece)
     come, stalls, told = file.tell(), 0, 0.0
-    while come < layer.size or (layer.size == 0 and come == 0 and stalls == 0):
+    while come < layer.size:
         before, broken = come, False
         headers = {"Range": f"bytes={come}-"} if come else {}
         try:
@@ -171,11 +171,8 @@ def _complete(session: Session, layer: Layer, file: Any, tell: Tell) -> None:
                         tell({"layer": layer.digest, "done": come})
         except httpx.TransportError as error:  # in the middle
             cause, broken = str(error) or type(error).__name__, True
-        except RegistryError as error:
-            if come and "416" in str(error):
-                come = layer.size + 1
-            else:
-                raise
+        except OutOfRange:
+            come = layer.size + 1  # of what came before more is here than there
         else:
             cause = f"it has {come} bytes, where its manifest says {layer.size}"
         if come > layer.size:
@@ -187,8 +184,6 @@ def _complete(session: Session, layer: Layer, file: Any, tell: Tell) -> None:
             raise ImageCorrupt(f"cannot use layer {layer.digest} of {session.host}: {cause}")
         if come < layer.size and stalls >= STALLS:
             raise Unreachable(f"cannot fetch layer {layer.digest} from {session.host}: {cause} (try again: it goes on)")
-        if layer.size == 0:
-            break
     found = f"sha256:{hashed.hexdigest()}"
     if found != layer.digest:
         raise ImageCorrupt(

@@ -43,6 +43,10 @@ class Absent(RegistryError):
     """404."""
 
 
+class OutOfRange(RegistryError):
+    """416: there is less than what was asked to go on from."""
+
+
 class Unreachable(RegistryError):
     """Nobody answered, or only that it cannot now, as often as we tried."""
 
@@ -151,7 +155,9 @@ class Session:
         if code == 429:
             return min(_retry_after(response), LONGEST)
         if code < 500:
-            raise RegistryError(f"cannot use {self.host}: {_status(response)} for {path}: {self._said(response)}")
+            raise (OutOfRange if code == 416 else RegistryError)(
+                f"cannot use {self.host}: {_status(response)} for {path}: {self._said(response)}"
+            )
         return None
 
     def _what(self) -> str:
