@@ -10,20 +10,10 @@ import pytest
 from e2e.checks import eventually
 from e2e.conftest import on
 from e2e.daemon import ORCH, Daemon
+from e2e.echo import ECHO
 from e2e.project import Project
 from e2e.terminal import Terminal
 
-# Says what it read up to the client's end, and ends its own direction; only on localhost.
-ECHO = """
-import socket
-with socket.create_server(("127.0.0.1", 7000)) as listener:
-    while True:
-        with listener.accept()[0] as peer:
-            data = b""
-            while piece := peer.recv(65536):
-                data += piece
-            peer.sendall(b"%d:" % len(data) + data[::-1])
-"""
 STACK = f"""
     services:
       lines:

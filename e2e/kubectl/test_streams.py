@@ -15,23 +15,13 @@ import pytest
 
 from e2e.checks import eventually
 from e2e.daemon import Daemon
+from e2e.echo import ECHO
 from e2e.kubectl.binary import program
 from e2e.kubectl.conftest import Kubectl
 from e2e.terminal import Terminal
 
 WEBSOCKETS, SPDY = {}, {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false", "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false"}
 BOTH = pytest.mark.parametrize("env", [WEBSOCKETS, SPDY], ids=["websocket", "spdy"])
-# A server on localhost alone: says what it read up to the client's end, and ends its own direction.
-ECHO = """
-import socket
-with socket.create_server(("127.0.0.1", 7000)) as listener:
-    while True:
-        with listener.accept()[0] as peer:
-            data = b""
-            while piece := peer.recv(65536):
-                data += piece
-            peer.sendall(b"%d:" % len(data) + data[::-1])
-"""
 PODS = f"""
 apiVersion: v1
 kind: Pod
