@@ -18,7 +18,7 @@ from orchestr.api.daemonset import DaemonSet
 from orchestr.api.pod import Pod, PodStatus
 from orchestr.api.statefulset import StatefulSet
 from orchestr.engine import By, ControllerCluster, Key, Related, Watches
-from orchestr.engine.conditions import second, with_condition
+from orchestr.engine.conditions import with_condition
 from orchestr.engine.controller import Index
 
 GATE = "orchestr.dev/dependencies"
@@ -86,8 +86,7 @@ def started_at(pod: Pod) -> datetime | None:
 
 def _starts(pod: Pod) -> list[datetime]:
     running = (status.state.running for status in pod.status.container_statuses)
-    # In whole seconds, as stored: a time read back must not seem earlier than one that was never stored.
-    return [second(state.started_at) for state in running if state and state.started_at]
+    return [state.started_at for state in running if state and state.started_at]
 
 
 def restarted(pod: Pod, dependency: Iterable[Pod], now: datetime) -> datetime | None:

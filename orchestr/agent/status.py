@@ -24,7 +24,13 @@ UNKNOWN_EXIT = 137  # what Kubernetes writes, with reason ContainerStatusUnknown
 
 
 def moment(seconds: float | None) -> datetime | None:
+    """In whole seconds, as stored."""
     return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC)
+
+
+def fine_moment(seconds: float | None) -> datetime | None:
+    """To the microsecond, as stored."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def terminated(record: Record) -> ContainerStateTerminated:
@@ -55,7 +61,7 @@ def container_state(run: Run | None, now: float, *, waits: bool, waiting: tuple[
         )
     record = run.record
     if record is not None and record.status == "running":
-        return ContainerState(running=ContainerStateRunning(started_at=moment(record.started_at)))
+        return ContainerState(running=ContainerStateRunning(started_at=fine_moment(record.started_at)))
     if waits:
         return ContainerState(waiting=_back_off(run, waiting))
     if record is None:

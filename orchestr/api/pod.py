@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from orchestr.api.base import Condition, Dict, Items, KubeObject, Model, ObjectMeta, Time
+from orchestr.api.base import Condition, Dict, Items, KubeObject, MicroTime, Model, ObjectMeta, Time
 from orchestr.api.container import Container, EphemeralContainer, ResourceRequirements, SeccompProfile
 from orchestr.api.quantity import Quantity
 from orchestr.api.schema import Kept
@@ -105,7 +105,8 @@ class ContainerStateWaiting(Model):
 
 
 class ContainerStateRunning(Model):
-    started_at: Time | None = None
+    # Finer than Kubernetes writes it, as RFC 3339 allows: who started after whom must show within one second too.
+    started_at: MicroTime | None = None
 
 
 class ContainerStateTerminated(Model):

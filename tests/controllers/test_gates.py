@@ -112,7 +112,7 @@ async def test_claims_and_config_maps_hold_a_pod(autojump_clock: MockClock) -> N
         await eventually(lambda: any('"ceph" not found' in event.message for event in w.cluster.of(Event)))
 
 
-def running(*starts: int) -> Pod:
+def running(*starts: float) -> Pod:
     states = [ContainerState(running=ContainerStateRunning(started_at=START + timedelta(seconds=s))) for s in starts]
     return Pod(status=PodStatus(container_statuses=tuple(ContainerStatus(name="c", state=state) for state in states)))
 
@@ -132,9 +132,11 @@ def test_who_started_last_never_restarts(own: int, dependency: list[int], now: i
         assert not dependency or own >= min(dependency) or min(dependency) > now
 
 
-def test_a_start_within_the_same_second_is_none_after() -> None:
-    """Times are stored in whole seconds; one that came back from the store must not look older than it was."""
-    stored, fresh = running(5), running(5)
-    state = ContainerState(running=ContainerStateRunning(started_at=START + timedelta(seconds=5.4)))
-    fresh = fresh.but(status=PodStatus(container_statuses=(ContainerStatus(name="c", state=state),)))
-    assert restarted(stored, [fresh], START + timedelta(seconds=9)) is None
+def test_a_restart_shows_within_the_second_in_which_the_dependant_started() -> None:
+    """A start of another moment of the same second is told apart, in memory and when read back from the store."""
+    first, later = running(5.2), running(5.4)
+    stored = [Pod.model_validate(pod.wire()) for pod in (first, later)]
+    for own, dependency in ((first, later), (stored[0], later), (first, stored[1]), tuple(stored)):
+        assert restarted(own, [dependency], START + timedelta(seconds=9))
+        assert restarted(dependency, [own], START + timedelta(seconds=9)) is None
+    assert restarted(stored[0], [first], START + timedelta(seconds=9)) is None
