@@ -153,11 +153,8 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
     ds = await cluster.get(DaemonSet, key)
     if ds is None or ds.metadata.deleting:
         return None  # pods and revisions follow through their owner references
-    try:
-        past = await revisions.history(cluster, ds)
-    except revisions.Collided:
-        count_ = (ds.status.collision_count or 0) + 1
-        await cluster.patch_status(ds, ds.status.but(collision_count=count_))
+    past = await revisions.history(cluster, ds)
+    if past is None:
         return None  # the new collisionCount wakes us
     pods = list(await claimed(cluster, ds, Pod, ds.spec.selector))
     node = this_machine(await cluster.list(Node))

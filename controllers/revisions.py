@@ -21,10 +21,6 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 Owner = StatefulSet | DaemonSet
 
 
-class Collided(Exception):
-    """Another template has the name: the owner's collisionCount has to grow."""
-
-
 class History(NamedTuple):
     newest: ControllerRevision  # of the owner's template as it is
     all: tuple[ControllerRevision, ...]  # the newest among them
@@ -89,8 +85,11 @@ def _keeps(revision: ControllerRevision, template: PodTemplateSpec) -> bool:
         return False  # somebody else's, with data of another form
 
 
-async def history(cluster: ControllerCluster, owner: Owner) -> History:
-    """The revisions of the owner, the newest with its template; writes what that takes. Raises Collided."""
+async def history(cluster: ControllerCluster, owner: Owner) -> History | None:
+    """The revisions of the owner, the newest with its template; writes what that takes.
+
+    None when another revision has the next one's name: the owner's collisionCount has grown, and names differ by it.
+    """
     found = [
         each
         for each in await claimed(cluster, owner, ControllerRevision, owner.spec.selector)
@@ -100,6 +99,10 @@ async def history(cluster: ControllerCluster, owner: Owner) -> History:
     newest = equal(found, owner.spec.template)
     if newest is None:
         newest = await _create(cluster, revision_of(owner, last + 1))
+        if newest is None:
+            grown = (owner.status.collision_count or 0) + 1
+            await cluster.patch_status(owner, owner.status.but(collision_count=grown))
+            return None
         return History(newest, (*found, newest))
     if newest.revision < last and not owner.metadata.deleting:
         old, newest = newest, await cluster.update(newest.but(revision=last + 1))
@@ -107,14 +110,15 @@ async def history(cluster: ControllerCluster, owner: Owner) -> History:
     return History(newest, tuple(found))
 
 
-async def _create(cluster: ControllerCluster, revision: ControllerRevision) -> ControllerRevision:
+async def _create(cluster: ControllerCluster, revision: ControllerRevision) -> ControllerRevision | None:
+    """None: another revision has the name."""
     try:
         return await cluster.create(revision)
     except AlreadyExists:
         taken = await cluster.get(ControllerRevision, Key(revision.metadata.namespace or "", revision.metadata.name))
         if taken is None or taken.data == revision.data:
             raise  # our own, not seen yet: the queue tries again
-        raise Collided from None
+        return None
 
 
 async def forget(cluster: ControllerCluster, found: History, used: set[str], limit: int) -> None:

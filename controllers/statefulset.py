@@ -173,11 +173,8 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
     sts = await cluster.get(StatefulSet, key)
     if sts is None or sts.metadata.deleting:
         return None  # pods and revisions follow through their owner references
-    try:
-        past = await revisions.history(cluster, sts)
-    except revisions.Collided:
-        count = (sts.status.collision_count or 0) + 1
-        await cluster.patch_status(sts, sts.status.but(collision_count=count))
+    past = await revisions.history(cluster, sts)
+    if past is None:
         return None  # the new collisionCount wakes us
     current, update = past.named(sts.status.current_revision) or past.newest, past.newest
     found = await claimed(cluster, sts, Pod, sts.spec.selector, statefulpods.member(sts))
