@@ -135,13 +135,44 @@ def test_save_remove_and_load_again(project: Project) -> None:
 
 
 def test_a_removed_image_leaves_its_containers_alone(project: Project) -> None:
-    """remove takes the name; a container that runs from it goes on."""
-    load(project, archive(oci_files([base()], CONFIG, name="brief:1")))
+    """remove takes the name; a container that runs from it goes on, and finds all of its files. Then its layers go."""
+    own = layer([Entry("data/own", b"still here")])
+    load(project, archive(oci_files([base(), own], CONFIG, name="brief:1")))
     project.apply(service("brief:1"))
     pid = project.pid("box")
     project.orch("image", "remove", "brief:1").expect()
     assert alive(pid)
-    assert project.sh("box", "echo fine") == "fine\n"
+    assert project.sh("box", "cat /data/own") == "still here"
+    project.orch("image", "prune", "--all").expect()
+    assert project.sh("box", "ls /data") == "file\nown\n"
+    assert layers_with("data/own", project)
+    project.orch("delete", "-f", "compose.yaml", "--timeout", "20s").expect()
+    assert eventually(lambda: project.orch("image", "prune").expect() and not layers_with("data/own", project))
+
+
+def layers_with(path: str, project: Project) -> list[Path]:
+    return list(Path(project.daemon.state, "images", "layers").glob(f"*/{path}"))
+
+
+def test_prune_and_df(project: Project) -> None:
+    """df says what could go, prune says it beforehand, takes it, and spares what a rollback needs."""
+    for name, own in (("first:1", b"1"), ("second:1", b"2"), ("idle:1", b"3" * 300_000)):
+        load(project, archive(oci_files([base(), layer([Entry(f"own/{project.name}", own)])], CONFIG, name=name)))
+    for image in ("first:1", "second:1"):
+        project.apply(service(image))
+    rows = project.orch("image", "df", "-v").expect().out.splitlines()
+    said = {row.split()[0]: row.split()[-1] for row in rows if ":1" in row}
+    assert said == said | {"first:1": "yes", "second:1": "yes", "idle:1": "no"}
+    told = project.orch("image", "prune", "--all", "--dry-run").expect().out
+    assert "would remove idle:1" in told
+    assert "first:1" not in told
+    assert "idle:1" in names(project.daemon)
+    assert "label=x" in project.orch("image", "prune", "--filter", "label=x").expect(2).err
+    assert "removed" not in project.orch("image", "prune", "--all", "--filter", "until=0").expect().out
+    done = project.orch("image", "prune", "--all", "-o", "json").json()
+    assert ["idle:1"] in [image["names"] for image in done["images"]]
+    assert done["size"] > 300_000
+    assert {"first:1", "second:1"} <= set(names(project.daemon))
 
 
 HOSTILE = {

@@ -1,4 +1,4 @@
-"""`orch image pull|push|load|save|list|inspect|history|tag|remove|bootstrap`."""
+"""`orch image pull|push|load|save|list|inspect|history|tag|remove|prune|df|bootstrap`."""
 
 import argparse
 import json
@@ -51,6 +51,15 @@ def add(parser: argparse.ArgumentParser) -> None:
                       help="oci: a layout directory")  # fmt: skip
     verb = verbs.add_parser("remove", aliases=["rm"], help="a name; its content goes with the last name")
     verb.add_argument("names", nargs="+", metavar="NAME")
+    verb = verbs.add_parser("prune", help="remove images that have no name and that nobody uses, and leftovers")
+    verb.add_argument("-a", "--all", action="store_true", help="all images that nobody uses, with a name too")
+    verb.add_argument("--filter", action="append", default=[], metavar="until=TIME",
+                      help="only images made before: 24h ago, or a time such as 2026-01-31T12:00:00Z")  # fmt: skip
+    verb.add_argument("--dry-run", action="store_true", help="only say what it would remove")
+    add_output(verb, "json", "yaml")
+    verb = verbs.add_parser("df", help="how much of the disk they take, and what could go")
+    verb.add_argument("-v", "--verbose", action="store_true", help="image by image")
+    add_output(verb, "json", "yaml")
     verb = verbs.add_parser("bootstrap", help="make one from Debian packages")
     verb.add_argument("names", nargs=1, metavar="NAME")
     verb.add_argument("--suite", default="bookworm", help="the release (default: bookworm)")
@@ -60,6 +69,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from orchestr.cli import imagestore
     from orchestr.cli.apply import started
 
     client = started(args)
@@ -74,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
         "load": _load,
         "save": _save,
         "remove": _remove,
+        "prune": imagestore.prune,
+        "df": imagestore.df,
         "bootstrap": _bootstrap,
     }
     return calls[verb](client, args)

@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from orchestr import __version__
+from orchestr.agent.collecting import fullness, uses
 from orchestr.agent.places import Places
 from orchestr.agent.runs import parse_id
 from orchestr.api.base import timestamp
@@ -21,6 +22,7 @@ from orchestr.daemon.podlog import PodLog, container_of, pod_of
 from orchestr.daemon.usage import Meter
 from orchestr.images.bootstrap import bootstrap
 from orchestr.images.registry.exchange import Exchange
+from orchestr.images.seam import Uses
 from orchestr.images.store import Images
 from orchestr.instance import Instance
 from orchestr.network.dataplane import LinuxDataplane
@@ -105,6 +107,9 @@ class LocalNode:
     async def usage(self, namespace: str | None) -> Sequence[PodUsage]:
         return await self._meter.usage(namespace)
 
+    async def uses(self) -> Uses:
+        return await uses(self._cluster)
+
     async def bootstrap(self, name: str, suite: str, packages: Sequence[str]) -> AsyncGenerator[Mapping[str, Any]]:
         lines: Any = bootstrap(self.images, name, suite, packages, utc_now)
         async with aclosing(lines):
@@ -129,6 +134,7 @@ class LocalNode:
             "serviceCIDR": instance.service_cidr,
             "version": __version__,
             "startedAt": timestamp(self._started),
+            "diskUsedPercent": fullness(instance.state),
             "quarantined": len(self._cluster.quarantined),
         }
 

@@ -26,6 +26,7 @@ import trio
 
 from orchestr import __version__
 from orchestr.agent.agent import Agent
+from orchestr.agent.collecting import Collector
 from orchestr.api.metrics import PodMetrics
 from orchestr.client.paths import address
 from orchestr.daemon import https, inside, lines
@@ -38,6 +39,7 @@ from orchestr.daemon.systemd import notify
 from orchestr.daemon.usage import Gauge
 from orchestr.engine.manager import Manager
 from orchestr.engine.registry import controllers
+from orchestr.images.garbage import Watermarks
 from orchestr.images.registry import settings
 from orchestr.images.registry.exchange import Exchange
 from orchestr.images.seam import ImageError
@@ -60,6 +62,7 @@ from orchestr.store.local import LocalCluster, open_cluster
 from orchestr.store.schema import StoreError
 
 EXPECTED = (CannotStart, AddressInUse, CannotListen, StoreError, NetworkFailure, RuntimeFailure, ImageError)
+DEFAULT = Watermarks()
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 log = logging.getLogger("orchestr.daemon")
@@ -76,7 +79,9 @@ class Ending:
         self.asked.set()
 
 
-def main(instance: Instance, listen: Sequence[str] = (), *, debug: bool = False) -> int:
+def main(
+    instance: Instance, listen: Sequence[str] = (), *, watermarks: Watermarks = DEFAULT, debug: bool = False
+) -> int:
     """Runs a daemon in the foreground until SIGTERM, or POST /orchestr.dev/v1/stop. The exit code.
 
     `listen`: unix:///PATH and https://IP:PORT; by default the instance's socket, and a free port of 127.0.0.1.
@@ -87,7 +92,7 @@ def main(instance: Instance, listen: Sequence[str] = (), *, debug: bool = False)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a container takes four, a client one
     try:
         with held(instance, group_id()):
-            trio.run(run, settled(instance), listen)
+            trio.run(run, settled(instance), listen, watermarks)
     except Exception as error:
         for leaf in _leaves(error):
             if isinstance(leaf, EXPECTED):
@@ -104,7 +109,7 @@ def _leaves(error: BaseException) -> list[BaseException]:
     return [error]
 
 
-async def run(instance: Instance, listen: Sequence[str] = ()) -> None:
+async def run(instance: Instance, listen: Sequence[str] = (), watermarks: Watermarks = DEFAULT) -> None:
     """One daemon's life. Raises what brought it down."""
     name, ranges = socket.gethostname().lower(), networks(instance)
     async with open_cluster(
@@ -119,10 +124,12 @@ async def run(instance: Instance, listen: Sequence[str] = ()) -> None:
         for row in cluster.quarantined:
             where = f"{row.kind} {row.namespace}/{row.name}"
             log.error(pairs("cannot read a stored object, it is kept aside", object=where, cause=row.error))
-        await _run(instance, cluster, name, listen)
+        await _run(instance, cluster, name, listen, watermarks)
 
 
-async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Sequence[str]) -> None:
+async def _run(
+    instance: Instance, cluster: LocalCluster, name: str, listen: Sequence[str], watermarks: Watermarks
+) -> None:
     ending, ranges = Ending(), networks(instance)
     async with trio.open_nursery() as lower:
         runtime = SupervisedRuntime(instance.run)
@@ -130,7 +137,8 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
         dataplane = LinuxDataplane(instance)
         await dataplane.start()
         registries = partial(settings.read, settings.file())
-        images = await trio.to_thread.run_sync(Images, os.path.join(instance.state, "images"), registries().default)
+        place = os.path.join(instance.state, "images")
+        images = await trio.to_thread.run_sync(Images, place, registries().default, watermarks)
         exchange = Exchange(images, registries)
         addresses = [address(each) for each in listen]
         paths = [each.host for each in addresses if not each.port] or [instance.socket]
@@ -159,6 +167,8 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
         await agent.adopt()
         agent_scope = trio.CancelScope()
         lower.start_soon(_within, agent_scope, agent.run)
+        collector = Collector(cluster, images, manager.recorder, name)
+        exchange.crowded = collector.crowded
         node = LocalNode(
             instance, cluster, runtime, dataplane, images, exchange, name=name, clock=time.time, end=ending.ask
         )
@@ -170,6 +180,7 @@ async def _run(instance: Instance, cluster: LocalCluster, name: str, listen: Seq
         async with trio.open_nursery() as upper:
             upper.start_soon(_signals, ending)
             upper.start_soon(manager.run)
+            upper.start_soon(collector.run)
             upper.start_soon(partial(tls.renew, then=partial(renewed, cluster, tls)))
             server = partial(serve, app, sockets, secure=[*outside, *within], tls=tls.context)
             upper.start_soon(partial(server, started=partial(_ready, instance)))

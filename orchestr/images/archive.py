@@ -123,7 +123,7 @@ def _manifest(opener: Opener, blobs: Blobs, descriptor: dict[str, Any], arch: st
         return _manifest(opener, blobs, manifest.choose(document, arch, what), arch, what)
     for part in (document.get("config"), *(document.get("layers") or [])):
         name = str(part.get("digest", "")) if isinstance(part, dict) else ""
-        if not blobs.has(name):
+        if not blobs.claim(name):
             with opener(_blob(name)) as file:
                 blobs.add(file, name)
     return digest

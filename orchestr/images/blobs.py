@@ -1,16 +1,19 @@
 """Content by digest: <root>/blobs/sha256/<hex>, as in an OCI image layout. A blob is there whole or not at all."""
 
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from orchestr.images.reference import DIGEST
 from orchestr.images.seam import ImageCorrupt
 
 CHUNK = 1 << 20
+GONE = ".gone-"  # what is taken away gets a name with this first, in one step, and is removed then
 JSON_LIMIT = 4 << 20  # bytes of a manifest or configuration; image-spec asks registries for 4 MiB
 
 
@@ -32,6 +35,11 @@ class Blobs:
     def has(self, digest: str) -> bool:
         return os.path.exists(self.path(digest))
 
+    def claim(self, digest: str) -> bool:
+        """Whether it is here; if so, whoever is at work may count on it (see garbage.py)."""
+        with shared(self.root):
+            return touched(self.path(digest))
+
     def add(self, source: IO[bytes], expected: str = "") -> tuple[str, int]:
         """Stores what `source` gives: (digest, size). ImageCorrupt when it is not what was expected."""
         digest, size = hashlib.sha256(), 0
@@ -47,8 +55,10 @@ class Blobs:
                 file.flush()
                 os.fsync(file.fileno())
                 os.rename(file.name, self.path(name))
+                sync_folder(self._folder)
             except BaseException:
-                os.unlink(file.name)
+                with suppress(FileNotFoundError):
+                    os.unlink(file.name)
                 raise
         return name, size
 
@@ -68,11 +78,60 @@ class Blobs:
             if not name.startswith("."):
                 yield f"sha256:{name}"
 
-    def discard(self, digest: str) -> None:
-        try:
-            os.unlink(self.path(digest))
-        except FileNotFoundError:
-            return
+    def leftovers(self) -> Iterator[str]:
+        """Paths of blobs that never came whole."""
+        for name in os.listdir(self._folder):
+            if name.startswith(".part-"):
+                yield os.path.join(self._folder, name)
+
+    def sweep(self) -> None:
+        """Removes what a process that was killed was writing. What came from afar stays: it goes on from there."""
+        for name in os.listdir(self._folder):
+            if name.startswith((".new-", GONE)):
+                os.unlink(os.path.join(self._folder, name))
+
+
+def touched(path: str) -> bool:
+    """Whether it is there, with a new time of change (ctime) then."""
+    try:
+        found = os.stat(path)
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+@contextmanager
+def shared(root: str) -> Iterator[None]:
+    """Nothing is taken away meanwhile. Between processes: the one that pulls is not the one that collects."""
+    with _locked(root, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def exclusive(root: str) -> Iterator[None]:
+    """Nobody claims anything meanwhile."""
+    with _locked(root, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def _locked(root: str, how: int) -> Iterator[None]:
+    descriptor = os.open(os.path.join(root, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: str) -> None:
+    """The names in a directory are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def decode(content: bytes, what: str) -> dict[str, Any]:

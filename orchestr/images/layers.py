@@ -1,5 +1,6 @@
 """Layers, unpacked once: <root>/layers/<hex of diff_id>, shared by all images and containers as overlay lower dirs."""
 
+import errno
 import json
 import os
 import shutil
@@ -7,13 +8,17 @@ import subprocess
 import sys
 import tempfile
 
+from orchestr.images.blobs import GONE, shared, sync_folder, touched
 from orchestr.images.reference import DIGEST
 from orchestr.images.seam import ImageCorrupt
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Layers:
     def __init__(self, root: str) -> None:
-        self._folder = os.path.join(root, "layers")
+        self._root, self._folder = root, os.path.join(root, "layers")
+        self._sizes: dict[str, int] = {}
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
 
     def path(self, diff_id: str) -> str:
@@ -25,7 +30,7 @@ class Layers:
     def unpack(self, blob: str, diff_id: str) -> str:
         """The layer's directory, unpacked from the blob file unless it is there. Raises ImageCorrupt."""
         place = self.path(diff_id)
-        if os.path.isdir(place):
+        if self.claim(diff_id):
             return place
         target = tempfile.mkdtemp(dir=self._folder, prefix=".new-")
         try:
@@ -35,24 +40,48 @@ class Layers:
                 raise ImageCorrupt(f"cannot unpack layer {diff_id}: its content is {found} (get the image again)")
             _sync(target)
             os.rename(target, place)
+            sync_folder(self._folder)
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)
-            if os.path.isdir(place):  # somebody else unpacked it meanwhile
+            if self.claim(diff_id):  # somebody else unpacked it meanwhile
                 return place
             raise
         return place
 
+    def claim(self, diff_id: str) -> bool:
+        """Whether it is here; if so, whoever is at work may count on it (see garbage.py)."""
+        with shared(self._root):
+            return touched(self.path(diff_id))
+
+    def size(self, diff_id: str) -> int:
+        """Bytes on the disk; 0 for one that is not here."""
+        if diff_id not in self._sizes and os.path.isdir(self.path(diff_id)):
+            self._sizes[diff_id] = disk_use(self.path(diff_id))
+        return self._sizes.get(diff_id, 0)
+
     def diff_ids(self) -> list[str]:
         return [f"sha256:{name}" for name in os.listdir(self._folder) if not name.startswith(".")]
 
-    def discard(self, diff_id: str) -> None:
-        shutil.rmtree(self.path(diff_id), ignore_errors=True)
-
     def sweep(self) -> None:
-        """Removes what an unpacking that was killed left."""
+        """Removes what an unpacking or a removal that was killed left."""
         for name in os.listdir(self._folder):
-            if name.startswith(".new-"):
+            if name.startswith((".new-", GONE)):
                 shutil.rmtree(os.path.join(self._folder, name), ignore_errors=True)
+
+
+def disk_use(path: str) -> int:
+    """Bytes of all files below a directory, links counted once."""
+    seen, total, pending = set[int](), 0, [path]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                found = entry.stat(follow_symlinks=False)
+                if found.st_nlink == 1 or found.st_ino not in seen:
+                    total += found.st_blocks * 512
+                    seen.add(found.st_ino)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+    return total
 
 
 def _sync(path: str) -> None:
@@ -67,7 +96,7 @@ def _sync(path: str) -> None:
 
 
 def _unpack(blob: str, target: str) -> str:
-    """Runs the unpacking program; the diff_id of what it unpacked. Raises ImageCorrupt."""
+    """Runs the unpacking program; the diff_id of what it unpacked. ImageCorrupt; OSError when the disk is full."""
     read_end, write_end = os.pipe()
     with open(blob, "rb") as source, open(read_end, "rb") as results:
         try:
@@ -89,6 +118,8 @@ def _unpack(blob: str, target: str) -> str:
         found = {
             "error": errors.decode(errors="replace").strip().rsplit("\n", 1)[-1] or f"exit code {child.returncode}"
         }
+    if found.get("errno") in FULL:
+        raise OSError(found["errno"], os.strerror(found["errno"]))
     if "error" in found:
         raise ImageCorrupt(
             f"cannot unpack layer {os.path.basename(blob)[:12]}: {found['error']} (the image is unusable)"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from orchestr.images.seam import ImageConfig, ImageCorrupt
@@ -74,6 +75,15 @@ def image_config(document: Mapping[str, Any]) -> ImageConfig:
         labels={str(k): str(v) for k, v in labels.items()} if isinstance(labels, dict) else {},
         healthcheck=health if isinstance(health, dict) else None,
     )
+
+
+def created(config: Mapping[str, Any]) -> str:
+    """RFC 3339; "" for what is no time."""
+    text = config.get("created")
+    try:
+        return text if isinstance(text, str) and datetime.fromisoformat(text) else ""
+    except ValueError:
+        return ""
 
 
 def encode(document: Mapping[str, Any]) -> bytes:

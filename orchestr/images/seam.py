@@ -27,8 +27,8 @@ class ImageCorrupt(ImageError):
 
 
 class RegistryFailure(ImageError):
-    """A registry did not give or take an image. `kind`: denied, absent, unreachable, corrupt, or refused for another
-    reason."""
+    """A registry did not give or take an image. `kind`: denied, absent, unreachable, corrupt, full (the disk here), or
+    refused for another reason."""
 
     def __init__(self, text: str, kind: str) -> None:
         super().__init__(text)
@@ -64,6 +64,14 @@ class Image:
     binds: tuple[str, ...] = ()  # directories of the machine shown read-only at the same place: /usr of local/host
 
 
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """What may not go: the references that pods and workloads name, and the manifests that containers run from."""
+
+    names: frozenset[str] = frozenset()
+    digests: frozenset[str] = frozenset()
+
+
 class ContentStore(Protocol):
     def resolve(self, reference: str) -> Image:
         """The image a reference names: "redis", "redis:7", "name@sha256:...", "local/host". ImageNotFound else.
@@ -84,7 +92,7 @@ class ContentStore(Protocol):
 
     def save(self, references: Sequence[str], path: str, *, format: str = "oci-archive") -> None: ...
 
-    def remove(self, reference: str) -> None: ...
+    def remove(self, reference: str, uses: Uses = Uses()) -> None: ...
 
 
 Progress = Callable[[Mapping[str, Any]], None]  # {"layers": [[digest, size]]}, {"layer", "done"}, {"layer", "here"}

@@ -2,60 +2,67 @@
 
 <root>/blobs/sha256/   manifests, configurations, layers as they came (OCI image layout)
 <root>/layers/         layers unpacked
-<root>/names.json      reference -> digest of its manifest or index, and which came from a registry; written whole
+<root>/names.json      reference -> digest of its manifest or index, which came from a registry, which lost their names
 <root>/host/           skeletons of local/host
 """
 
 import difflib
-import json
 import os
+import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from orchestr.arch import arch
-from orchestr.images import archive, manifest
+from orchestr.images import archive, garbage, manifest, names
 from orchestr.images.blobs import Blobs
+from orchestr.images.garbage import Parts, Watermarks
 from orchestr.images.host import NAME as HOST
 from orchestr.images.host import Host
-from orchestr.images.layers import Layers
+from orchestr.images.layers import FULL, Layers
+from orchestr.images.names import Names
 from orchestr.images.reference import HUB, parse, spellings
 from orchestr.images.save import write
-from orchestr.images.seam import Image, ImageCorrupt, ImageError, ImageNotFound
+from orchestr.images.seam import Image, ImageError, ImageNotFound, Uses
 
 ARCH = arch()
+NOTHING, DEFAULT = Uses(), Watermarks()
+SCRATCH = ("load-", "save-", ".bootstrap-")  # files and directories that live no longer than a request
 LOCAL = "local/"  # names below it are of no registry
 
 
 class Images:
     """Fulfils ContentStore. Thread-safe: changes under one lock, look-ups on what was last written whole."""
 
-    def __init__(self, root: str, default: str = HUB) -> None:
+    def __init__(
+        self,
+        root: str,
+        default: str = HUB,
+        watermarks: Watermarks = DEFAULT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """`default` is the registry that names without a host belong to."""
         os.makedirs(root, mode=0o700, exist_ok=True)
         self.root, self.blobs, self.layers, self._host = root, Blobs(root), Layers(root), Host(root)
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._file = os.path.join(root, "names.json")
-        self.default = default
-        self._names, self._pulled = self._read()
-        self._at_work, self._garbage = 0, False
+        self.default, self.watermarks, self._clock = default, watermarks, clock
+        self.names = names.read(self._file)
+        self._leases: dict[object, float] = {}
         self._known: dict[str, Image] = {}
-        self.layers.sweep()
+        self._parts: dict[str, Parts] = {}
+        self._sweep()
 
-    def _read(self) -> tuple[dict[str, str], frozenset[str]]:
-        try:
-            with open(self._file, encoding="utf-8") as file:
-                found = json.load(file)
-            names = found.get("names", found)  # it was once the names alone
-            pulled = frozenset(map(str, found.get("pulled", ()))) if names is not found else frozenset[str]()
-            return {str(name): str(digest) for name, digest in names.items()}, pulled
-        except FileNotFoundError:
-            return {}, frozenset()
-        except (ValueError, AttributeError) as error:
-            raise ImageCorrupt(
-                f"cannot read {self._file}: {error} (restore it, or remove it and load images anew)"
-            ) from error
+    def _sweep(self) -> None:
+        """What a daemon that was killed was about to do is undone."""
+        self.layers.sweep()
+        self.blobs.sweep()
+        for name in os.listdir(self.root):
+            if name.startswith(SCRATCH):
+                path = os.path.join(self.root, name)
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
 
     # -- look-ups
 
@@ -63,37 +70,50 @@ class Images:
         wanted = parse(reference)
         if wanted.name == HOST and wanted.tag in ("latest", "") and not wanted.digest:
             return self._host.image()
-        if wanted.digest:
-            digest = wanted.digest if self.blobs.has(wanted.digest) else None
-        else:
-            digest = self._names.get(self._name(reference))
-        if digest is None:
+        top = self.top(reference)
+        if top is None:
             raise self._missing(reference, str(wanted))
-        return self._image(digest)
+        return self._image(top)
+
+    def top(self, reference: str) -> str | None:
+        """The digest, of its index or manifest, by which the image is known here."""
+        with suppress(ImageError):
+            digest = parse(reference).digest
+            return self._of_digest(digest) if digest else self.names.names.get(self._name(reference))
+        return None
+
+    def _of_digest(self, digest: str) -> str | None:
+        """A blob alone is no image: it is one once all of it has come."""
+        tops = self.names.tops
+        return digest if digest in tops else next((top for top in tops if self._manifest(top) == digest), None)
+
+    def _manifest(self, top: str) -> str:
+        with suppress(ImageError):
+            return self.parts(top).manifest
+        return ""
 
     def _name(self, reference: str) -> str:
         """Under which of its spellings it is here; as given when it is not."""
         wanted = parse(reference)
-        if str(wanted) in self._names:
+        if str(wanted) in self.names.names:
             return str(wanted)
-        return next((each for each in spellings(wanted, self.default) if each in self._names), str(wanted))
+        return next((each for each in spellings(wanted, self.default) if each in self.names.names), str(wanted))
 
     def pulled(self, reference: str) -> str:
         """The digest that a registry gave for it, "" when it is not here or was made here."""
         name = self._name(reference)
-        return self._names.get(name, "") if name in self._pulled else ""
+        return self.names.names.get(name, "") if name in self.names.pulled else ""
 
     def local(self, reference: str) -> bool:
         """Is it this machine's own: loaded or built here, or below `local/`?"""
         wanted, name = parse(reference), self._name(reference)
-        return wanted.name.startswith(LOCAL) or (name in self._names and name not in self._pulled)
+        return wanted.name.startswith(LOCAL) or (name in self.names.names and name not in self.names.pulled)
 
     def list(self) -> Sequence[Image]:
-        digests = dict.fromkeys(self._names.values())
-        return [self._host.image(), *(self._image(digest) for digest in digests)]
+        return [self._host.image(), *(self._image(top) for top in self.names.tops)]
 
     def _image(self, digest: str) -> Image:
-        names = tuple(sorted(name for name, other in self._names.items() if other == digest))
+        names = tuple(sorted(name for name, other in self.names.names.items() if other == digest))
         known = self._known.get(digest)
         if known is None or known.names != names:
             self._known[digest] = known = self._load(digest, names)
@@ -110,10 +130,24 @@ class Images:
             config=manifest.image_config(config),
             lower=tuple(self.layers.path(diff_id) for diff_id in reversed(ids)),
             size=sum(int(layer.get("size", 0)) for layer in document["layers"]),
-            created=str(config.get("created", "")),
+            created=manifest.created(config),
             raw_config=config,
             layers=tuple(layer["digest"] for layer in document["layers"]),
         )
+
+    def parts(self, top: str) -> Parts:
+        """What the image consists of. ImageError when it cannot be read."""
+        if top not in self._parts:
+            image, config = self._image(top), self.blobs.json(self._manifest_of(top))["config"]["digest"]
+            blobs = map(self.blobs.path, (top, image.digest, str(config), *image.layers))
+            self._parts[top] = Parts(image.digest, image.created, frozenset((*blobs, *image.lower)))
+        return self._parts[top]
+
+    def size(self, path: str) -> int:
+        """Bytes on the disk of a blob or layer."""
+        if not os.path.isdir(path):
+            return os.stat(path).st_blocks * 512
+        return self.layers.size(f"sha256:{os.path.basename(path)}")
 
     def _manifest_of(self, digest: str) -> str:
         """Of an index the one for this machine."""
@@ -123,7 +157,7 @@ class Images:
         return str(manifest.choose(document, ARCH, f"image {digest}").get("digest"))
 
     def _missing(self, reference: str, wanted: str) -> ImageNotFound:
-        there = [f"{HOST}:latest", *sorted(self._names)]
+        there = [f"{HOST}:latest", *sorted(self.names.names)]
         near = difflib.get_close_matches(wanted, there, 1, 0.7)
         short = wanted.partition(":")[0].rpartition("/")[2]
         how = (
@@ -137,7 +171,7 @@ class Images:
     # -- changes
 
     def load(self, path: str, name: str | None = None) -> Sequence[Image]:
-        with self._lock:
+        with self.at_work(), _room(f"load {name or os.path.basename(path)}"):
             found = archive.read(path, self.blobs, ARCH)
             entries = [(entry.names if name is None else (name,), entry.digest) for entry in found]
             for _, digest in entries:
@@ -147,7 +181,7 @@ class Images:
 
     def add_image(self, name: str, config: dict[str, Any], layer: str, media_type: str) -> Image:
         """An image of one layer (a file): what bootstrap makes."""
-        with self._lock:
+        with self.at_work(), _room(f"store {name}"):
             with open(layer, "rb") as file:
                 digest, size = self.blobs.add(file)
             diff_id = config["rootfs"]["diff_ids"][0]
@@ -158,16 +192,20 @@ class Images:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """While somebody brings an image nothing is collected: what has come of it has no name yet."""
-        with self._lock:
-            self._at_work += 1
+        """While somebody brings an image, what he writes or finds here is left alone: it has no name yet."""
+        lease = object()
+        with self.lock:
+            self._leases[lease] = self._clock()
         try:
             yield
         finally:
-            with self._lock:
-                self._at_work -= 1
-                if self._garbage:
-                    self._collect()
+            with self.lock:
+                del self._leases[lease]
+
+    @property
+    def since(self) -> float:
+        """When the first of those who are at work began; infinite when nobody is."""
+        return min(self._leases.values(), default=float("inf"))
 
     def unpack_layer(self, config: str, blob: str, index: int) -> None:
         """Layer number `index` of an image whose configuration is here, so that it is ready before the others are."""
@@ -177,21 +215,19 @@ class Images:
 
     def add_pulled(self, reference: str, digest: str) -> Image:
         """What the registry's worker has brought gets its name. ImageCorrupt when it is not whole."""
-        wanted = parse(reference)
         self._unpack(self._manifest_of(digest))
-        with self._lock:
-            self._add({} if wanted.digest else {str(wanted): digest}, pulled=True)
+        self._add({str(parse(reference)): digest}, pulled=True)
         return self._image(digest)
 
     def tag(self, reference: str, name: str) -> None:
         wanted = parse(name)
         if wanted.digest or wanted.name == HOST:
             raise ImageError(f"cannot tag {name}: give a NAME[:TAG] of your own")
-        with self._lock:
-            known = self._name(reference)
-            if known not in self._names:
-                raise self._missing(reference, known)
-            self._add({str(wanted): self._names[known]}, pulled=known in self._pulled)
+        with self.lock:
+            top = self.top(reference)
+            if top is None:
+                raise self._missing(reference, self._name(reference))
+            self.become(self.names.added({str(wanted): top}, pulled=self._name(reference) in self.names.pulled))
 
     def _unpack(self, digest: str) -> None:
         document = self.blobs.json(digest)
@@ -205,41 +241,53 @@ class Images:
             raise ImageError(f"cannot save {HOST}: it is this machine itself (save an image made by bootstrap or load)")
         write(self.blobs, [(parse(r), image) for r, image in zip(references, images, strict=True)], path, format)
 
-    def remove(self, reference: str) -> None:
-        with self._lock:
-            wanted = self._name(reference)
-            if wanted not in self._names:
+    def remove(self, reference: str, uses: Uses = NOTHING) -> None:
+        """Takes the name. With the last one the image goes, once nobody uses it."""
+        with self.lock:
+            wanted, top = self._name(reference), self.top(reference)
+            if wanted in self.names.names:
+                self.become(self.names.removed([wanted]))
+            elif top is not None and parse(reference).digest and top in self.names.loose:
+                self.become(self.names.released(top))
+            else:
                 raise self._missing(reference, wanted)
-            self._add({}, without=wanted)
-            self._collect()
+        with suppress(ImageError):  # of another image; who collects will tell
+            self.collect(uses)
 
-    def _add(self, names: Mapping[str, str], *, without: str = "", pulled: bool = False) -> None:
-        fresh = {name: digest for name, digest in (self._names | dict(names)).items() if name != without}
-        marked = (self._pulled | names.keys() if pulled else self._pulled - names.keys()) & fresh.keys()
-        temporary = self._file + ".new"
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump({"names": fresh, "pulled": sorted(marked)}, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, self._file)
-        self._names, self._pulled = fresh, marked
+    def collect(self, uses: Uses) -> garbage.Freed:
+        """Removes images that have lost their names by the user's will and that nobody uses (any more). ImageError."""
+        goes = [each for each in garbage.held(self, uses) if each.goes and not each.used]
+        return garbage.take(self, goes, self._clock()) if goes else garbage.Freed()
+
+    def prune(
+        self, uses: Uses, *, everything: bool = False, until: float | None = None, dry: bool = False
+    ) -> garbage.Freed:
+        """What nobody uses goes: leftovers and images without a name, with `everything` all images; only those made
+        before `until`, where it is given. ImageError."""
+        goes = garbage.prunable(garbage.held(self, uses), everything=everything, until=until)
+        return garbage.take(self, goes, self._clock(), leftovers=0.0, dry=dry)
+
+    def usage(self, uses: Uses) -> garbage.Usage:
+        """ImageError."""
+        return garbage.usage(self, uses, self._clock())
+
+    def _add(self, fresh: Mapping[str, str], *, pulled: bool = False) -> None:
+        with self.lock:
+            self.become(self.names.added(fresh, pulled=pulled))
+
+    def become(self, state: Names) -> None:
+        """With the lock held."""
+        names.write(self._file, state)
+        self.names = state
         self._known.clear()
 
-    def _collect(self) -> None:
-        """Blobs and layers that no name leads to go. A layer in use keeps its inodes until its containers end."""
-        self._garbage = self._at_work > 0
-        if self._garbage:
-            return
-        kept: set[str] = set()
-        ids: set[str] = set()
-        for top in self._names.values():
-            digest = self._manifest_of(top)
-            document = self.blobs.json(digest)
-            kept |= {top, digest, document["config"]["digest"], *(layer["digest"] for layer in document["layers"])}
-            ids |= set(self.blobs.json(document["config"]["digest"])["rootfs"]["diff_ids"])
-        for digest in list(self.blobs.all()):
-            if digest not in kept:
-                self.blobs.discard(digest)
-        for diff_id in self.layers.diff_ids():
-            if diff_id not in ids:
-                self.layers.discard(diff_id)
+
+@contextmanager
+def _room(what: str) -> Iterator[None]:
+    """A full disk is told as such."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise ImageError(f"cannot {what}: {error.strerror} (make room: orch image prune)") from error

@@ -312,7 +312,8 @@ def run(raw: IO[bytes]) -> dict[str, Any]:
     except (Hostile, tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         return {"error": str(error) or type(error).__name__}
     except OSError as error:
-        return {"error": f"{error.strerror or error}" + (f" at {error.filename}" if error.filename else "")}
+        where = f" at {error.filename}" if error.filename else ""
+        return {"error": f"{error.strerror or error}{where}", "errno": error.errno}
     return {"diff_id": f"sha256:{stream.digest.hexdigest()}", "size": stream.size, "entries": layer.entries}
 
 

@@ -5,6 +5,8 @@ GET    images?name=REF               {"kind":"Image", ...}
 POST   images/load[?name=REF]        a tar archive as the body; {"kind":"ImageList","items":[...]} of what came in
 GET    images/save?name=REF&...      a tar archive; format=oci-archive (default) or docker-archive
 DELETE images?name=REF
+GET    images/df                     {"kind":"ImageUsage", ...}: bytes on the disk, of each image what is its own
+POST   images/prune                  {"all","until","dryRun"}; {"kind":"ImagesPruned","images":[...],"leftovers","size"}
 POST   images/tag                    {"name","as"}: another name for an image that is here
 POST   images/pull                   {"name","logins":[config.json]}; lines of JSON, the last with "image" or a Status
 POST   images/push                   likewise
@@ -78,8 +80,44 @@ async def show(node: Node, query: QueryParams) -> Response:
 
 async def remove(node: Node, query: QueryParams) -> Response:
     with told():
-        await trio.to_thread.run_sync(node.images.remove, name(query))
+        await trio.to_thread.run_sync(node.images.remove, name(query), await node.uses())
     return success({"name": name(query), "kind": "images"})
+
+
+async def prune(node: Node, request: Request) -> Response:
+    wanted = await json_object(request)
+    until = wanted.get("until")
+    if not all(isinstance(wanted.get(key, False), bool) for key in ("all", "dryRun")) or not isinstance(
+        until, int | float | None
+    ):
+        raise BadRequest('cannot prune: send {"all": false, "until": seconds since 1970, "dryRun": false}')
+    call = partial(node.images.prune, everything=wanted.get("all", False), dry=wanted.get("dryRun", False), until=until)
+    with told():
+        freed = await trio.to_thread.run_sync(call, await node.uses())
+    items = [{"digest": each.digest, "names": list(each.names)} for each in freed.images]
+    return json_data(
+        {"kind": "ImagesPruned", "apiVersion": "orchestr.dev/v1", "images": items, "leftovers": freed.leftovers,
+         "size": freed.size}
+    )  # fmt: skip
+
+
+async def usage(node: Node) -> Response:
+    with told():
+        found = await trio.to_thread.run_sync(node.images.usage, await node.uses())
+    items = [
+        {"digest": each.digest, "names": list(each.names), "used": each.used, "created": each.parts.created,
+         "size": size, "unique": unique}
+        for each, size, unique in found.images
+    ]  # fmt: skip
+    high, low = node.images.watermarks
+    leftovers = {"count": found.leftovers.leftovers, "size": found.leftovers.size}
+    disk = os.statvfs(node.scratch)
+    return json_data(
+        {"kind": "ImageUsage", "apiVersion": "orchestr.dev/v1", "images": items, "size": found.total,
+         "reclaimable": found.idle, "leftovers": leftovers,
+         "disk": {"size": disk.f_blocks * disk.f_frsize, "available": disk.f_bavail * disk.f_frsize, "high": high,
+                  "low": low}}
+    )  # fmt: skip
 
 
 async def load(node: Node, request: Request) -> Response:

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 import trio
 
-from orchestr.images.seam import Image, Registry
+from orchestr.images.garbage import Freed, Watermarks
+from orchestr.images.garbage import Usage as ImageUsage
+from orchestr.images.seam import Image, Registry, Uses
 from orchestr.runtime.seam import ExecSession
 from orchestr.server.session import Session
 
@@ -69,7 +71,15 @@ class Images(Protocol):
 
     def save(self, references: Sequence[str], path: str, *, format: str = "oci-archive") -> None: ...
 
-    def remove(self, reference: str) -> None: ...
+    def remove(self, reference: str, uses: Uses = ...) -> None: ...
+
+    def prune(
+        self, uses: Uses, *, everything: bool = False, until: float | None = None, dry: bool = False
+    ) -> Freed: ...
+
+    def usage(self, uses: Uses) -> ImageUsage: ...
+
+    watermarks: Watermarks
 
     def tag(self, reference: str, name: str) -> None: ...
 
@@ -89,6 +99,10 @@ class Node(Protocol):
 
     @property
     def registry(self) -> Registry: ...
+
+    async def uses(self) -> Uses:
+        """Which images are in use."""
+        ...
 
     @property
     def scratch(self) -> str:

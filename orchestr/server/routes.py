@@ -165,6 +165,8 @@ class Routes:
             ("DELETE", "images"): lambda: images.remove(self.node, query),
             ("POST", "images/load"): lambda: images.load(self.node, request),
             ("GET", "images/save"): lambda: images.save(self.node, query),
+            ("GET", "images/df"): lambda: images.usage(self.node),
+            ("POST", "images/prune"): lambda: images.prune(self.node, request),
             ("POST", "images/tag"): lambda: images.tag(self.node, request),
             ("POST", "images/pull"): lambda: images.pull(self.node, request),
             ("POST", "images/push"): lambda: images.push(self.node, request),

@@ -16,7 +16,8 @@ import trio
 
 from orchestr.api.errors import NotFound
 from orchestr.client import Client
-from orchestr.images.seam import Image, ImageConfig, ImageNotFound
+from orchestr.images import garbage
+from orchestr.images.seam import Image, ImageConfig, ImageNotFound, Uses
 from orchestr.runtime.seam import ExecSession
 from orchestr.server.access import Access
 from orchestr.server.app import App
@@ -30,7 +31,12 @@ IMAGE = Image(
 )
 
 
+NOTHING = Uses()
+
+
 class FakeImages:
+    watermarks = garbage.Watermarks()
+
     def __init__(self) -> None:
         self.loaded: list[bytes] = []
 
@@ -52,8 +58,16 @@ class FakeImages:
         with open(path, "wb") as file:
             file.write(b"tar" * 1_000_000)
 
-    def remove(self, reference: str) -> None:
+    def remove(self, reference: str, uses: Uses = NOTHING) -> None:
         self.resolve(reference)
+
+    def prune(
+        self, uses: Uses, *, everything: bool = False, until: float | None = None, dry: bool = False
+    ) -> garbage.Freed:
+        return garbage.Freed(leftovers=int(everything) + int(dry), size=int(until or 0))
+
+    def usage(self, uses: Uses) -> garbage.Usage:
+        return garbage.Usage((), 7, 5, garbage.Freed())
 
 
 class Process:
@@ -119,6 +133,9 @@ class FakeNode:
         self.sessions: list[Process] = []
         self.attached: list[Echo] = []
         self.follow_ended = trio.Event()
+
+    async def uses(self) -> Uses:
+        return NOTHING
 
     async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncGenerator[bytes]:
         if pod == "missing":

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import trio
 
+from orchestr.images.layers import FULL
 from orchestr.images.reference import Reference, parse, place
 from orchestr.images.registry import credentials
 from orchestr.images.registry.settings import Registries
@@ -45,6 +46,7 @@ class Exchange:
     def __init__(self, images: Images, settings: Callable[[], Registries]) -> None:
         """`settings` is asked each time, so that a changed file counts at once."""
         self._images, self._settings = images, settings
+        self.crowded: Callable[[], None] = lambda: None  # called when the disk was found full
         self._ways: dict[object, _Way] = {}
 
     async def pull(self, reference: str, logins: Logins = (), progress: Progress = lambda line: None) -> Image:
@@ -64,6 +66,8 @@ class Exchange:
             return way.image
         except ImageError as failure:
             way.failure = failure
+            if getattr(failure, "kind", "") == "full":
+                self.crowded()
             raise
         finally:
             del self._ways[key]
@@ -131,8 +135,8 @@ class Exchange:
             try:
                 return await trio.to_thread.run_sync(self._images.add_pulled, str(wanted), found["digest"])
             except OSError as error:
-                text = f"cannot store {wanted}: {error.strerror or error} (is there room on the disk?)"
-                raise RegistryFailure(text, "refused") from error
+                text = f"cannot store {wanted}: {error.strerror or error} (make room: orch image prune)"
+                raise RegistryFailure(text, "full" if error.errno in FULL else "refused") from error
 
     async def _unpack(self, config: str, layer: str, index: int, limiter: trio.CapacityLimiter) -> None:
         try:

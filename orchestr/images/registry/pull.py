@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import httpx
 
 from orchestr.images import manifest
-from orchestr.images.blobs import JSON_LIMIT, Blobs, decode
+from orchestr.images.blobs import JSON_LIMIT, Blobs, decode, sync_folder
 from orchestr.images.reference import Place
 from orchestr.images.registry.session import Absent, Denied, OutOfRange, RegistryError, Session, Unreachable, first_of
 from orchestr.images.seam import ImageCorrupt
@@ -65,7 +65,7 @@ def _from(session: Session, place: Place, blobs: Blobs, arch: str, known: str, t
     config, layers = _parts(document, place, session)
     tell({"config": config.digest, "layers": [list(layer) for layer in layers]})
     _fetch(session, config, blobs, tell)
-    missing = [layer for layer in dict.fromkeys(layers) if not blobs.has(layer.digest)]
+    missing = [layer for layer in dict.fromkeys(layers) if not blobs.claim(layer.digest)]
     for layer in dict.fromkeys(layers):
         if layer not in missing:
             tell({"layer": layer.digest, "here": True})
@@ -131,7 +131,7 @@ def _fetch(session: Session, layer: Layer, blobs: Blobs, tell: Tell) -> None:
     partial = blobs.partial(layer.digest)
     with open(partial, "a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if not os.path.exists(path):
+        if not blobs.claim(layer.digest):
             try:
                 _complete(session, layer, file, tell)
             except (ImageCorrupt, Absent, Denied):
@@ -140,6 +140,7 @@ def _fetch(session: Session, layer: Layer, blobs: Blobs, tell: Tell) -> None:
             file.flush()
             os.fsync(file.fileno())
             os.rename(partial, path)
+            sync_folder(os.path.dirname(path))
         elif os.path.exists(partial):
             os.unlink(partial)
     tell({"layer": layer.digest, "here": True})

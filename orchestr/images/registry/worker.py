@@ -4,7 +4,6 @@ One request as JSON on standard input, lines of JSON on standard output: progres
 {"error", "kind"}. It ends when nobody reads what it says.
 """
 
-import errno
 import json
 import os
 import sys
@@ -14,6 +13,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from orchestr.images.blobs import Blobs
+from orchestr.images.layers import FULL
 from orchestr.images.reference import Place
 from orchestr.images.registry.credentials import Credentials
 from orchestr.images.registry.pull import pull
@@ -39,8 +39,10 @@ def main() -> None:
     except ImageError as error:
         tell({"error": str(error), "kind": KINDS.get(type(error), "refused")})
     except OSError as error:
-        hint = "make room: orch image remove" if error.errno == errno.ENOSPC else "see the daemon's log"
-        tell({"error": f"cannot store the image: {error.strerror or error} ({hint})", "kind": "refused"})
+        full = error.errno in FULL
+        hint = "make room: orch image prune" if full else "see the daemon's log"
+        kind = "full" if full else "refused"
+        tell({"error": f"cannot store the image: {error.strerror or error} ({hint})", "kind": kind})
 
 
 def carry_out(request: Mapping[str, Any], tell: Any) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""`orch image prune` and `df`: what images take of the disk, and what can go."""
+
+import argparse
+import time
+from typing import Any
+
+from orchestr.cli import OK
+from orchestr.cli.errors import Bad
+from orchestr.cli.options import duration
+from orchestr.cli.output import age, dump, seconds, table
+from orchestr.client.sync import Client
+
+BASE = "/orchestr.dev/v1/images"
+
+
+def prune(client: Client, args: argparse.Namespace) -> int:
+    wanted = {"all": args.all, "until": _until(args.filter), "dryRun": args.dry_run}
+    found = client.create(f"{BASE}/prune", wanted)
+    if args.output:
+        print(dump(found, args.output))
+        return OK
+    would = "would remove" if args.dry_run else "removed"
+    for image in found["images"]:
+        print(f"{would} {', '.join(image['names']) or '<none>'} {image['digest']}")
+    if found["leftovers"]:
+        print(f"{would} {found['leftovers']} leftovers")
+    print(f"{'would free' if args.dry_run else 'freed'} {size(found['size'])}")
+    return OK
+
+
+def _until(filters: list[str]) -> float | None:
+    """Seconds since 1970, of the earliest."""
+    found: list[float] = []
+    for text in filters:
+        key, _, value = text.partition("=")
+        if key != "until" or not value:
+            raise Bad(f"orch image prune: filter {text!r} is not supported (give until=24h or until=TIME)")
+        found.append(_moment(value))
+    return min(found, default=None)
+
+
+def _moment(text: str) -> float:
+    if text.isdecimal():
+        return float(text)
+    try:
+        if "T" in text:
+            return seconds(text) if text.endswith("Z") else _local(text)
+        return time.time() - duration(text)
+    except (ValueError, argparse.ArgumentTypeError):
+        raise Bad(
+            f"orch image prune: {text!r} is no time (give 24h, 1h30m, 2026-01-31T12:00:00Z or seconds since 1970)"
+        ) from None
+
+
+def _local(text: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(text).timestamp()
+
+
+def df(client: Client, args: argparse.Namespace) -> int:
+    found = client.get(f"{BASE}/df")
+    if args.output:
+        print(dump(found, args.output))
+        return OK
+    images, leftovers, disk = found["images"], found["leftovers"], found["disk"]
+    used = sum(bool(image["used"]) for image in images)
+    rows = [
+        ["images", str(len(images)), str(used), size(found["size"]), size(found["reclaimable"])],
+        ["leftovers", str(leftovers["count"]), "0", size(leftovers["size"]), size(leftovers["size"])],
+    ]
+    print(table(["TYPE", "TOTAL", "IN USE", "SIZE", "RECLAIMABLE"], rows))
+    if args.verbose:
+        print()
+        print(table(["NAME", "DIGEST", "CREATED", "SIZE", "SHARED", "UNIQUE", "IN USE"], list(map(_row, images))))
+    percent = round(100 * (1 - disk["available"] / disk["size"])) if disk["size"] else 0
+    print(f"\ndisk {percent}% full ({size(disk['available'])} left); above {disk['high']}% images that nobody uses go")
+    return OK
+
+
+def _row(image: dict[str, Any]) -> list[str]:
+    own, whole = image["unique"], image["size"]
+    name = ", ".join(image["names"]) or "<none>"
+    used = "yes" if image["used"] else "no"
+    return [name, image["digest"][7:19], age(image["created"] or None), size(whole), size(whole - own), size(own), used]
+
+
+def size(count: int) -> str:
+    unit = next((unit for unit in ("GB", "MB", "kB") if count >= UNITS[unit]), "B")
+    return f"{count}B" if unit == "B" else f"{count / UNITS[unit]:.1f}{unit}"
+
+
+UNITS = {"GB": 1e9, "MB": 1e6, "kB": 1e3}
