@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from e2e.checks import eventually, process
+from e2e.checks import eventually, kill, process
 from e2e.conftest import Host
 from e2e.daemon import ORCH
 from e2e.project import Project
@@ -168,6 +168,38 @@ def test_resources_as_an_annotation(project: Project) -> None:
     assert shown(project, "a", files) == files
 
 
+def tables(pid: int | None = None) -> list[str]:
+    """Those of nftables that give containers their network class, in the machine's namespace or a living process's."""
+    enter = () if pid is None else ("nsenter", "-t", str(pid), "-n")
+    listed = subprocess.run((*enter, "nft", "list", "tables"), capture_output=True, text=True).stdout
+    return [line for line in listed.splitlines() if "orch_class_" in line]
+
+
+@pytest.mark.skipif("net_cls" in layout().v1 or not layout().v2, reason="the class is given by the controller of v1")
+def test_what_a_pod_sends_has_its_network_class(project: Project) -> None:
+    """By nftables where there is no net_cls: in the pod's network or the machine's, until the container ends."""
+    before = tables()
+    named = annotated("own", {"network": {"classID": 0x100002}}, 'command: [sh, -c, "sleep infinity & wait"]')
+    project.objects(
+        named + annotated("shared", {"network": {"classID": 7}}).replace("spec:", "spec:\n  hostNetwork: true")
+    )
+    pid = project.pid("own")
+    (table,) = tables(pid)
+    ruled = ("nsenter", "-t", str(pid), "-n", "nft")
+    chain = "add table inet t; add chain inet t c { type filter hook output priority 9; };"
+    subprocess.run((*ruled, f"{chain} add rule inet t c meta priority 10:2 counter"), check=True)
+    send = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))"
+    project.orch("exec", "-n", project.name, "own", "--", "python3", "-Sc", send).expect()
+    counted = subprocess.run((*ruled, "list", "table", "inet", "t"), check=True, capture_output=True, text=True).stdout
+    assert "packets 1 " in counted
+    assert len(set(tables()) - set(before)) == 1
+
+    kill(pid)
+    eventually(lambda: len(found := tables(project.pid("own"))) == 1 and found != [table])
+    project.orch("delete", "-n", project.name, "pod", "shared", "--now", "--yes").expect()
+    assert tables() == before
+
+
 @pytest.mark.parametrize(
     ("resources", "words"),
     [
@@ -175,6 +207,7 @@ def test_resources_as_an_annotation(project: Project) -> None:
         ({"unified": {"nothing.max": "1"}}, "/linux/resources/unified/nothing.max"),
         ({"blockIO": {"throttleReadBpsDevice": [{"path": "/dev/nothing", "rate": 1}]}}, "/dev/nothing"),
         ({"cpu": {"cpus": "900"}}, "/linux/resources/cpu/cpus"),
+        ({"network": {"priorities": [{"name": "eth0"}]}}, "/network/priorities/0/priority"),
     ],
 )
 def test_what_cannot_be_set_is_told(project: Project, resources: Mapping[str, Any], words: str) -> None:

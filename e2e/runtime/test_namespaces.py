@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyroute2 import IPRoute, NetlinkError
 
 from e2e.runtime.bundles import NAMESPACES, Oci
 
@@ -161,8 +162,6 @@ def test_a_sysctl_of_the_machine_is_refused(oci: Oci, key: str, missing: str) ->
 
 
 def ip(*messages: tuple[Any, ...]) -> None:
-    from pyroute2 import IPRoute
-
     with IPRoute() as route:
         for kind, command, name, options in messages:
             found = route.link_lookup(ifname=name)
@@ -179,12 +178,20 @@ def device() -> Iterator[str]:
         ("addr", "add", name, {"address": "fd00:98::5", "prefixlen": 64}),
     )
     yield name
-    from pyroute2 import IPRoute, NetlinkError
-
     with IPRoute() as route:
         for index in route.link_lookup(ifname=f"{name}p"):
             with suppress(NetlinkError):  # gone meanwhile, with the namespace of its other end
                 route.link("del", index=index)
+
+
+@pytest.fixture
+def bridge(device: str) -> Iterator[int]:
+    """Its number."""
+    ip(("link", "add", f"{device}b", {"kind": "bridge"}))
+    with IPRoute() as route:
+        (index,) = route.link_lookup(ifname=f"{device}b")
+        yield index
+        route.link("del", index=index)
 
 
 @pytest.mark.parametrize(("name", "became"), [("eth0", "eth0"), ("net%d", "net0"), ("", "")])
@@ -205,6 +212,26 @@ def test_a_device_whose_name_is_taken_stays(oci: Oci, device: str) -> None:
     bundle = oci.bundle().config({"linux": {"netDevices": {device: {"name": "lo"}}}})
     assert f"/linux/netDevices/{device}" in bundle.create(code=1).err
     assert os.path.exists(f"/sys/class/net/{device}")
+
+
+@pytest.mark.parametrize("point", ["createRuntime", "createContainer", "handover"])
+def test_a_device_comes_back_when_the_container_cannot_be_made(oci: Oci, device: str, bridge: int, point: str) -> None:
+    """runtime.md "Create": "If the runtime cannot apply a property ... it MUST generate an error and a new container
+    MUST NOT be created": the machine has its device again, with its name, addresses and bridge, and up if it was."""
+    up = point != "createContainer"
+    if up:
+        ip(("link", "set", device, {"state": "up", "master": bridge}))
+    bundle = oci.bundle().config({"linux": {"netDevices": {device: {"name": "eth0"}}}})
+    if point == "handover":
+        bundle.create("--pidfd-socket", str(bundle.path / "nobody"), code=1)
+    else:
+        bundle.config({"hooks": {point: [{"path": "/bin/false"}]}}).create(code=1)
+    with IPRoute() as route:
+        (index,) = route.link_lookup(ifname=device)
+        (link,) = route.get_links(index)
+        found = {address.get("address") for address in route.get_addr(index=index)}
+    assert (link["flags"] & 1, link.get("master")) == ((1, bridge) if up else (0, None))
+    assert {"10.98.76.5", "fd00:98::5"} <= found
 
 
 def test_a_device_that_is_not_there(oci: Oci) -> None:

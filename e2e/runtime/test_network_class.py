@@ -25,7 +25,7 @@ def nft(bundle: Bundle, text: str) -> str:
 
 def tables() -> set[str]:
     listed = subprocess.run(("nft", "list", "tables"), check=True, capture_output=True, text=True).stdout
-    return set(re.findall(r"orch_oci_\w+", listed))
+    return set(re.findall(r"orch_class_\w+", listed))
 
 
 def sent(bundle: Bundle, priority: str) -> int:

@@ -74,7 +74,18 @@ def _extra(text: str) -> dict[str, Any]:
                 block[key] = [_numbered(item) for item in items]
     except (ValueError, OSError, AttributeError) as error:
         raise ConfigFailure(f"cannot read annotation {EXTRA}: {error} (give LinuxResources as JSON)") from error
+    _check(found)
     return found
+
+
+def _check(resources: Mapping[str, Any]) -> None:
+    from orchestr.runtime.oci.config import check_resources  # a long table that few pods need
+    from orchestr.runtime.seam import RuntimeFailure
+
+    try:
+        check_resources(resources, f"annotation {EXTRA}")
+    except RuntimeFailure as error:
+        raise ConfigFailure(str(error)) from error
 
 
 def _numbered(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orchestr.runtime import (
     cgroups,
@@ -31,6 +31,9 @@ from orchestr.runtime.plan import Builder, LaunchError, Result
 from orchestr.runtime.seam import ContainerSpec, RuntimeFailure, SandboxSpec
 from orchestr.runtime.spawn import Launched, Spawn, Stdio, Tell
 from orchestr.runtime.users import User
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 NAME: Final = "orchestr.dev/name"  # annotation: what messages call the container; its id without
 _LAUNCHING: Final = 8  # tasks; those of a launch are fewer
@@ -89,10 +92,14 @@ def launch(spec: ContainerSpec, sandbox: SandboxSpec, ns: Namespaces, stdio: Std
     """
     cgroup = cgroup_of(spec, sandbox)
     resources = (spec.oci.get("linux") or {}).get("resources") or {}
+    classes = _network_classes(resources)
     few = _few(resources)
-    cgroups.create(cgroup, {**resources, "pids": {"limit": _LAUNCHING}} if few else resources)
+    limits = classes.left(resources) if classes else resources
+    cgroups.create(cgroup, {**limits, "pids": {"limit": _LAUNCHING}} if few else limits)
     root = -1
     try:
+        if classes:
+            classes.apply(resources, cgroup, ns.net)
         base = 0 if sandbox.host_users else sandbox.uid_base
         root = overlay.make(spec.rootfs, ns.user, base)
         target = Target(
@@ -112,6 +119,8 @@ def launch(spec: ContainerSpec, sandbox: SandboxSpec, ns: Namespaces, stdio: Std
             cgroups.update(cgroup, {"pids": few})
         return launched
     except BaseException as error:
+        if classes:
+            classes.remove(cgroup, ns.net)
         with suppress(OSError):
             cgroups.remove(cgroup)
         if isinstance(error, OSError):
@@ -120,6 +129,15 @@ def launch(spec: ContainerSpec, sandbox: SandboxSpec, ns: Namespaces, stdio: Std
     finally:
         if root >= 0:
             os.close(root)
+
+
+def _network_classes(resources: Mapping[str, Any]) -> "ModuleType | None":
+    """netclass.py where nftables has to do a part of these, which is rare."""
+    if not resources.get("network"):
+        return None
+    from orchestr.runtime import netclass
+
+    return netclass if netclass.wanted(resources) else None
 
 
 def _few(resources: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orchestr.runtime import capabilities, cgroups, idmap, mountopts, seccomp, users
@@ -125,22 +126,29 @@ class Opened(NamedTuple):
             os.close(fd)
 
 
-def prepare(bundle: Bundle, gate: int, *, pivot: bool = True, keyring: bool = True, preserve: int = 0) -> Opened:
-    """Opens root and namespaces; the caller closes what is returned."""
+def prepare(
+    bundle: Bundle, gate: int, undo: ExitStack, *, pivot: bool = True, keyring: bool = True, preserve: int = 0
+) -> Opened:
+    """Opens root and namespaces; the caller closes what is returned.
+
+    What the launch changes outside of the container is put back if `undo` ends by an error.
+    """
     if section := (bundle.config.get("linux") or {}).get("seccomp"):
         if (bundle.config.get("annotations") or {}).get(STRICT_CALLS) == "1":
             section[seccomp.STRICT] = True
         filters.prepare(section)
     fds: list[int] = []
     try:
-        return Opened(_target(bundle, gate, fds, pivot, keyring, preserve), tuple(fds))
+        return Opened(_target(bundle, gate, fds, undo, pivot, keyring, preserve), tuple(fds))
     except BaseException:
         for fd in fds:
             os.close(fd)
         raise
 
 
-def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: bool, preserve: int) -> Target:
+def _target(
+    bundle: Bundle, gate: int, fds: list[int], undo: ExitStack, pivot: bool, keyring: bool, preserve: int
+) -> Target:
     config, wanted = bundle.config, bundle.namespaces
     root = _open_root(bundle, fds)
     given = namespaces.open_given(wanted)
@@ -150,7 +158,7 @@ def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: boo
         userns = runtime_namespaces.make_user(bundle.ids)
         fds.append(userns)
         given.append((userns, sc.CLONE_NEWUSER))
-    called = _hooks(bundle)
+    called = _hooks(bundle, undo)
     return Target(
         name=bundle.id,
         root=root,
@@ -180,7 +188,7 @@ def _target(bundle: Bundle, gate: int, fds: list[int], pivot: bool, keyring: boo
     )
 
 
-def _hooks(bundle: Bundle) -> Callable[[str, int], None] | None:
+def _hooks(bundle: Bundle, undo: ExitStack) -> Callable[[str, int], None] | None:
     """What the network needs comes first, for the hooks may look for it."""
     called = None
     if bundle.config.get("hooks"):
@@ -199,7 +207,7 @@ def _hooks(bundle: Bundle) -> Callable[[str, int], None] | None:
 
     def all_of_them(point: str, pid: int) -> None:
         if point == "createRuntime":
-            netdevices.move(bundle.config, pid)
+            netdevices.move(bundle.config, pid, undo)
             if classes:
                 netclass.apply(bundle.config, bundle.cgroup, pid)
         if called:

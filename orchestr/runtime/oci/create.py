@@ -104,7 +104,7 @@ def _locked(call: Call, where: str, found: bundle.Bundle, attached: bool) -> Cre
             if found.cgroup != note.cgroup:
                 state.save(call.root, note._replace(cgroup=found.cgroup))
             log.debug(f"launch {found.id}")
-            launched = _launch(call, found, attached)
+            launched = _launch(call, found, stack, attached)
             log.debug(f"{found.id} waits as pid {launched.pid}")
             state.born(call.root, found.id, launched.pid)
             return Created(launched, handover.give(call, launched, attached=attached))
@@ -139,6 +139,7 @@ def _limited(stack: ExitStack, found: bundle.Bundle) -> dict[str, Any]:
     resources = linux.get("resources") or {}
     if not resources.get("network"):
         return found.config
+    from orchestr.runtime.netclass import left
     from orchestr.runtime.oci import netclass
 
     def undo(kind: object, _error: object, _trace: object) -> None:
@@ -146,7 +147,7 @@ def _limited(stack: ExitStack, found: bundle.Bundle) -> dict[str, Any]:
             netclass.remove(found.config, found.cgroup)
 
     stack.push(undo)
-    return {**found.config, "linux": {**linux, "resources": netclass.left(resources)}}
+    return {**found.config, "linux": {**linux, "resources": left(resources)}}
 
 
 def _check_empty(cgroup: str, id: str) -> None:
@@ -158,12 +159,13 @@ def _check_empty(cgroup: str, id: str) -> None:
         )
 
 
-def _launch(call: Call, found: bundle.Bundle, attached: bool) -> Launched:
+def _launch(call: Call, found: bundle.Bundle, undo: ExitStack, attached: bool) -> Launched:
     gate = os.open(f"{state.directory(call.root, call.id)}/exec.fifo", os.O_RDWR | os.O_CLOEXEC)
     try:
         opened = bundle.prepare(
             found,
             gate,
+            undo,
             pivot=not call.flag("no-pivot"),
             keyring=not call.flag("no-new-keyring"),
             preserve=handover.preserved(call),

@@ -1,23 +1,25 @@
 """OCI `linux.netDevices`: devices of the machine moved into the container's network namespace, by rtnetlink(7).
 
-A device that leaves its namespace goes down and loses its addresses: the permanent ones of global scope are noted
-before and given again. It is never moved back: a device of hardware returns by itself when the namespace ends.
+A device that leaves its namespace goes down, loses its addresses and its bridge: the permanent addresses of global
+scope are noted before and given again. When the container cannot be made it comes back as it was, but for routes that
+somebody added. From one that was made it is not moved back: what is hardware returns when the namespace ends.
 """
 
 import errno
 import os
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final, NamedTuple
 
 from orchestr.runtime import syscalls as sc
+from orchestr.runtime.oci import log
 from orchestr.runtime.seam import RuntimeFailure
 
-_NEWLINK, _NEWADDR, _GETADDR = 16, 20, 22
+_NEWLINK, _GETLINK, _NEWADDR, _GETADDR = 16, 18, 20, 22
 _REQUEST, _ACK, _DUMP, _REPLACE, _CREATE = 0x1, 0x4, 0x300, 0x100, 0x400
 _ERROR, _DONE = 2, 3
-_IFLA_IFNAME, _IFLA_NET_NS_FD = 3, 28
+_IFLA_IFNAME, _IFLA_MASTER, _IFLA_NET_NS_FD = 3, 10, 28
 _IFA_FLAGS, _KEPT = 8, (1, 2, 4)  # IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST
 _PERMANENT, _UNIVERSE = 0x80, 0  # IFA_F_PERMANENT, RT_SCOPE_UNIVERSE
 _UP: Final = 1
@@ -28,6 +30,15 @@ class Address(NamedTuple):
     family: int
     prefix: int
     attributes: tuple[tuple[int, bytes], ...]
+
+
+class Device(NamedTuple):
+    """As it was."""
+
+    name: str
+    up: bool
+    master: bytes  # number of the bridge that it is a port of, as rtnetlink has it; b"" for none
+    addresses: tuple[Address, ...]
 
 
 def check(config: Mapping[str, Any], kinds: frozenset[str]) -> None:
@@ -43,25 +54,29 @@ def check(config: Mapping[str, Any], kinds: frozenset[str]) -> None:
             raise _wrong(name, "two devices would have this name", "give another")
 
 
-def move(config: Mapping[str, Any], pid: int) -> None:
-    """Into the namespace of process `pid`, each set up. RuntimeFailure; what was moved stays."""
+def move(config: Mapping[str, Any], pid: int, undo: ExitStack) -> None:
+    """Into the namespace of process `pid`, each set up. RuntimeFailure.
+
+    What was moved returns if `undo` ends by an error.
+    """
     for device, item in ((config.get("linux") or {}).get("netDevices") or {}).items():
         name = str((item or {}).get("name") or device)
         try:
-            _move(device, name, pid)
+            _move(device, name, pid, undo)
         except OSError as error:
             why = f"a device {name} is there already" if error.errno == errno.EEXIST else error.strerror or error
             raise _wrong(device, f"cannot move it to {name}: {why}", "does it exist, and may it move?") from error
 
 
-def _move(device: str, name: str, pid: int) -> None:
+def _move(device: str, name: str, pid: int, undo: ExitStack) -> None:
     import _socket
 
     index = _socket.if_nametoindex(device)
     ours = _Netlink()
     target = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    undo.callback(os.close, target)
     try:
-        addresses = ours.addresses(index)
+        before = ours.device(index, device)
         with _inside(target):
             theirs = _Netlink()
             there = dict(_socket.if_nameindex())
@@ -70,13 +85,44 @@ def _move(device: str, name: str, pid: int) -> None:
         ours.link(index, attributes=((_IFLA_NET_NS_FD, struct.pack("i", target)), (_IFLA_IFNAME, _text(name))))
         with _inside(target):
             (moved,) = {number for number, _ in _socket.if_nameindex()} - set(there)
-        for address in addresses:
+
+        def give_back(kind: object, _error: object, _trace: object) -> None:
+            if kind:
+                _return(before, moved, target)
+
+        undo.push(give_back)
+        for address in before.addresses:
             theirs.add(moved, address)
         theirs.link(moved, up=True)
         theirs.close()
     finally:
         ours.close()
-        os.close(target)
+
+
+def _return(device: Device, moved: int, target: int) -> None:
+    """From namespace `target`, where its number is `moved`. What cannot be is logged: the cause of it all is told."""
+    import _socket
+
+    ours = _Netlink()
+    try:
+        with _inside(target):
+            theirs = _Netlink()
+        home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            here = ((_IFLA_NET_NS_FD, struct.pack("i", home)), (_IFLA_IFNAME, _text(device.name)))
+            theirs.link(moved, attributes=here)
+        finally:
+            theirs.close()
+            os.close(home)
+        index = _socket.if_nametoindex(device.name)
+        for address in device.addresses:
+            ours.add(index, address)
+        master = ((_IFLA_MASTER, device.master),) if device.master else ()
+        ours.link(index, up=device.up, attributes=master)
+    except OSError as error:
+        log.warning(f"cannot give {device.name} back as it was: {error.strerror}")
+    finally:
+        ours.close()
 
 
 @contextmanager
@@ -115,6 +161,11 @@ class _Netlink:
     def add(self, index: int, address: Address) -> None:
         body = struct.pack("BBBBi", address.family, address.prefix, 0, _UNIVERSE, index)  # struct ifaddrmsg
         self._ask(_NEWADDR, _ACK | _CREATE | _REPLACE, body + _packed(address.attributes))
+
+    def device(self, index: int, name: str) -> Device:
+        (body,) = self._ask(_GETLINK, _ACK, struct.pack("BxHiII", 0, 0, index, 0, 0))
+        flags, attributes = struct.unpack_from("BxHiII", body)[3], dict(_attributes(body[16:]))
+        return Device(name, bool(flags & _UP), attributes.get(_IFLA_MASTER, b""), tuple(self.addresses(index)))
 
     def addresses(self, index: int) -> list[Address]:
         """Those that last (config-linux.md "Network Devices")."""

@@ -5,6 +5,7 @@ which are set before.
 """
 
 import os
+from contextlib import ExitStack
 from typing import Any
 
 from orchestr.runtime import launch
@@ -21,8 +22,8 @@ def of(bundle: str, id: str = "planned") -> Plan:
     gate = os.memfd_create(GATE, os.MFD_CLOEXEC)
     stdio = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
-        with machine():
-            opened = bundles.prepare(found, gate)
+        with machine(), ExitStack() as undo:
+            opened = bundles.prepare(found, gate, undo)
             try:
                 launch.start(opened.target, found.config, (stdio, stdio, stdio))
             finally:

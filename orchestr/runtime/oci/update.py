@@ -70,9 +70,10 @@ def update(call: Call) -> int:
         merged = {**linux, "resources": merge(linux.get("resources") or {}, resources)}
         changed = {**found.config, "linux": merged}
         if resources.get("network"):
+            from orchestr.runtime.netclass import left
             from orchestr.runtime.oci import netclass
 
-            cgroups.update(state.cgroup(found), netclass.left(resources))
+            cgroups.update(state.cgroup(found), left(resources))
             if netclass.wanted(changed):
                 netclass.apply(changed, found.cgroup, found.pid)
         else:

@@ -44,6 +44,7 @@ class Adoption:
     def _sweep(self, record: Record) -> None:
         cgroups.kill_all(record.cgroup)
         cgroups.remove(record.cgroup)
+        self._containers.unclass(record)
         self._records.forget(record.container.id)
 
     def _take(self, record: Record) -> Tracked:

@@ -18,12 +18,13 @@ from typing import Any
 from orchestr.runtime import cgroups, launch, namespaces
 from orchestr.runtime.seam import Container, ContainerSpec, LogSpec, RuntimeFailure, SandboxSpec
 from orchestr.runtime.spawn import Launched
-from orchestr.runtime.supervisor import exits
+from orchestr.runtime.supervisor import classes, exits
 from orchestr.runtime.supervisor.logfile import STREAMS
 from orchestr.runtime.supervisor.logpump import LogPump
 from orchestr.runtime.supervisor.loop import Loop
 from orchestr.runtime.supervisor.oom import KernelLog, Watch, happened
 from orchestr.runtime.supervisor.records import Record, Records, checked_id
+from orchestr.runtime.supervisor.sandboxes import Sandboxes
 from orchestr.runtime.supervisor.stdin import Stdin
 
 _SETTLE = 0.004  # seconds between two looks at processes that were killed but still hold the cgroup
@@ -60,8 +61,8 @@ class Tracked:
 
 
 class Containers:
-    def __init__(self, loop: Loop, records: Records, tell: Callable[[Container], None]) -> None:
-        self._loop, self._records, self._tell = loop, records, tell
+    def __init__(self, loop: Loop, records: Records, sandboxes: Sandboxes, tell: Callable[[Container], None]) -> None:
+        self._loop, self._records, self._sandboxes, self._tell = loop, records, sandboxes, tell
         self._kernel_log = KernelLog()
         self.all: dict[str, Tracked] = {}
 
@@ -80,7 +81,10 @@ class Containers:
         cgroup = launch.cgroup_of(spec, sandbox)
         self._refuse_shared(spec.id, cgroup)
         self._records.new(spec)
-        tracked = Tracked(Record(Container(spec.id, spec.sandbox, "created"), cgroup, 0, self._records.boot))
+        created = Container(spec.id, spec.sandbox, "created")
+        resources = (spec.oci.get("linux") or {}).get("resources") or {}
+        classed = classes.place(resources, sandbox)
+        tracked = Tracked(Record(created, cgroup, 0, self._records.boot, classed))
         self._records.write(tracked.record)
         try:
             if spec.log is not None:
@@ -180,7 +184,7 @@ class Containers:
 
     def _change(self, tracked: Tracked, container: Container, start_time: int | None = None) -> None:
         start = tracked.record.start_time if start_time is None else start_time
-        tracked.record = Record(container, tracked.record.cgroup, start, tracked.record.boot)
+        tracked.record = tracked.record._replace(container=container, start_time=start)
         self._records.write(tracked.record)
 
     def _log_held_up(self, tracked: Tracked, why: str) -> None:
@@ -229,6 +233,7 @@ class Containers:
         if not _cleared(tracked.record.cgroup) and tracked.looks < _PATIENCE:
             self._loop.later(_SETTLE, lambda: self.settle(tracked))
             return
+        self.unclass(tracked.record)
         if tracked.log and not tracked.log.drain():
             self._loop.later(1.0, lambda: self._drain_later(tracked))
         elif tracked.log:
@@ -301,7 +306,14 @@ class Containers:
         return {"upper": spec.rootfs.upper, **({"logs": spec.log.directory} if spec.log else {})}
 
     def update(self, id: str, resources: Mapping[str, Any]) -> None:
-        cgroups.update(self.get(id).record.cgroup, resources)
+        tracked = self.get(id)
+        record = classes.update(tracked.record, self._sandboxes, resources)
+        if record != tracked.record:
+            tracked.record = record
+            self._records.write(record)
+
+    def unclass(self, record: Record) -> None:
+        classes.remove(record, self._sandboxes)
 
 
 def _not_running(spec: ContainerSpec) -> RuntimeFailure:

@@ -28,6 +28,7 @@ class Record(NamedTuple):
     cgroup: str
     start_time: int  # ticks since boot, see exits.start_time
     boot: str
+    classed: str = ""  # where nftables has its network class: in the "pod"'s namespace or the "machine"'s; "" for none
 
 
 class SandboxRecord(NamedTuple):

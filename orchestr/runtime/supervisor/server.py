@@ -40,8 +40,8 @@ class Server:
     def __init__(self, loop: Loop, records: Records, listener: socket.socket, ended: Callable[[], None]) -> None:
         self._loop, self._listener, self._ended = loop, listener, ended
         self._execs_of: dict[Connection, dict[int, Started]] = {}
-        self._containers = Containers(loop, records, self._tell)
         self._sandboxes = Sandboxes(loop, records)
+        self._containers = Containers(loop, records, self._sandboxes, self._tell)
         self._execs = Execs(loop, records, self._containers, self._sandboxes)
         self._adoption = Adoption(records, self._containers, self._sandboxes)
         self._verbs: dict[str, Callable[[Request], None]] = {

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestr.runtime import cgroups
-from orchestr.runtime.oci import netclass
+from orchestr.runtime import cgroups, netclass
 from orchestr.runtime.seam import RuntimeFailure
 
 
@@ -34,7 +33,7 @@ def test_a_name_cannot_become_a_rule(name: str) -> None:
 def test_controllers_that_are_there_are_used() -> None:
     resources = {"network": {"classID": 5, "priorities": [{"name": "lo", "priority": 1}]}, "pids": {"limit": 4}}
     assert netclass.left(resources) == {"network": {}, "pids": {"limit": 4}}
-    assert netclass.wanted({"linux": {"resources": resources}})
+    assert netclass.wanted(resources)
     cgroups.use(cgroups.Layout("/sys/fs/cgroup/unified", frozenset(), {"net_cls": "/x", "net_prio": "/y"}))
     assert netclass.left(resources) == resources
-    assert not netclass.wanted({"linux": {"resources": resources}})
+    assert not netclass.wanted(resources)
