@@ -9,12 +9,13 @@ from orchestr.api.base import Condition
 from orchestr.api.batch import Job
 from orchestr.api.core import Pod
 from orchestr.api.labels import SERVICE
-from orchestr.api.stack import ServiceStatus, Stack, StackStatus
+from orchestr.api.stack import Service, ServiceStatus, Stack, StackStatus
 from orchestr.engine.conditions import condition, with_condition
 from orchestr.graph import trouble
 from orchestr.manifest.compose.compiler import names
 
 PENDING, PROGRESSING, RUNNING, COMPLETE, FAILED = "Pending", "Progressing", "Running", "Complete", "Failed"
+STOPPED = "Stopped"
 Workload = Deployment | Job
 
 
@@ -51,7 +52,7 @@ def _conditions(rows: Sequence[ServiceStatus], refused: str | None, generation: 
     failed = [f"{row.name}: {row.message or row.reason or 'failed'}" for row in rows if row.phase == FAILED]
     if refused:
         failed.append(refused)
-    waiting = [row.name for row in rows if row.phase not in (RUNNING, COMPLETE)]
+    waiting = [row.name for row in rows if row.phase not in (RUNNING, COMPLETE, STOPPED)]
     ready = not waiting and not refused
     reason = "ServiceFailed" if failed and not refused else "Refused" if refused else "AsExpected"
     text = "" if ready else "; ".join(failed) if refused else f"waiting for {', '.join(waiting)}"
@@ -83,6 +84,8 @@ def _row(
 
 def service_status(key: str, name: str, stack: Stack, workload: Workload | None, pods: Sequence[Pod]) -> ServiceStatus:
     service = stack.spec.services[key]
+    if key in stack.spec.stopped:
+        return _stopped(key, name, service, pods)
     alive = _current(workload, [pod for pod in pods if not pod.metadata.deleting])
     phase, reason, message = _phase(workload, alive)
     if phase not in (RUNNING, COMPLETE, FAILED) and not message:
@@ -99,6 +102,16 @@ def service_status(key: str, name: str, stack: Stack, workload: Workload | None,
         reason=reason,
         message=why or None,
         next=f"next try {then}" if then else None,
+    )
+
+
+def _stopped(key: str, name: str, service: Service, pods: Sequence[Pod]) -> ServiceStatus:
+    left = [pod for pod in pods if not pod.finished]
+    return ServiceStatus(
+        name=key,
+        workload=f"{'deployment' if service.restarting else 'job'}/{name}",
+        phase=PROGRESSING if left else STOPPED,
+        reason="Stopping" if left else None,
     )
 
 

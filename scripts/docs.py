@@ -24,14 +24,19 @@ CLI_HEAD = """\
 Made by `make docs` from the commands themselves; do not edit.
 
 `orch [OPTIONS] COMMAND ...`. Before the command may stand `--instance NAME`, `--host ADDR`, `-f FILE`, `-p PROJECT`,
-`-n NAMESPACE`, `--kubeconfig FILE`, `--color`; `--instance`, `--host`, `--kubeconfig` and `--color` may also follow it.
+`-n NAMESPACE`, `--profile NAME`, `--env-file FILE`, `--project-directory DIR`, `--kubeconfig FILE`, `--color` (or
+`--ansi`); `--instance`, `--host`, `--kubeconfig` and `--color` may also follow it. `-f` and `-p` behind the command are
+the command's own.
 
 - `--instance NAME` (or `ORCH_INSTANCE`): which daemon of this machine, where several run side by side.
 - `--host ADDR`, `-H` (or `ORCH_HOST`): the daemon's address, instead of the instance's socket.
 - `--kubeconfig FILE`, `--context NAME`: a server by https, as `orch kubeconfig` prints it and kubectl reads it.
 - `--color auto|always|never`: colours on a terminal, or as said.
 
-Without `-n`, a command means the namespace of the Compose project here or in a folder above, else `default`.
+Without `-n`, a command means the Compose project in scope: `-p` or `COMPOSE_PROJECT_NAME`, else that of the files
+(`-f`, `COMPOSE_FILE`, those here or in a folder above); without any, the namespace `default`.
+
+A bare NAME is a service of the project in scope, else a pod, else a workload of that name; `KIND/NAME` is an object.
 
 ## Exit codes
 
@@ -43,8 +48,9 @@ Without `-n`, a command means the namespace of the Compose project here or in a 
 | 3 | not done within the time given |
 | 4 | rolled back |
 | 5 | no daemon answers |
+| 130 | ended by Ctrl-C |
 
-`exec` ends with the exit code of its command.
+`exec` ends with the exit code of its command, `up --exit-code-from` with that of a container.
 """
 
 

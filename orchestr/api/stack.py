@@ -202,6 +202,7 @@ class StackSpec(ComposeModel):
     volumes: Dict[VolumeClaim] = {}
     secrets: Dict[Secret] = {}
     configs: Dict[Config] = {}
+    stopped: Items[str] = ()  # services that are to have no pods until they are started; `orch stop` writes it
 
 
 class ServiceStatus(Model):
@@ -212,7 +213,7 @@ class ServiceStatus(Model):
     ready: int = 0
     desired: int = 0
     restarts: int = 0
-    phase: str = "Pending"  # Pending, Progressing, Running, Complete, Failed
+    phase: str = "Pending"  # Pending, Progressing, Running, Complete, Failed, Stopped
     reason: str | None = None
     message: str | None = None
     next: str | None = None  # what happens next, and when

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 # name, aliases, group, one line of help
 COMMANDS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
-    ("apply", ("up",), "Run", "make the machine look like the files, and wait until it does"),
+    ("apply", (), "Run", "make the machine look like the files, and wait until it does"),
     ("diff", (), "Run", "show what apply would change (exit 0 same, 1 different)"),
-    ("delete", ("down",), "Run", "delete objects, or what a file made"),
+    ("delete", (), "Run", "delete objects, or what a file made"),
     ("restart", (), "Run", "restart workloads, in order"),
     ("rollout", (), "Run", "versions of workloads: status, history, undo, restart, pause"),
     ("scale", (), "Run", "set the number of replicas"),
@@ -22,7 +22,19 @@ COMMANDS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("debug", (), "Run", "a container with tools beside those of a running pod"),
     ("port-forward", (), "Run", "ports of this machine that lead to ports of a pod"),
     ("wait", (), "Run", "wait until objects are ready, complete or deleted"),
-    ("status", ("ps",), "Look", "the tree of what runs, why not, and what happens next"),
+    ("up", (), "Compose", "run a Compose project, with its logs, or with -d behind"),
+    ("down", (), "Compose", "end a Compose project; its data stays without -v"),
+    ("ps", (), "Compose", "the containers of a project"),
+    ("ls", (), "Compose", "the projects of this machine"),
+    ("stop", (), "Compose", "services end, and stay ended"),
+    ("start", (), "Compose", "stopped services run again"),
+    ("kill", (), "Compose", "a signal to services"),
+    ("port", (), "Compose", "where a port of a service is published"),
+    ("images", (), "Compose", "the images that a project runs"),
+    ("volumes", (), "Compose", "the named volumes of a project"),
+    ("pull", (), "Compose", "images of services from their registries"),
+    ("push", (), "Compose", "images of services to their registries"),
+    ("status", (), "Look", "the tree of what runs, why not, and what happens next"),
     ("get", (), "Look", "list objects of any kind"),
     ("describe", (), "Look", "all about objects, with their events"),
     ("logs", (), "Look", "what containers printed"),
@@ -46,6 +58,7 @@ GLOBAL = {
     "--instance": "instance", "--host": "host", "-H": "host", "--kubeconfig": "kubeconfig", "--context": "context",
     "--color": "color", "-f": "files", "--file": "files",
     "-p": "project", "--project-name": "project", "-n": "namespace", "--namespace": "namespace",
+    "--project-directory": "project_directory", "--profile": "profiles", "--env-file": "env_files", "--ansi": "color",
 }  # fmt: skip
 
 

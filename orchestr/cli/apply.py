@@ -23,11 +23,7 @@ MANAGER = "orch"
 
 def add(parser: argparse.ArgumentParser) -> None:
     files.add(parser)
-    if parser.prog.endswith(" up"):  # Compose's -d leaves the logs alone; waiting is what apply is for
-        parser.add_argument("-d", action="store_true", help="taken as Compose writes it; --detach does not wait")
-        parser.add_argument("--detach", action="store_true", help="do not wait")
-    else:
-        parser.add_argument("-d", "--detach", action="store_true", help="do not wait")
+    parser.add_argument("-d", "--detach", action="store_true", help="do not wait")
     parser.add_argument(
         "--timeout", type=duration, metavar="DURATION", default=300.0, help="how long to wait (default 5m)"
     )

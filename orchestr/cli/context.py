@@ -12,7 +12,6 @@ from orchestr.client.sync import Client
 from orchestr.instance import Instance, InstanceError, instance
 
 LABEL_LIMIT = 63  # RFC 1123
-COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
 def current() -> Instance:
@@ -70,40 +69,66 @@ def server(args: argparse.Namespace) -> Address | None:
 
 
 def namespace(args: argparse.Namespace) -> str:
-    """-n, else -p, else the project of a Compose file here or above, else `default`."""
-    chosen = getattr(args, "namespace", None) or args.project or os.environ.get("COMPOSE_PROJECT_NAME")
-    if chosen:
-        return str(chosen)
-    found = compose_file()
-    return project_name(found) if found else "default"
+    """-n, else the project in scope, else `default`."""
+    chosen = getattr(args, "namespace", None) or in_scope(args)
+    return str(chosen or "default")
 
 
-def compose_file() -> str | None:
-    """A Compose file in this directory or the nearest one above."""
-    folder = os.getcwd()
-    while True:
-        for name in COMPOSE_FILES:
-            path = os.path.join(folder, name)
-            if os.path.isfile(path):
-                return path
-        if folder == "/":
-            return None
-        folder = os.path.dirname(folder)
+def in_scope(args: argparse.Namespace) -> str | None:
+    """The namespace of the project that is meant: -p, COMPOSE_PROJECT_NAME, that of the files; None without any."""
+    named = args.project or os.environ.get("COMPOSE_PROJECT_NAME")
+    if named:
+        return label(str(named))
+    found = compose_files(args)
+    return project_name(found, getattr(args, "project_directory", None)) if found else None
 
 
-def project_name(path: str) -> str:
-    """The namespace of a Compose file's project: its `name:`, else its directory. Without a YAML parser, for this is on
-    the way of `orch status`; a name with variables in it is read in full."""
+def compose_files(args: argparse.Namespace) -> list[str]:
+    """The project's files: -f, COMPOSE_FILE, those in this directory or the nearest above; none without any."""
+    if getattr(args, "files", None):
+        return list(args.files)
+    from orchestr.manifest.compose.discovery import discover
+
+    return discover(getattr(args, "project_directory", None) or os.getcwd(), os.environ)
+
+
+def project_name(paths: list[str], directory: str | None = None) -> str:
+    """The namespace of the project of Compose files: COMPOSE_PROJECT_NAME of its `.env`, the last `name:`, else its
+    directory. Without a YAML parser, for this is on the way of `orch status`; a name with variables is read in full."""
+    folder = os.path.abspath(directory or os.path.dirname(paths[0]) or ".")
+    stated = _of_env(os.path.join(folder, ".env"), paths)
+    for path in paths if not stated else ():
+        stated = _stated(path, paths) or stated
+    return label(stated or os.path.basename(folder))
+
+
+def _of_env(path: str, paths: list[str]) -> str:
+    """COMPOSE_PROJECT_NAME of an env file."""
+    try:
+        with open(path, "rb") as file:
+            if b"COMPOSE_PROJECT_NAME" not in file.read():
+                return ""
+    except OSError:
+        return ""
+    return _read(paths)
+
+
+def _stated(path: str, paths: list[str]) -> str:
+    """The top-level `name:` of one file, "" without one."""
+    if path == "-" or not os.path.isfile(path):
+        return ""
     with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
             if line.startswith("name:"):
                 value = line[5:].split("#")[0].strip().strip("\"'")
-                if "$" in value:
-                    from orchestr.manifest import compose
+                return _read(paths) if "$" in value else value
+    return ""
 
-                    value = compose.project([path]).name
-                return label(value)
-    return label(os.path.basename(os.path.dirname(os.path.abspath(path))))
+
+def _read(paths: list[str]) -> str:
+    from orchestr.manifest import compose
+
+    return compose.project(paths).name
 
 
 def label(name: str) -> str:

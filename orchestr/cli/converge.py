@@ -19,9 +19,16 @@ class Verdict(NamedTuple):
     text: str = ""  # "2/3 ready", "crash loop: exit code 1"
 
 
-def judge(obj: Object, pods: Sequence[Object], services: Sequence[Object] = (), *, foreign: bool = False) -> Verdict:
+def judge(
+    obj: Object,
+    pods: Sequence[Object],
+    services: Sequence[Object] = (),
+    *,
+    foreign: bool = False,
+    only: Sequence[str] | None = None,
+) -> Verdict:
     """`pods`: all below the object; `services`: of a Stack, its Services. `foreign`: another server than orch's, which
-    does not tell whether a Service has its ports."""
+    does not tell whether a Service has its ports. `only`: which services of a Stack count; None is all."""
     status, spec = obj.get("status") or {}, obj.get("spec") or {}
     if obj["metadata"].get("deletionTimestamp"):
         return Verdict("waiting", "being deleted")
@@ -31,7 +38,7 @@ def judge(obj: Object, pods: Sequence[Object], services: Sequence[Object] = (), 
         ):
             return Verdict("waiting", "not looked at yet")
         case "Stack":
-            return _with_ports(_stack(status), services)
+            return _with_ports(_stack(status, only), services)
         case "Deployment" | "ReplicaSet":
             return _replicated(obj, status, int(spec.get("replicas", 1)), _newest(status, pods))
         case "StatefulSet":
@@ -79,15 +86,15 @@ def _condition(status: Object, kind: str) -> Object:
     return found
 
 
-def _stack(status: Object) -> Verdict:
+def _stack(status: Object, only: Sequence[str] | None) -> Verdict:
     """From the rows of its services alone: a hundred services need no watch of a hundred pods."""
-    rows = status.get("services") or []
-    waiting = [row for row in rows if row.get("phase") not in ("Running", "Complete")]
+    rows = [row for row in status.get("services") or [] if only is None or row["name"] in only]
+    waiting = [row for row in rows if row.get("phase") not in ("Running", "Complete", "Stopped")]
     good = len(rows) - len(waiting)
-    if _condition(status, "Ready").get("status") == "True":
+    if _condition(status, "Ready").get("status") == "True" or (only is not None and not waiting):
         return Verdict("done", f"{good}/{len(rows)} services")
     failed = _condition(status, "Failed")
-    if failed.get("status") == "True":
+    if failed.get("status") == "True" and (only is None or any(row.get("phase") == "Failed" for row in rows)):
         return Verdict("failed", str(failed.get("message") or failed.get("reason")))
     for row in waiting:
         told = row.get("message")

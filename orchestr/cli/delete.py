@@ -45,8 +45,10 @@ def run(args: argparse.Namespace) -> int:
     targets = named(client, args) if args.what else of_files(client, args)
     if args.volumes:
         confirm(args, [target for target in targets if target[0].kind in ("PersistentVolumeClaim", "Namespace")])
-    deleted = [target for target in targets if remove(client, args, target)]
-    return OK if args.detach else gone(client, args, deleted)
+    grace = 0 if args.now else args.grace_period
+    lost = args.ignore_not_found or not args.what
+    deleted = [target for target in targets if remove(client, target, grace=grace, lost=lost)]
+    return OK if args.detach else gone(client, deleted, args.timeout)
 
 
 def named(client: Client, args: argparse.Namespace) -> list[Target]:
@@ -94,23 +96,23 @@ def confirm(args: argparse.Namespace, lost: list[Target]) -> None:
         raise Bad(f"orch {args.called}: nothing was deleted")
 
 
-def remove(client: Client, args: argparse.Namespace, target: Target) -> bool:
+def remove(client: Client, target: Target, *, grace: int | None = None, lost: bool = True) -> bool:
+    """Whether it was there; with `lost` it need not be."""
     kind, namespace, name = target
     options: dict[str, Any] = {"propagationPolicy": "Background"}
-    grace = 0 if args.now else args.grace_period
     if grace is not None:
         options["gracePeriodSeconds"] = grace
     try:
         client.delete(path(kind.plural, namespace or None, name, group=kind.group, version=kind.version), options)
     except NotFound:
-        if args.ignore_not_found or not args.what:
+        if lost:
             return False
         raise
     print(f"{kind.kind.lower()}/{name} deleted", flush=True)
     return True
 
 
-def gone(client: Client, args: argparse.Namespace, targets: list[Target]) -> int:
+def gone(client: Client, targets: list[Target], timeout: float) -> int:
     """Waits until the objects, and the pods below them, are gone."""
     if not targets:
         return OK
@@ -120,7 +122,7 @@ def gone(client: Client, args: argparse.Namespace, targets: list[Target]) -> int
     plurals = dict.fromkeys([*(kind.plural for kind, _, _ in targets), *BELOW])
     view = View(client, namespaces, plurals)
     parents = {obj["metadata"]["uid"] for target in targets if (obj := view.one(*target))}
-    end = time.monotonic() + args.timeout
+    end = time.monotonic() + timeout
     while True:
         left = [f"{kind.kind.lower()}/{name}" for kind, ns, name in targets if view.one(kind, ns, name)]
         left += [f"pod/{pod['metadata']['name']}" for uid in parents for pod in view.below(uid)]

@@ -33,9 +33,15 @@ SETTLE = 0.3  # seconds that all must hold, when there was something to wait for
 
 
 def follow(
-    client: Client, objects: Sequence[Object], *, timeout: float | None, color: str = "auto", quiet: bool = False
+    client: Client,
+    objects: Sequence[Object],
+    *,
+    timeout: float | None,
+    color: str = "auto",
+    quiet: bool = False,
+    only: Sequence[str] | None = None,
 ) -> int:
-    """Exit code: 0 all converged, 1 one failed, 3 the time was over."""
+    """Exit code: 0 all converged, 1 one failed, 3 the time was over. `only`: services of a Stack that count."""
     wanted = [obj for obj in objects if obj["kind"] in WAITED]
     if not wanted:
         return OK
@@ -48,7 +54,7 @@ def follow(
     before: list[str] | None = None
     verdicts: dict[str, Verdict] = {}
     while True:
-        verdicts = {name(obj): verdict(view, obj, verdicts.get(name(obj))) for obj in wanted}
+        verdicts = {name(obj): verdict(view, obj, verdicts.get(name(obj)), only) for obj in wanted}
         teller.tell(verdicts)
         if all(each.state == "done" for each in verdicts.values()):
             if not waited or not view.wait(SETTLE):  # what has just started may fall at once
@@ -86,7 +92,7 @@ def name(obj: Object) -> str:
     return f"{obj['kind'].lower()}/{obj['metadata']['name']}"
 
 
-def verdict(view: View, obj: Object, before: Verdict | None = None) -> Verdict:
+def verdict(view: View, obj: Object, before: Verdict | None = None, only: Sequence[str] | None = None) -> Verdict:
     found = view.one(find(obj["kind"]), obj["metadata"]["namespace"], obj["metadata"]["name"])
     if found is None and before and before.state == "done" and obj["kind"] == "Job":
         return before  # complete, and gone after its ttlSecondsAfterFinished
@@ -94,7 +100,7 @@ def verdict(view: View, obj: Object, before: Verdict | None = None) -> Verdict:
         return Verdict("failed", "it was deleted meanwhile")
     published = view.objects.get("services", {}).values()
     services = [each for each in published if owned(each) == ("Stack", found["metadata"]["uid"])]
-    return judge(found, view.below(found["metadata"]["uid"]), services, foreign=view.foreign)
+    return judge(found, view.below(found["metadata"]["uid"]), services, foreign=view.foreign, only=only)
 
 
 class Teller:

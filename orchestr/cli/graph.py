@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from orchestr.api.scheme import decode
 
     objects: list[KubeObject]
-    if args.files or (not args.namespace and not args.all_namespaces and context.compose_file()):
+    if args.files or (not args.namespace and not args.all_namespaces and context.compose_files(args)):
         objects = of_files(args)
     else:
         from orchestr.cli.kinds import find

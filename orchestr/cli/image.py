@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from orchestr.cli import OK
@@ -133,22 +134,26 @@ def _tag(client: Client, args: argparse.Namespace) -> int:
 
 
 def _exchange(client: Client, args: argparse.Namespace) -> int:
+    exchange(client, args.verb, args.names, quiet=args.quiet)
+    return OK
+
+
+def exchange(client: Client, verb: str, names: Sequence[str], *, quiet: bool) -> None:
     """Pull or push, with what the user is logged in as."""
     from orchestr.cli.transfer import Bars, logins
 
-    for name in args.names:
+    for name in names:
         body = json.dumps({"name": name, "logins": logins(name)}).encode()
-        bars = Bars(sys.stderr, quiet=args.quiet)
-        response = client.stream("POST", f"{BASE}/{args.verb}", body=body)
+        bars = Bars(sys.stderr, quiet=quiet)
+        response = client.stream("POST", f"{BASE}/{verb}", body=body)
         told: dict[str, Any] = {}
         for line in response.lines():
             told = json.loads(line)
             bars.told(told)
         bars.end()
         if "image" not in told:
-            raise Failed(f"orch: {told.get('message') or f'cannot {args.verb} {name}: the daemon stopped telling'}")
-        print(told["image"] if args.quiet else f"{name} {told['image']}")
-    return OK
+            raise Failed(f"orch: {told.get('message') or f'cannot {verb} {name}: the daemon stopped telling'}")
+        print(told["image"] if quiet else f"{name} {told['image']}")
 
 
 def _load(client: Client, args: argparse.Namespace) -> int:

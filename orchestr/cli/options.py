@@ -9,6 +9,12 @@ from typing import NoReturn
 from orchestr.cli import COMMANDS
 from orchestr.cli.errors import Bad
 
+# what decides which Compose project is meant, and how it is read; also where a command has no such options of its own
+SCOPE = {
+    "files": None, "project": None, "project_directory": None, "profiles": None, "env_files": None, "strict_env": False
+}  # fmt: skip
+REPEATED = ("files", "profiles", "env_files")
+
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -28,7 +34,7 @@ def parse(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=getattr(module, "EXAMPLES", None),
     )
-    parser.set_defaults(called=called, files=None, project=None)
+    parser.set_defaults(called=called, **SCOPE)
     parser.add_argument("--instance", default=_last(before, "instance"), metavar="NAME", help="the daemon's instance")
     parser.add_argument("--host", "-H", default=_last(before, "host"), metavar="ADDR", help="the daemon's address")
     parser.add_argument(
@@ -42,10 +48,9 @@ def parse(
     module.add(parser)
     _everywhere(parser)
     args = parser.parse_args(words)
-    if before.get("files") and not args.files:
-        args.files = before["files"]
-    if before.get("project") and not args.project:
-        args.project = before["project"][-1]
+    for name in before.keys() & SCOPE.keys():
+        if not getattr(args, name):
+            setattr(args, name, before[name] if name in REPEATED else before[name][-1])
     if before.get("namespace") and not getattr(args, "namespace", None):
         args.namespace = before["namespace"][-1]
     if args.instance is not None:
@@ -72,6 +77,16 @@ def add_namespace(parser: argparse.ArgumentParser, *, all_: bool = True) -> None
         parser.add_argument("-A", "--all-namespaces", action="store_true", help="all namespaces")
 
 
+def add_scope(parser: argparse.ArgumentParser) -> None:
+    """-f, -p and -n: which project is meant."""
+    parser.add_argument(
+        "-f", "--file", dest="files", action="append", metavar="FILE", help="the project's Compose file"
+    )
+    parser.add_argument("-p", "--project-name", dest="project", metavar="NAME", help="the project's name")
+    parser.add_argument("--project-directory", metavar="DIR", help="what relative paths start from")
+    add_namespace(parser, all_=False)
+
+
 def add_output(parser: argparse.ArgumentParser, *formats: str) -> None:
     parser.add_argument("-o", "--output", choices=formats, default="", metavar="|".join(formats), help="form of output")
 
@@ -85,3 +100,18 @@ def duration(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no duration (write 90s, 1m30s or 2h)")
     hours, minutes, seconds, millis = (float(group or 0) for group in found.groups())
     return hours * 3600 + minutes * 60 + seconds + millis / 1000
+
+
+def moment(text: str) -> float:
+    """A time in seconds since the epoch, for argparse: so long ago ("10m"), or as RFC 3339 ("2026-01-02T13:23:37Z")."""
+    import time
+
+    if text[4:5] != "-":
+        return time.time() - duration(text)
+    from datetime import UTC, datetime
+
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time (write 10m, or 2026-01-02T13:23:37Z)") from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -68,6 +68,12 @@ def seconds(stamp: str) -> float:
     return timegm(time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S"))
 
 
+def stamp(moment: float) -> str:
+    """Seconds since the epoch as RFC 3339 in UTC with microseconds; the order of such texts is that of the times."""
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
+    return f"{whole}.{int(moment % 1 * 1e6):06d}Z"
+
+
 def span(length: float) -> str:
     whole = max(int(length), 0)
     if whole < 120:

@@ -12,7 +12,8 @@ from orchestr.cli.errors import Bad, Failed
 from orchestr.cli.follow import follow
 from orchestr.cli.options import add_namespace, add_output, duration
 from orchestr.cli.output import age, dump, table
-from orchestr.cli.restart import KINDS, levels, restart
+from orchestr.cli.recreate import roll
+from orchestr.cli.restart import levels
 from orchestr.cli.why import owned
 from orchestr.cli.workloads import Found, find_all, target
 from orchestr.client.paths import path
@@ -40,6 +41,9 @@ class Version(NamedTuple):
     @property
     def images(self) -> str:
         return ",".join(str(each.get("image", "")) for each in self.template["spec"]["containers"])
+
+
+KINDS = ("deployments", "statefulsets", "daemonsets")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +75,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     client = context.client(args)
-    if args.files and not args.namespace:
-        args.namespace = context.project_name(args.files[0])
     found = find_all(client, args, args.names, KINDS)
     calls = {"status": status, "history": history, "undo": undo, "restart": again, "pause": pause, "resume": pause}
     return calls[args.verb](client, args, found)
@@ -123,7 +125,7 @@ def undo(client: Client, args: argparse.Namespace, found: Sequence[Found]) -> in
 def again(client: Client, args: argparse.Namespace, found: Sequence[Found]) -> int:
     code = OK
     for level in levels(list(found)):
-        restarted = [restart(client, each) for each in level]
+        restarted = [roll(client, each) for each in level]
         if not args.detach:
             code = code or follow(client, restarted, timeout=args.timeout, color=args.color)
     return code

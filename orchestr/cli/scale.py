@@ -20,10 +20,14 @@ EXAMPLES = """examples:
   orch scale --replicas 0 worker   none; its data stays"""
 
 
+KINDS = ("deployments", "statefulsets", "replicasets", "jobs")
+
+
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME[=N]", help="services, deployments or statefulsets")
     parser.add_argument("--replicas", type=int, metavar="N", help="for names without a number of their own")
     parser.add_argument("-f", "--file", dest="files", action="append", metavar="FILE", help="the project's file")
+    parser.add_argument("--no-deps", action="store_true", help="nothing else is started: as it is")
     parser.add_argument("-d", "--detach", action="store_true", help="do not wait")
     parser.add_argument(
         "--timeout", type=duration, metavar="DURATION", default=300.0, help="how long to wait (default 5m)"
@@ -33,15 +37,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     wanted = [_count(args, word) for word in args.names]
-    if args.files and not args.namespace:
-        args.namespace = context.project_name(args.files[0])
     client = context.client(args)
     scaled = []
-    found = [
-        (found, count)
-        for name, count in wanted
-        for found in find_all(client, args, [name], ("deployments", "statefulsets", "replicasets"))
-    ]
+    found = [(found, count) for name, count in wanted for found in find_all(client, args, [name], KINDS)]
     for each, count in found:
         scaled.append(scale(client, each, count))
         print(f"{each[0].kind.lower()}/{each[1]['metadata']['name']} scaled to {count}", flush=True)
@@ -52,6 +50,8 @@ def scale(client: Client, found: Found, count: int) -> dict[str, Any]:
     """The object to wait for: the workload, or the Stack that makes it."""
     kind, obj = found
     owner = next((o for o in obj["metadata"].get("ownerReferences") or [] if o["kind"] == "Stack"), None)
+    if owner is None and kind.kind == "Job":
+        raise Bad(f"orch scale: job/{obj['metadata']['name']} has no number of replicas (set its parallelism)")
     if owner is None:
         return {"kind": kind.kind, **client.patch(target(found), {"spec": {"replicas": count}})}
     place = path("stacks", obj["metadata"]["namespace"], owner["name"], group="orchestr.dev")

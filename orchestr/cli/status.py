@@ -73,14 +73,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def scope(args: argparse.Namespace) -> str | None:
-    """One namespace, or None for all: `ps`, -n, -p and -f mean one."""
+    """One namespace, or None for all: -n, -p and -f mean one."""
     if args.all_namespaces:
         return None
-    if args.files and not (args.namespace or args.project):
-        return context.project_name(args.files[0])
-    if args.namespace or args.project or args.called == "ps":
-        return context.namespace(args)
-    return None
+    return context.namespace(args) if args.namespace or args.project or args.files else None
 
 
 def read(client: Client, where: str | None) -> dict[str, list[dict[str, Any]]]:
@@ -213,7 +209,7 @@ def _state(obj: Object, pods: list[Object]) -> tuple[str, str, str]:
     if kind == "Stack":
         rows = status.get("services") or []
         condition: Object = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), {})
-        good = sum(1 for row in rows if row.get("phase") in ("Ready", "Complete", "Completed", "Running"))
+        good = sum(1 for row in rows if row.get("phase") in ("Ready", "Complete", "Completed", "Running", "Stopped"))
         word = "Ready" if condition.get("status") == "True" else str(condition.get("reason") or "Progressing")
         return word, f"{good}/{len(rows)}", str(condition.get("message") or "") if word != "Ready" else ""
     wanted = int(status.get("desiredNumberScheduled", 0) if kind == "DaemonSet" else spec.get("replicas", 1))

@@ -1,8 +1,10 @@
-"""From what a person types (a service, a pod, kind/name, nothing) to pods."""
+"""From what a person types to pods. One rule for every command: KIND/NAME is an object; a bare NAME is a service of the
+project in scope, else a pod, else a workload of that name; nothing is all of the namespace."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestr.cli.context import label
 from orchestr.cli.errors import Bad, Failed
 from orchestr.cli.kinds import find
 from orchestr.cli.why import owned, ready
@@ -10,6 +12,7 @@ from orchestr.client.paths import path
 from orchestr.client.sync import Client
 
 Pod = Mapping[str, Any]
+Choice = Callable[[], list[Pod]]
 OWNING = ("StatefulSet", "DaemonSet")  # workloads whose pods are told by their owner
 
 
@@ -40,11 +43,19 @@ def _matching(client: Client, namespace: str, word: str, every: list[Pod]) -> li
             client.get(path(found.plural, namespace, name, group=found.group)), found.kind, every, client, namespace
         )
     exact = [pod for pod in every if pod["metadata"]["name"] == name]
-    return (
-        exact
-        or [pod for pod in every if _label(pod, "service") == name]
-        or _by_workload(client, namespace, name, every)
-    )
+    service = [pod for pod in every if _label(pod, "service") in (name, label(name))]
+    return service or exact or _by_workload(client, namespace, name, every)
+
+
+def indexed(found: list[Pod], index: int) -> list[Pod]:
+    """Of each service the Nth pod, from 1, in the order in which they were made. Failed where there are fewer."""
+    groups: dict[str, list[Pod]] = {}
+    for pod in sorted(found, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])):
+        groups.setdefault(_label(pod, "service"), []).append(pod)
+    for name, pods in groups.items():
+        if not 1 <= index <= len(pods):
+            raise Failed(f"orch: service {name or 'of that name'} has no container {index} (it has {len(pods)})")
+    return [pods[index - 1] for pods in groups.values()]
 
 
 def _label(pod: Pod, name: str) -> str:

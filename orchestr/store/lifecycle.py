@@ -13,6 +13,7 @@ from orchestr.api.core import Namespace, Node, Pod, ResourceQuota
 from orchestr.api.custom import Custom
 from orchestr.api.definition import CustomResourceDefinition
 from orchestr.api.errors import Cause
+from orchestr.api.labels import STOP_TIMEOUT
 from orchestr.api.validation import validate
 from orchestr.api.versions import stored_form
 from orchestr.engine.cluster import Propagation
@@ -239,7 +240,10 @@ def _grace(obj: KubeObject, grace: int | None) -> int:
     """Seconds that the agent gets to end the pod; 0 for what nobody runs."""
     if not isinstance(obj, Pod) or not obj.spec.node_name or obj.finished:
         return 0
-    return obj.spec.termination_grace_period_seconds if grace is None else max(grace, 0)
+    if grace is not None:
+        return max(grace, 0)
+    told = obj.metadata.annotations.get(STOP_TIMEOUT, "")
+    return int(told) if told.isdecimal() else obj.spec.termination_grace_period_seconds
 
 
 def _content(obj: KubeObject) -> bool:

@@ -131,5 +131,5 @@ def test_colours_by_option_then_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "host",
         "kubeconfig",
         "context",
-        *("color", "files", "project", "namespace"),
+        *("color", "files", "project", "namespace", "project_directory", "profiles", "env_files"),
     }

@@ -65,7 +65,7 @@ def compile(stack: compose.Stack) -> list[KubeObject]:
         *(project.config_map(key) for key in spec.configs),
         *(project.claim(key) for key in spec.volumes),
         *(project.service(key) for key in spec.services),
-        *(project.workload(key) for key in spec.services),
+        *(project.workload(key) for key in spec.services if not project.ended(key)),
     ]
 
 
@@ -111,6 +111,10 @@ class _Project:
     def _selector(self, name: str) -> dict[str, str]:
         return {STACK: self.stack.metadata.name, SERVICE: name}
 
+    def ended(self, key: str) -> bool:
+        """Whether it is stopped and a Job, which is not there then; a Deployment has no pods."""
+        return key in self.stack.spec.stopped and not self.stack.spec.services[key].restarting
+
     def workload(self, key: str) -> Deployment | Job:
         service, name = self.stack.spec.services[key], self.names.services[key]
         meta = self.meta(name, name, _labels(service.deploy.labels))
@@ -123,7 +127,7 @@ class _Project:
             spec=DeploymentSpec(
                 selector=LabelSelector(match_labels=self._selector(name)),
                 template=pod,
-                replicas=service.replicas,
+                replicas=0 if key in self.stack.spec.stopped else service.replicas,
                 strategy=strategy(service),
                 min_ready_seconds=math.ceil(max(seconds(update.delay), seconds(update.monitor))),
             ),
