@@ -106,6 +106,11 @@ class Daemon:
             found = [pod for label, pod in labels if service in (label.get("orchestr.dev/service"), label.get("app"))]
         return sorted(found, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
 
+    def remove_namespace(self, name: str) -> None:
+        """With all that is in it, at once. The namespace first: then nobody makes a pod in the place of another."""
+        self.request("DELETE", f"/api/v1/namespaces/{name}")
+        self.request("DELETE", f"/api/v1/namespaces/{name}/pods", {"gracePeriodSeconds": 0})
+
     # processes
 
     def status(self) -> dict[str, Any]:

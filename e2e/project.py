@@ -79,8 +79,5 @@ class Project:
         self.daemon.note_links()
         if not self.exists():
             return
-        for pod in self.daemon.items("pods", self.name):
-            target = f"/api/v1/namespaces/{self.name}/pods/{pod['metadata']['name']}"
-            self.daemon.request("DELETE", target, {"gracePeriodSeconds": 0})
-        self.daemon.request("DELETE", f"/api/v1/namespaces/{self.name}")
+        self.daemon.remove_namespace(self.name)
         eventually(lambda: not self.exists(), what=f"namespace {self.name} to go")

@@ -99,7 +99,7 @@ def test_others_wait_for_it(project: Project) -> None:
     pods = by_name(project)
     ready = next(c for c in pods["db-0"]["status"]["conditions"] if c["type"] == "Ready")["lastTransitionTime"]
     started = pods["web"]["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
-    assert ready <= started
+    assert ready.removesuffix("Z") <= started  # of the second; of the microsecond
     tree = project.orch("status", "-n", project.name).expect().out
     assert "statefulset/db" in tree
     assert "SuccessfulCreate" in project.orch("describe", "-n", project.name, "sts", "db").expect().out

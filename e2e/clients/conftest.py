@@ -1,6 +1,7 @@
 """Client libraries and our own commands over https, each test in a namespace of its own."""
 
 import base64
+import gc
 import ssl
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,6 +14,13 @@ import yaml
 from e2e.clients.foreign import Foreign, foreign
 from e2e.conftest import evidence, failed
 from e2e.daemon import Daemon
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What a library left to the garbage collector goes within the test that allows it, not at the end of the run."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +41,7 @@ def space(shared: Daemon, request: pytest.FixtureRequest) -> Iterator[str]:
     yield name
     if failed(request):
         evidence(request, shared, name)
-    shared.request("DELETE", f"/api/v1/namespaces/{name}/pods", {"gracePeriodSeconds": 0})
-    shared.request("DELETE", f"/api/v1/namespaces/{name}")
+    shared.remove_namespace(name)
 
 
 @pytest.fixture(scope="module")

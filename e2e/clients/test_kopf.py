@@ -101,7 +101,7 @@ def test_the_life_of_a_custom_resource(shared: Daemon, operator: Path, space: st
                 == 200
             )
         )
-    eventually(lambda: status().get("colour") == "grey")
+    eventually(lambda: status().get("colour") == "grey", within=60)
     assert config("sky")["data"] == {"colour": "grey"}
 
     assert shared.request("DELETE", f"{there}/sky")[0] == 200

@@ -80,7 +80,7 @@ def made(generation: str, shared: Daemon, home: Path, request: pytest.FixtureReq
     yield helm
     if failed(request):
         evidence(request, shared, helm.namespace)
-    helm.kubectl("delete", "namespace", helm.namespace, "--ignore-not-found", "--grace-period=0")
+    shared.remove_namespace(helm.namespace)
 
 
 @pytest.fixture

@@ -83,4 +83,4 @@ def kubectl(
     yield made
     if failed(request):
         evidence(request, shared, name)
-    made.ok("delete", "namespace", name, "--grace-period=0")
+    shared.remove_namespace(name)

@@ -31,6 +31,13 @@ class Places:
     def log(self, pod: Pod, container: str, attempt: int) -> str:
         return os.path.join(self.logs(pod), container, str(attempt))
 
+    def logged(self, pod: Pod, container: str) -> list[int]:
+        """The runs that left a log, oldest first."""
+        try:
+            return sorted(int(each) for each in os.listdir(os.path.join(self.logs(pod), container)) if each.isdigit())
+        except FileNotFoundError:
+            return []
+
     @property
     def volumes(self) -> str:
         return os.path.join(self.state, "volumes")

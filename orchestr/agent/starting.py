@@ -154,10 +154,11 @@ def _not_started(work: Work, run: Run, failure: Exception) -> None:
 
 
 async def _forget(work: Work, run: Run) -> None:
-    """Removes the run before; its log is kept until the run after the next. One that never began left nothing."""
+    """Removes the run before, which left nothing if it never began. Of the logs the last one is kept: whose it is does
+    not follow from the number, since what comes back after a restart of the daemon may never have begun."""
     if run.record is None:
         return
     await work.node.runtime.remove_container(run.id, keep_logs=True)
-    stale = work.node.places.log(work.pod, run.container, run.attempt - 1)
-    if run.attempt:
+    for attempt in work.node.places.logged(work.pod, run.container)[:-1]:
+        stale = work.node.places.log(work.pod, run.container, attempt)
         await trio.to_thread.run_sync(remove_tree, stale)

@@ -1,6 +1,5 @@
 """The log of a pod's container, across its runs: what `orch logs` and `kubectl logs` read."""
 
-import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -36,15 +35,6 @@ def container_of(pod: Pod, name: str | None) -> str:
     return name or names[0]
 
 
-def runs(places: Places, pod: Pod, container: str) -> list[int]:
-    """Numbers of the runs that left a log, oldest first."""
-    directory = os.path.join(places.logs(pod), container)
-    try:
-        return sorted(int(each) for each in os.listdir(directory) if each.isdigit())
-    except FileNotFoundError:
-        return []
-
-
 class PodLog:
     """One request for a log."""
 
@@ -57,7 +47,7 @@ class PodLog:
 
     def pieces(self) -> AsyncGenerator[bytes]:
         """Checks now; BadRequest when there is no such run."""
-        there = runs(self.places, self.pod, self.container)
+        there = self.places.logged(self.pod, self.container)
         if self.options.previous:
             if len(there) < 2:
                 raise BadRequest(f"previous terminated container {self.container!r} in pod {self._name} not found")
@@ -102,7 +92,7 @@ class PodLog:
         async with self.cluster.watch(Pod, namespace=self.pod.metadata.namespace) as events:
             while True:
                 pod = self.cluster.row(Pod, self.pod.key)
-                for number in [each for each in runs(self.places, self.pod, self.container) if each > given]:
+                for number in [each for each in self.places.logged(self.pod, self.container) if each > given]:
                     given = number
                     yield number
                 same = pod is not None and pod.object.metadata.uid == self.pod.metadata.uid
