@@ -12,6 +12,7 @@ from orchestr.client.sync import Client
 from orchestr.instance import Instance, InstanceError, instance
 
 LABEL_LIMIT = 63  # RFC 1123
+FITTING = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")  # of the name of a Compose project
 
 
 def current() -> Instance:
@@ -89,7 +90,8 @@ def compose_files(args: argparse.Namespace) -> list[str]:
         return list(args.files)
     from orchestr.manifest.compose.discovery import discover
 
-    return discover(getattr(args, "project_directory", None) or os.getcwd(), os.environ)
+    directory = getattr(args, "project_directory", None) or os.getcwd()
+    return discover(directory, os.environ, getattr(args, "env_files", None) or ())
 
 
 def project_name(paths: list[str], directory: str | None = None) -> str:
@@ -99,7 +101,12 @@ def project_name(paths: list[str], directory: str | None = None) -> str:
     stated = _of_env(os.path.join(folder, ".env"), paths)
     for path in paths if not stated else ():
         stated = _stated(path, paths) or stated
-    return label(stated or os.path.basename(folder))
+    return label(_fitting(stated) or _fitting(os.path.basename(folder)) or "project")
+
+
+def _fitting(text: str) -> str:
+    """What Compose leaves of a text as the name of a project."""
+    return "".join(c for c in text.lower() if c in FITTING).lstrip("_-")
 
 
 def _of_env(path: str, paths: list[str]) -> str:

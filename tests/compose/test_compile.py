@@ -11,7 +11,7 @@ from orchestr.api.batch import Job
 from orchestr.api.core import ConfigMap, PersistentVolumeClaim, Service
 from orchestr.manifest.compose import compile
 from orchestr.manifest.compose.pod import literal
-from orchestr.manifest.compose.shorthand import port_forms
+from orchestr.manifest.compose.ports import port_forms
 from tests.compose.conftest import Loads
 
 SHOP = """
@@ -182,20 +182,18 @@ def test_claims_are_told_apart_from_what_is_owned(objects: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("8080:80", [("", 8080, 80, "tcp")]),
-        ("127.0.0.1:8080:80/udp", [("127.0.0.1", 8080, 80, "udp")]),
-        ("[::1]:8080:80", [("::1", 8080, 80, "tcp")]),
-        ("3000-3001:80-81", [("", 3000, 80, "tcp"), ("", 3001, 81, "tcp")]),
+        ("8080:80", [(None, "8080", 80, "tcp")]),
+        ("127.0.0.1:8080:80/udp", [("127.0.0.1", "8080", 80, "udp")]),
+        ("[::1]:8080:80", [("::1", "8080", 80, "tcp")]),
+        ("3000-3001:80-81", [(None, "3000", 80, "tcp"), (None, "3001", 81, "tcp")]),
+        ("80", [(None, None, 80, "tcp")]),
+        ("127.0.0.1::80", [("127.0.0.1", None, 80, "tcp")]),
+        ("3000-3005:80", [(None, "3000-3005", 80, "tcp")]),
     ],
 )
-def test_port_forms(text: str, expected: list[tuple[str, int, int, str]]) -> None:
-    assert [(p["host_ip"], p["published"], p["target"], p["protocol"]) for p in port_forms(text)] == expected
-
-
-@pytest.mark.parametrize("text", ["80", "127.0.0.1::80", "3000-3005:80"])
-def test_open_host_ports_are_not_done(text: str) -> None:
-    with pytest.raises(NotImplementedError):
-        port_forms(text)
+def test_port_forms(text: str, expected: list[tuple[str | None, str | None, int, str]]) -> None:
+    found = [(p.get("host_ip"), p.get("published"), p["target"], p["protocol"]) for p in port_forms(text)]
+    assert found == expected
 
 
 def test_kubernetes_does_not_expand_what_compose_left_alone() -> None:

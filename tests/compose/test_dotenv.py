@@ -12,7 +12,7 @@ from orchestr.manifest.compose.dotenv import EnvFileError, parse
     [
         ("A=b\nC = d\n", {"A": "b", "C": "d"}),
         ("export A=b", {"A": "b"}),
-        ("# c\n\nA=b # comment\nB=x#y\nC=#z\n", {"A": "b", "B": "x#y", "C": ""}),
+        ("# c\n\nA=b # comment\nB=x#y\nC=#z\n", {"A": "b", "B": "x#y", "C": "#z"}),
         ("A='$X ${Y} \\n'", {"A": "$X ${Y} \\n"}),
         ('A="x\\ty\\n\\"q\\" \\$X $$Y"', {"A": 'x\ty\n"q" $X $Y'}),
         ('A="one\ntwo"\nB=3', {"A": "one\ntwo", "B": "3"}),

@@ -27,11 +27,10 @@ BAD = {
     "services: {web: {image: a, secrets: [s]}}": "undefined secret 's'",
     "services: {web: {image: a, depends_on: [db]}}": "undefined service 'db'",
     "services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [a]}}": "services wait for each other: ",
-    "services: {a: {image: x, ports: ['80:1']}, b: {image: x, ports: ['127.0.0.1:80:2']}}": "published by service a",
     "services: {a: {image: x, container_name: n}, b: {image: x, container_name: n}}": "'n' is the name of service a",
     "services: {a: {image: x, container_name: n, scale: 2}}": "one name for 2 replicas",
     "services: {a: {image: x, ports: ['99999:1']}}": "cannot use port '99999'",
-    "services: {a: {image: x, ports: ['80:1/sctp']}}": "not supported",
+    "services: {a: {image: x, ports: ['80:1/icmp']}}": "there is no protocol 'icmp'",
     "services: {a: {image: x, healthcheck: {test: [true]}}}": "must be a string, is true or false",
     "services: {a: {image: x, healthcheck: {test: [x]}}}": "must begin with NONE, CMD or CMD-SHELL",
     "services: {a: {image: x, stop_grace_period: 10}}": "must be a string, is a whole number (10)",
@@ -40,7 +39,6 @@ BAD = {
     'services: {a: {image: x, command: "it\'s"}}': "cannot split command",
     "services: {a: {image: '${X:?say which}'}}": "required variable X is not set: say which",
     "services: {a: {image: x, env_file: nowhere.env}}": "cannot read env file",
-    "services: {a: {image: x}}\nname: Shop": "is no project name",
     "services: {a: {image: x}}\nname: kube-system": "belongs to Kubernetes",
     "services:": "services: must be a mapping, is nothing",
 }
@@ -86,6 +84,14 @@ def test_keys_not_done_are_listed_and_refused_by_load(loads: Loads, tmp_path: Pa
     ]
     with pytest.raises(ManifestError, match="not supported: build"):
         load([str(tmp_path / "file0.yaml")], env={}, name="shop")
+
+
+def test_two_services_cannot_publish_one_port(loads: Loads) -> None:
+    project = loads("services: {a: {image: x, ports: ['80:1', '80:1/sctp']}, b: {image: x, ports: ['127.0.0.1:80:2']}}")
+    assert [problem.message for problem in project.project.unsupported] == [
+        "not supported: publishing sctp",
+        "port 127.0.0.1:80/tcp is already published by service a",
+    ]
 
 
 def test_unset_variables_warn_or_fail(loads: Loads, refused: Refused) -> None:
@@ -175,10 +181,16 @@ def test_paths_are_absolute_and_files_are_bound_as_they_are(loads: Loads, tmp_pa
     assert [mount.bind.create_host_path for mount in mounts if mount.bind] == [False, True, True]
 
 
-def test_a_config_can_be_printed_with_the_place_of_each_value(loads: Loads) -> None:
-    project = loads("services:\n  web:\n    image: a\n")
-    assert project.config == {"name": "shop", "services": {"web": {"image": "a"}}}
-    assert project.project.provenance["services.web.image"][1:] == (3, 12)
+def test_a_config_can_be_printed_with_the_place_of_each_value(loads: Loads, tmp_path: Path) -> None:
+    (tmp_path / "web.env").write_text("\nA=1\n")
+    project = loads("services:\n  web:\n    image: a\n    env_file: web.env")
+    assert project.config == {
+        "name": "shop",
+        "services": {"web": {"image": "a", "environment": {"A": "1"}, "networks": {"default": None}}},
+        "networks": {"default": {"name": "shop_default"}},
+    }
+    assert project.project.provenance["services.web.image"] == ("a", (str(tmp_path / "file0.yaml"), 3, 12))
+    assert project.project.provenance["services.web.environment.A"] == ("1", (str(tmp_path / "web.env"), 2, 1))
 
 
 def test_every_key_of_the_schema_has_its_support_stated() -> None:

@@ -6,11 +6,11 @@ The names are imported when they are first used: the CLI takes a project's name 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestr.manifest.compose.assembly import Project, load, project, written
+    from orchestr.manifest.compose.assembly import Project, load, project, uninterpolated, written
     from orchestr.manifest.compose.compiler import compile
     from orchestr.manifest.compose.discovery import discover
 
-__all__ = ["Project", "compile", "discover", "load", "project", "written"]
+__all__ = ["Project", "compile", "discover", "load", "project", "uninterpolated", "written"]
 
 _HOMES = {
     "compile": "compiler",
@@ -18,6 +18,7 @@ _HOMES = {
     "Project": "assembly",
     "load": "assembly",
     "project": "assembly",
+    "uninterpolated": "assembly",
     "written": "assembly",
 }
 

@@ -1,7 +1,7 @@
 """Compose files -> a project: Namespace, Secrets and Stack, with every problem found on the way.
 
-In order: parse, fill in variables, check against the schema, expand short forms, merge, drop inactive profiles, build
-the model, check the parts against each other. Each step goes on after a problem, so that all are told at once.
+In order: one canonical tree of all files (loading.py), drop inactive profiles, tell what is not done, build the model,
+check the parts against each other. Each step goes on after a problem, so that all are told at once.
 """
 
 import os
@@ -9,17 +9,20 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from orchestr.api.labels import STACK
-from orchestr.manifest.compose import checks, content, schema, service, shorthand
+from orchestr.manifest.compose import checks, content, refusals, service
 from orchestr.manifest.compose.environment import Environment
-from orchestr.manifest.compose.merge import TAGS, merge, without_reset
+from orchestr.manifest.compose.interpolate import InterpolationError, substitute
+from orchestr.manifest.compose.loading import Loader, Scope
+from orchestr.manifest.compose.merge import without_reset
 from orchestr.manifest.compose.names import label
 from orchestr.manifest.compose.reader import Reader
 from orchestr.manifest.compose.tree import Findings, Node, Place, dotted, scalars, tree
 from orchestr.manifest.errors import ManifestError, Problem
-from orchestr.manifest.yaml import Document, parse
+from orchestr.manifest.yaml import Document
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESERVED = re.compile(r"default|kube-.*")
@@ -37,10 +40,40 @@ class Project:
 
     name: str
     objects: tuple[Wire, ...]  # Namespace, Secrets, Stack
-    config: Mapping[str, Any]  # merged, long forms, variables filled in; secrets by file name only
-    provenance: Mapping[str, Place]  # "services.web.image" -> where it stands
+    root: Node  # merged, in long form, variables filled in; services of active profiles
+    profiles: tuple[str, ...]  # that services name
+    environment: Environment
     warnings: tuple[Problem, ...]
     unsupported: tuple[Problem, ...]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """As `docker compose config --format json` shows it; contents of secrets by file name only."""
+        from orchestr.manifest.compose import rendered
+
+        return rendered.project(self.root, self.name, self.environment)
+
+    @cached_property
+    def provenance(self) -> Mapping[str, tuple[Any, Place]]:
+        """`services.web.image` -> (value, where it stands)."""
+        found: dict[str, tuple[Any, Place]] = {}
+        scalars(self.root, lambda node, path: found.__setitem__(dotted(path), (node.data, node.at)))
+        for name, entry in Reader(self.root, (), Findings()).children("services").items():
+            for variable, (value, place) in self.environment.filed(entry).items():
+                found.setdefault(f"services.{name}.environment.{variable}", (value, place))
+        return found
+
+    def explain(self, variable: str) -> list[str]:
+        """Where a variable that fills in the files has its value from, who uses it, and which services are given it."""
+        given = {
+            field.removesuffix(f".environment.{variable}"): entry
+            for field, entry in self.provenance.items()
+            if field.startswith("services.") and field.endswith(f".environment.{variable}")
+        }
+        return [
+            *self.environment.explain(variable),
+            *(f"{field} is given it: {at}" for field, (_, at) in given.items()),
+        ]
 
 
 def load(
@@ -88,19 +121,75 @@ def project(
     strict_env: bool = False,
     env_files: Sequence[str] = (),
     read_file: Callable[[str], bytes] | None = None,
+    named: Sequence[str] = (),
 ) -> Project:
-    """As `load`, but what is not supported is only listed. Raises ManifestError for everything else that is wrong."""
+    """As `load`, but what is not supported is only listed. The profiles of the services that are `named` are active.
+
+    Raises ManifestError for everything else that is wrong.
+    """
     env = os.environ if env is None else env
     findings = Findings()
     directory = os.path.abspath(project_dir or os.path.dirname(paths[0] if paths[0] != STDIN else "") or ".")
     environment = _environment(env, directory, env_files, strict_env, findings)
-    roots = [_root(path, (read_file or _bytes)(path), environment, findings) for path in paths]
-    root = roots[0]
-    for over in roots[1:]:
-        root = merge(root, over)
-    project_name = _name(name, Reader(root, (), findings), environment.variables, directory)
-    chosen = {*profiles, *filter(None, environment.variables.get("COMPOSE_PROFILES", "").split(","))}
-    return _assembled(without_reset(root), environment, directory, project_name, chosen, findings)
+    root, project_name = _merged(paths, read_file, name, environment, directory, findings)
+    chosen = {text.strip() for text in profiles or environment.variables.get("COMPOSE_PROFILES", "").split(",")} - {""}
+    root = without_reset(root)
+    services = root.get("services")
+    chosen |= {
+        profile for key in named if services for profile in Reader(services.get(key), (), findings).strings("profiles")
+    }
+    return _assembled(root, environment, directory, project_name, chosen, findings)
+
+
+def uninterpolated(
+    paths: Sequence[str],
+    *,
+    project_dir: str | None = None,
+    name: str | None = None,
+    profiles: Sequence[str] = (),
+    strict_env: bool = False,
+    env_files: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The files as one, in long form, with their variables as they are written. Raises ManifestError."""
+    findings = Findings(written=True)
+    directory = os.path.abspath(project_dir or os.path.dirname(paths[0] if paths[0] != STDIN else "") or ".")
+    environment = _environment(os.environ, directory, env_files, strict_env, findings)
+    environment.fills = False
+    root, project_name = _merged(paths, None, name, environment, directory, findings)
+    if findings.errors:
+        raise ManifestError(_ordered(findings.errors))
+    chosen = {text.strip() for text in profiles or environment.variables.get("COMPOSE_PROFILES", "").split(",")} - {""}
+    root = without_reset(root)
+    _drop_inactive(root, chosen)
+    return {"name": project_name, **root.plain()}
+
+
+def _merged(
+    paths: Sequence[str],
+    read_file: Callable[[str], bytes] | None,
+    name: str | None,
+    environment: Environment,
+    directory: str,
+    findings: Findings,
+) -> tuple[Node, str]:
+    """The files as one tree, and the project's name."""
+
+    def read(path: str) -> bytes:
+        return read_file(path) if read_file is not None and path in paths else _bytes(path)
+
+    loader = Loader(findings, read)
+    raws: list[tuple[str, Node]] = []
+    broken: list[Problem] = []
+    for path in paths:
+        try:
+            raws.append((path, loader.raw(path)))
+        except ManifestError as error:
+            broken += error.problems
+    if broken:
+        raise ManifestError(broken)
+    project_name = _name(name, [root for _, root in raws], environment, directory, findings)
+    environment.variables["COMPOSE_PROJECT_NAME"] = project_name
+    return loader.merged(raws, Scope(directory, environment)), project_name
 
 
 def written(document: Document, directory: str) -> list[Wire]:
@@ -109,8 +198,9 @@ def written(document: Document, directory: str) -> list[Wire]:
     Variables are not filled in: the object stands for itself. Its metadata is as written. Raises ManifestError.
     """
     findings, metadata = Findings(), document.data["metadata"]
-    environment = Environment({}, False, findings)
-    root = _canonical(tree(_below(document, "spec")), findings)
+    environment = Environment({}, False, findings, fills=False)
+    directory, root = os.path.abspath(directory), tree(_below(document, "spec"))
+    root = Loader(findings, _bytes).merged([(document.name, root)], Scope(directory, environment))
     found = _assembled(root, environment, directory, metadata["name"], set(), findings)
     if found.unsupported:
         raise ManifestError(found.unsupported)
@@ -137,7 +227,8 @@ def _assembled(
 ) -> Project:
     """From the canonical tree to the objects. Raises ManifestError for what is wrong; what is not done is listed."""
     read = Reader(root, (), findings)
-    inactive = _drop_inactive(root, chosen)
+    profiles, inactive = _profiles(read), _drop_inactive(root, chosen)
+    refusals.refuse(root, findings)
     spec, secrets = _spec(read, environment, directory, project_name, inactive)
     if findings.errors:
         raise ManifestError(_ordered([*findings.errors, *findings.unsupported]))
@@ -147,8 +238,9 @@ def _assembled(
     return Project(
         project_name,
         ({"apiVersion": "v1", "kind": "Namespace", "metadata": named}, *secrets, {**stack, "spec": spec}),
-        {"name": project_name, **root.plain()},
-        _provenance(root),
+        root,
+        profiles,
+        environment,
         _ordered(findings.warnings),
         _ordered(findings.unsupported),
     )
@@ -157,34 +249,13 @@ def _assembled(
 def _environment(
     env: Mapping[str, str], directory: str, env_files: Sequence[str], strict: bool, findings: Findings
 ) -> Environment:
-    """The caller's variables over those of `.env` (or of the files given instead)."""
-    found = Environment(env, strict, findings)
+    """The caller's variables over those of `.env` (or of the files given instead, later over earlier)."""
+    found = Environment({"PWD": os.getcwd(), **env}, strict, findings)
     default = os.path.join(directory, ".env")
     files = list(env_files) or [path for path in env.get("COMPOSE_ENV_FILES", "").split(",") if path]
-    from_files: dict[str, str] = {}
     for path in files or ([default] if os.path.isfile(default) else []):
-        from_files |= found.read_file(path, Place(path), ())
-    found.variables = {**from_files, **env}
+        found.add_file(path, Place(path), (), over=env)
     return found
-
-
-def _root(path: str, text: bytes, environment: Environment, findings: Findings) -> Node:
-    documents = parse(text, path, tags=TAGS)
-    if len(documents) != 1:
-        where = Place(path, 1, 1)
-        findings.error(where, (), f"has {len(documents)} documents", "a Compose file has one, with services:")
-        return Node({}, where, where)
-    root = tree(documents[0])
-    environment.fill(root)
-    return _canonical(root, findings)
-
-
-def _canonical(root: Node, findings: Findings) -> Node:
-    schema.check(root, findings)
-    if root.get("version") is not None:
-        findings.warn(root.data["version"].key, ("version",), "version is obsolete and has no effect", "remove it")
-    shorthand.canonical(root, findings)
-    return root
 
 
 def _bytes(path: str) -> bytes:
@@ -197,17 +268,41 @@ def _bytes(path: str) -> bytes:
         raise ManifestError([Problem(path, None, None, "", f"cannot read the file: {error.strerror}", "")]) from error
 
 
-def _name(given: str | None, read: Reader, variables: Mapping[str, str], directory: str) -> str:
-    """As Compose: -p, COMPOSE_PROJECT_NAME, `name:`, the directory."""
-    stated = given or variables.get("COMPOSE_PROJECT_NAME") or read.text("name")
-    name = stated or re.sub(r"[^a-z0-9_-]", "", os.path.basename(directory).lower()).lstrip("_-") or "project"
-    if not NAME.fullmatch(name):
-        read.error("name", f"{name!r} is no project name", "use lower case letters, digits, '-' and '_'")
-    elif RESERVED.fullmatch(label(name)):
-        read.error(
-            "name", f"{name!r} cannot be a project: the namespace belongs to Kubernetes", "choose another with name:"
-        )
+def _name(
+    given: str | None, roots: Sequence[Node], environment: Environment, directory: str, findings: Findings
+) -> str:
+    """As Compose: -p, COMPOSE_PROJECT_NAME, the last file's `name:`, the directory; the last two are made to fit."""
+    stated = given or environment.variables.get("COMPOSE_PROJECT_NAME")
+    node = next((node for root in reversed(roots) if (node := root.get("name")) is not None and node.data), None)
+    at = node.at if node is not None else roots[0].at
+    if stated:
+        if not NAME.fullmatch(stated):
+            findings.error(at, ("name",), f"{stated!r} is no project name", "use lower case letters, digits, '-', '_'")
+        name = stated
+    else:
+        written = _substituted(node, environment) if node is not None else ""
+        name = _fitting(written) or _fitting(os.path.basename(directory)) or "project"
+    if RESERVED.fullmatch(label(name)):
+        why = "the namespace belongs to Kubernetes"
+        findings.error(at, ("name",), f"{name!r} cannot be a project: {why}", "choose another with name:")
     return name
+
+
+def _fitting(text: str) -> str:
+    return re.sub(r"[^a-z0-9_-]", "", text.lower()).lstrip("_-")
+
+
+def _substituted(node: Node, environment: Environment) -> str:
+    """What is wrong with it is told when the file is filled in."""
+    try:
+        return substitute(str(node.data), environment.variables, lambda name: None)
+    except InterpolationError:
+        return ""
+
+
+def _profiles(read: Reader) -> tuple[str, ...]:
+    entries = read.children("services").values()
+    return tuple(sorted({profile for entry in entries for profile in entry.strings("profiles")}))
 
 
 def _drop_inactive(root: Node, profiles: set[str]) -> set[str]:
@@ -215,7 +310,8 @@ def _drop_inactive(root: Node, profiles: set[str]) -> set[str]:
     services = root.get("services")
     inactive = set()
     for name, child in list(services.items()) if services else ():
-        wanted = {str(item.data) for item in (child.get("profiles") or child.like([])).list()}
+        named = child.get("profiles")
+        wanted = {str(item.data) for item in named.list()} if named is not None else set()
         if wanted and "*" not in profiles and not wanted & profiles:
             inactive.add(name)
             del services.data[name]  # type: ignore[union-attr]  # items() came from it
@@ -226,17 +322,16 @@ def _spec(
     read: Reader, environment: Environment, directory: str, name: str, inactive: set[str]
 ) -> tuple[Wire, tuple[Wire, ...]]:
     """The Stack's spec and the Secrets that it names."""
-    context = service.Context(environment, directory, environment.variables.get("HOME", "/root"))
-    if not read.children("services") and not inactive and read.get("include") is None:
+    context = service.Context(environment)
+    if not read.children("services") and not inactive:
         read.error("services", "there is no service", "add services: with at least one")
     services = {key: service.service(entry, context) for key, entry in read.children("services").items()}
-    if read.get("include") is None:  # which is not supported, and holds what is referred to
-        checks.check(services, read, inactive)
+    checks.check(services, read, inactive)
     used = {
         kind: {use["source"] for one in services.values() for use in one.get(kind, ())}
         for kind in ("secrets", "configs")
     }
-    secrets = content.secrets(read, used["secrets"], environment, directory, name)
+    secrets = content.secrets(read, used["secrets"], environment, name)
     _drivers(read)
     spec = {
         "services": {key: _without(one, inactive) for key, one in services.items()},
@@ -246,7 +341,7 @@ def _spec(
             for key, use in read.children("volumes").items()
         },
         "secrets": secrets.model,
-        "configs": content.configs(read, used["configs"], environment, directory),
+        "configs": content.configs(read, used["configs"], environment),
     }
     return _given(**spec), secrets.objects
 
@@ -272,12 +367,6 @@ def _drivers(read: Reader) -> None:
             for key in ("enable_ipv4", "enable_ipv6"):
                 if entry.flag(key) is False:
                     entry.refuse(key, f"{key} false", "networks have both families")
-
-
-def _provenance(root: Node) -> dict[str, Place]:
-    found: dict[str, Place] = {}
-    scalars(root, lambda node, path: found.__setitem__(dotted(path), node.at))
-    return found
 
 
 def _ordered(problems: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -87,7 +87,7 @@ def _ports(services: Services, read: Reader) -> None:
                 if _overlap(port.get("host_ip", ""), other.get("host_ip", "")) and (holder, other) != (name, port):
                     at = _at(read, name).entries("ports")[index]
                     where = ":".join(str(part) for part in (port.get("host_ip"), port["published"]) if part)
-                    at.error(
+                    at.lacking(  # of a large file mostly a few services are wanted
                         "",
                         f"port {where}/{port['protocol']} is already published by service {holder}",
                         "choose another",

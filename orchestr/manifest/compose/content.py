@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,13 +21,13 @@ class Secrets:
     objects: tuple[dict[str, Any], ...]  # Secrets in wire form
 
 
-def secrets(read: Reader, used: set[str], environment: Environment, directory: str, project: str) -> Secrets:
+def secrets(read: Reader, used: set[str], environment: Environment, project: str) -> Secrets:
     """Of the secrets that a service uses; the others need not be there."""
     entries = {name: entry for name, entry in read.children("secrets").items() if name in used}
     named = labels(entries)
     model, objects = {}, []
     for name, entry in entries.items():
-        content = _content(entry, environment, directory)
+        content = _content(entry, environment)
         if content is None:
             continue
         digest = hashlib.sha256(b"\0".join((project.encode(), name.encode(), content))).hexdigest()[:DIGEST]
@@ -44,11 +43,11 @@ def secrets(read: Reader, used: set[str], environment: Environment, directory: s
     return Secrets(model, tuple(objects))
 
 
-def configs(read: Reader, used: set[str], environment: Environment, directory: str) -> dict[str, dict[str, str]]:
+def configs(read: Reader, used: set[str], environment: Environment) -> dict[str, dict[str, str]]:
     """Of the configs that a service uses, as fields of the model."""
     found = {}
     for name, entry in read.children("configs").items():
-        content = _content(entry, environment, directory) if name in used else None
+        content = _content(entry, environment) if name in used else None
         if content is not None:
             found[name] = _text_or_base64(content)
     return found
@@ -61,7 +60,7 @@ def _text_or_base64(content: bytes) -> dict[str, str]:
         return {"base64": base64.b64encode(content).decode()}
 
 
-def _content(read: Reader, environment: Environment, directory: str) -> bytes | None:
+def _content(read: Reader, environment: Environment) -> bytes | None:
     given = [key for key in SOURCES if read.get(key) is not None]
     if read.get("external") is not None and read.flag("external") is not False:
         return b""  # told as not supported
@@ -76,14 +75,15 @@ def _content(read: Reader, environment: Environment, directory: str) -> bytes | 
         return value.encode()
     if given[0] == "environment":
         return _variable(read, value, environment)
-    return _file(read, os.path.normpath(os.path.join(directory, value)))
+    return _file(read, value)
 
 
 def _variable(read: Reader, name: str, environment: Environment) -> bytes | None:
-    if name not in environment.variables:
-        read.error("environment", f"variable {name} is not set", "set it where orch is called")
+    value = environment.variables.get(name, environment.late.get(name))
+    if value is None:
+        read.lacking("environment", f"variable {name} is not set", "set it where orch is called")
         return None
-    return environment.variables[name].encode()
+    return value.encode()
 
 
 def _file(read: Reader, path: str) -> bytes | None:
@@ -91,5 +91,5 @@ def _file(read: Reader, path: str) -> bytes | None:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        read.error("file", f"cannot read {path}: {error.strerror}", "create it, or correct the path")
+        read.lacking("file", f"cannot read {path}: {error.strerror}", "create it, or correct the path")
         return None

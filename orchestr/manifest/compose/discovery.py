@@ -1,16 +1,21 @@
 """Which Compose files a directory's project has when none is named, as Compose finds them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 BASES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
-def discover(directory: str, env: Mapping[str, str]) -> list[str]:
-    """COMPOSE_FILE, else the first base file in the directory or above it, with its override. Empty: none is there."""
-    stated = env.get("COMPOSE_FILE", "")
-    if stated:
-        return [os.path.join(directory, path) for path in stated.split(env.get("COMPOSE_PATH_SEPARATOR", os.pathsep))]
+def discover(directory: str, env: Mapping[str, str], env_files: Sequence[str] = ()) -> list[str]:
+    """COMPOSE_FILE, else the first base file in the directory or above it, with its override. Empty: none is there.
+
+    `.env` in the directory, or `env_files` instead, may set COMPOSE_FILE and COMPOSE_PATH_SEPARATOR too; one that
+    cannot be read is told later, when the project is.
+    """
+    known = {**_from_files(directory, env, env_files), **env}
+    if stated := known.get("COMPOSE_FILE"):
+        paths = stated.split(known.get("COMPOSE_PATH_SEPARATOR") or os.pathsep)
+        return [path for path in paths if path]
     here = os.path.abspath(directory)
     while True:
         for base in BASES:
@@ -21,6 +26,27 @@ def discover(directory: str, env: Mapping[str, str]) -> list[str]:
         if above == here:
             return []
         here = above
+
+
+def _from_files(directory: str, env: Mapping[str, str], env_files: Sequence[str]) -> dict[str, str]:
+    if "COMPOSE_FILE" in env:
+        return {}
+    files = env_files or [path for path in env.get("COMPOSE_ENV_FILES", "").split(",") if path]
+    found: dict[str, str] = {}
+    for path in files or [os.path.join(directory, ".env")]:
+        try:
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if "COMPOSE_FILE" in text:
+            from orchestr.manifest.compose import dotenv
+
+            try:
+                found |= dotenv.parse(text, env)
+            except dotenv.EnvFileError:
+                continue
+    return found
 
 
 def _override(path: str) -> list[str]:

@@ -30,10 +30,12 @@ def parse(
     unset: Callable[[str, int], None] = lambda name, line: None,
     *,
     raw: bool = False,
+    lines: dict[str, int] | None = None,
 ) -> dict[str, str]:
     """The variables of the file. `outer` is the caller's environment, which wins in interpolation.
 
-    `unset(name, line)` hears of variables without a value. With `raw` nothing is unquoted or filled in.
+    `unset(name, line)` hears of variables without a value. With `raw` nothing is unquoted or filled in. `lines` takes
+    the line of each variable.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     found: dict[str, str] = {}
@@ -48,6 +50,8 @@ def parse(
         head = KEY.match(text, at)
         if head is None or (head[2] is None and not _ends(text, head.end())):
             raise EnvFileError(line, f"cannot read {text[at:].splitlines()[0][:40]!r} (write NAME=value)")
+        if lines is not None:
+            lines[head[1]] = line
         if head[2] is None:
             if head[1] in outer:
                 found[head[1]] = outer[head[1]]
@@ -71,7 +75,7 @@ def _value(text: str, at: int, scope: Mapping[str, str], unset: Callable[[str], 
     if raw or quote not in ('"', "'"):
         stop = text.find("\n", at)
         line = text[at : len(text) if stop < 0 else stop]
-        plain = line if raw else re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
+        plain = line if raw else line.partition(" #")[0].strip()
         return (plain if raw else substitute(plain, scope, unset)), at + len(line)
     end = _closing(text, at + 1, quote)
     inner = text[at + 1 : end]

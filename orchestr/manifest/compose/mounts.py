@@ -1,4 +1,4 @@
-"""The files of a service: `volumes`, `tmpfs`, `secrets`, `configs`; paths made absolute."""
+"""The files of a service: `volumes`, `tmpfs`, `secrets`, `configs`."""
 
 import os
 import re
@@ -13,19 +13,19 @@ OCTAL = re.compile(r"(0o?)?[0-7]{1,4}")
 PLAIN = {"rw", "exec", "mode=1777", "mode=01777"}  # what a memory volume is anyway
 
 
-def mounts(read: Reader, directory: str, home: str) -> list[dict[str, Any]]:
-    listed = [_mount(entry, directory, home) for entry in read.entries("volumes")]
+def mounts(read: Reader) -> list[dict[str, Any]]:
+    listed = [_mount(entry) for entry in read.entries("volumes")]
     memory = [_tmpfs(read, entry) for entry in read.strings("tmpfs")]
     return [mount for mount in (*listed, *memory) if mount]
 
 
-def _mount(read: Reader, directory: str, home: str) -> dict[str, Any] | None:
+def _mount(read: Reader) -> dict[str, Any] | None:
     type, target = read.text("type") or "volume", read.text("target") or ""
     if type not in TYPES:
         read.refuse("type", f"volume type {type}", f"use {', '.join(TYPES)}")
         return None
     if not target.startswith("/"):
-        read.error("target", f"{target!r} is no absolute path in the container", "begin it with /")
+        read.lacking("target", f"{target!r} is no absolute path in the container", "begin it with /")
         return None
     found = {
         "type": type,
@@ -39,24 +39,20 @@ def _mount(read: Reader, directory: str, home: str) -> dict[str, Any] | None:
         if not found["source"]:
             read.error("source", "a bind needs the path on the machine", "add source: PATH")
             return None
-        found |= _bind(read.child("bind"), str(found["source"]), directory, home)
+        found |= _bind(read.child("bind"), str(found["source"]))
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _bind(read: Reader, source: str, directory: str, home: str) -> dict[str, Any]:
-    path = absolute(source, directory, home)
+def _bind(read: Reader, path: str) -> dict[str, Any]:
     create = read.flag("create_host_path")
     if (propagation := read.text("propagation") or PRIVATE[0]) not in PRIVATE:
         read.refuse("propagation", f"propagation {propagation}", "mounts do not travel between machine and container")
     # A file or socket that is there is bound as it is; only what is missing is made, as a directory.
     missing_or_directory = not os.path.exists(path) or os.path.isdir(path)
-    return {"source": path, "bind": {"create_host_path": create is not False and missing_or_directory}}
-
-
-def absolute(path: str, directory: str, home: str) -> str:
-    if path == "~" or path.startswith("~/"):
-        path = home + path[1:]
-    return os.path.normpath(os.path.join(directory, path))
+    return {
+        "source": os.path.normpath(path),
+        "bind": {"create_host_path": create is not False and missing_or_directory},
+    }
 
 
 def _tmpfs(read: Reader, entry: str) -> dict[str, Any] | None:

@@ -117,3 +117,6 @@ class Reader:
 
     def refuse(self, key: str, what: str, why: str) -> None:
         self.findings.refuse(self.at(key), (*self.path, key) if key else self.path, what, why)
+
+    def lacking(self, key: str, message: str, hint: str) -> None:
+        self.findings.lacking(self.at(key), (*self.path, key) if key else self.path, message, hint)

@@ -12,7 +12,6 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
-from orchestr.manifest.compose.support import TABLE, Level
 from orchestr.manifest.compose.tree import RESET, Findings, Node, Path
 
 Schema = Mapping[str, Any]
@@ -27,13 +26,18 @@ def root() -> Schema:
 
 
 def check(node: Node, findings: Findings) -> None:
-    """Reports all that the schema refuses, and all that is known to Compose and not done here."""
-    _check(root(), node, (), (), findings)
+    """Reports all that the schema refuses."""
+    _check(root(), node, (), findings)
 
 
-def _check(schema: Schema, node: Node, path: Path, pattern: tuple[str, ...], findings: Findings) -> None:
-    if node.tag == RESET:
-        return  # its value does not count
+def check_service(node: Node, name: str, findings: Findings) -> None:
+    """The same of one service."""
+    _check(root()["$defs"]["service"], node, ("services", name), findings)
+
+
+def _check(schema: Schema, node: Node, path: Path, findings: Findings) -> None:
+    if node.tag == RESET or findings.open(node.data):
+        return  # its value does not count, or is not known
     schema = _resolved(schema)
     kind = _kind(node.data)
     accepted = _types(schema)
@@ -46,9 +50,9 @@ def _check(schema: Schema, node: Node, path: Path, pattern: tuple[str, ...], fin
         findings.error(node.at, path, f"must be {wanted}, is {NAMES[kind]}{_shown(node.data)}")
         return
     if kind == "object":
-        _mapping(branch, node, path, pattern, findings)
+        _mapping(branch, node, path, findings)
     elif kind == "array":
-        _list(branch, node, path, pattern, findings)
+        _list(branch, node, path, findings)
     else:
         _scalar(branch, node, path, findings)
 
@@ -114,18 +118,18 @@ def _reread(text: str, accepted: set[str]) -> bool | int | float | None:
     return None
 
 
-def _mapping(schema: Schema, node: Node, path: Path, pattern: tuple[str, ...], findings: Findings) -> None:
+def _mapping(schema: Schema, node: Node, path: Path, findings: Findings) -> None:
     known: Schema = schema.get("properties", {})
     for name, child in node.data.items():
         here = (*path, name)
         if name in known:
-            _known(known[name], child, here, (*pattern, name), findings)
+            _check(known[name], child, here, findings)
             continue
         free = _free(schema, name)
         if isinstance(free, bool):
             continue
         if free is not None:
-            _check(free, child, here, (*pattern, "*"), findings)
+            _check(free, child, here, findings)
         elif known:
             findings.error(child.key, here, f"unknown key {name!r}", _nearest(name, known))
         else:
@@ -133,14 +137,6 @@ def _mapping(schema: Schema, node: Node, path: Path, pattern: tuple[str, ...], f
     for name in schema.get("required", ()):
         if name not in node.data:
             findings.error(node.at, (*path, name), f"missing key {name!r}")
-
-
-def _known(schema: Schema, child: Node, path: Path, pattern: tuple[str, ...], findings: Findings) -> None:
-    said = TABLE.get(".".join(pattern))  # a key below a refused one is not told again
-    if said and said.level is Level.NOT_YET and child.data not in (None, [], {}, "", False):
-        shown = [part for part in pattern if part not in ("services", "*")]
-        findings.refuse(child.key, path, ".".join(shown), said.note)
-    _check(schema, child, path, pattern, findings)
 
 
 def _free(schema: Schema, name: str) -> Schema | bool | None:
@@ -164,9 +160,9 @@ def _known_names(names: tuple[str, ...]) -> str:
     return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
 
 
-def _list(schema: Schema, node: Node, path: Path, pattern: tuple[str, ...], findings: Findings) -> None:
+def _list(schema: Schema, node: Node, path: Path, findings: Findings) -> None:
     for index, child in enumerate(node.data):
-        _check(schema.get("items", {}), child, (*path, index), pattern, findings)
+        _check(schema.get("items", {}), child, (*path, index), findings)
 
 
 def _scalar(schema: Schema, node: Node, path: Path, findings: Findings) -> None:

@@ -2,20 +2,21 @@
 
 import ipaddress
 import re
-import shlex
 from dataclasses import dataclass
 from typing import Any
 
 from orchestr.api.composevalue import cpus, seconds, size
 from orchestr.arch import arch
-from orchestr.manifest.compose import limits
+from orchestr.manifest.compose import limits, words
 from orchestr.manifest.compose.environment import Environment
 from orchestr.manifest.compose.mounts import file_mounts, mounts
 from orchestr.manifest.compose.names import LABEL, label
-from orchestr.manifest.compose.reader import Reader
+from orchestr.manifest.compose.ports import ports
+from orchestr.manifest.compose.reader import Reader, text
 
 RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
 PULLS = ("always", "never", "missing", "if_not_present")
+PROTOCOLS = ("tcp", "udp")
 SIGNAL = re.compile(r"(SIG)?[A-Z0-9+-]+|\d+")
 PRIVILEGES = re.compile(r"no-new-privileges(?:[:=](true|false))?")
 RESTARTS = {"none": "no", "any": "always", "on-failure": "on-failure"}
@@ -26,8 +27,6 @@ class Context:
     """What a service is read against."""
 
     environment: Environment
-    directory: str  # relative paths begin here
-    home: str
 
 
 def service(read: Reader, context: Context) -> dict[str, Any]:
@@ -36,10 +35,10 @@ def service(read: Reader, context: Context) -> dict[str, Any]:
         "image": _image(read),
         "entrypoint": _words(read, "entrypoint"),
         "command": _words(read, "command"),
-        "environment": context.environment.of(read, context.directory),
-        "ports": [_filled(port.node.plain()) for port in read.entries("ports") if port.node],
-        "expose": [port.node.plain() for port in read.entries("expose") if port.node],
-        "volumes": mounts(read, context.directory, context.home),
+        "environment": context.environment.of(read),
+        "ports": [port for entry in read.entries("ports") if (port := _port(entry))],
+        "expose": [form for entry in read.entries("expose") for form in _expose(entry)],
+        "volumes": mounts(read),
         "networks": _networks(read),
         "secrets": file_mounts(read, "secrets", "/run/secrets/"),
         "configs": file_mounts(read, "configs", "/"),
@@ -49,7 +48,7 @@ def service(read: Reader, context: Context) -> dict[str, Any]:
         "stop_signal": _signal(read),
         "stop_grace_period": read.checked("stop_grace_period", seconds),
         "deploy": _deploy(read),
-        "labels": read.map("labels"),
+        "labels": context.environment.labels(read),
         "annotations": limits.annotations(read) | read.map("annotations"),
         "cap_add": read.strings("cap_add"),
         "cap_drop": read.strings("cap_drop"),
@@ -66,8 +65,34 @@ def service(read: Reader, context: Context) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value not in (None, [], {}, ())}
 
 
-def _filled(port: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in port.items() if value != ""}  # host_ip
+def _port(read: Reader) -> dict[str, Any] | None:
+    published, protocol = read.text("published") or "", (read.text("protocol") or "tcp").lower()
+    if protocol not in PROTOCOLS:
+        read.refuse("protocol", f"publishing {protocol}", f"use {' or '.join(PROTOCOLS)}")
+        return None
+    if not published.isdecimal() or published == "0":
+        read.refuse("published", "publishing on a port that is chosen at start", "write HOST:CONTAINER")
+        return None
+    host_ip = read.text("host_ip")
+    found: dict[str, Any] = {"published": int(published), "target": int(read.text("target") or 0), "protocol": protocol}
+    if host_ip:
+        found["host_ip"] = ipaddress.ip_address(host_ip).compressed
+    return found | {key: value for key in ("name", "app_protocol") if (value := read.text(key))}
+
+
+def _expose(read: Reader) -> list[dict[str, Any]]:
+    """`80`, `80-90/udp`"""
+    if read.node is None or isinstance(read.node.data, dict | list):
+        return []
+    _, _, protocol = text(read.node.data).partition("/")
+    if (protocol := protocol.lower() or "tcp") not in PROTOCOLS:
+        read.refuse("", f"exposing {protocol}", f"use {' or '.join(PROTOCOLS)}")
+        return []
+    return [{"target": port, "protocol": protocol} for port in read.convert(read.node, read.path, _numbers) or ()]
+
+
+def _numbers(data: Any) -> range:
+    return ports(text(data).partition("/")[0])
 
 
 def _image(read: Reader) -> str:
@@ -86,19 +111,20 @@ def _words(read: Reader, key: str) -> tuple[str, ...]:
     node = read.get(key)
     if node is None:
         return ()
-    words = read.strings(key) if isinstance(node.data, list) else tuple(read.read(key, _split) or ())
-    if not words and key == "entrypoint" and not read.get("command"):
+    found = read.strings(key) if isinstance(node.data, list) else tuple(read.read(key, _split) or ())
+    if found and isinstance(node.data, str) and (dropped := words.rest(node.data)):
+        hint = f"write [/bin/sh, -c, ...] for a shell; Compose drops it too: {dropped[:40]}"
+        read.findings.warn(node.at, (*read.path, key), "a command ends before ; & | < and >", hint)
+    if not found and key == "entrypoint" and not read.get("command"):
         read.refuse(key, "an empty entrypoint without a command", "give the command to run")
-    return words
+    return found
 
 
 def _split(data: Any) -> list[str]:
     try:
-        return shlex.split(str(data))
+        return words.split(text(data))
     except ValueError as error:
-        raise ValueError(
-            f"cannot split command {data!r}: {str(error).lower()} (close the quote, or write a list)"
-        ) from error
+        raise ValueError(f"cannot split command {data!r}: {error} (close the quote, or write a list)") from error
 
 
 def _dependency(use: Reader) -> dict[str, Any]:
@@ -134,11 +160,11 @@ def _test(read: Reader) -> tuple[str, ...]:
     node = read.get("test")
     if node is None or not isinstance(node.data, list):
         return ("/bin/sh", "-c", read.text("test") or "")
-    kind, *words = read.strings("test") or ("",)
-    if kind == "CMD-SHELL" and words:
-        return ("/bin/sh", "-c", " ".join(words))
-    if kind == "CMD" and words:
-        return tuple(words)
+    kind, *rest = read.strings("test") or ("",)
+    if kind == "CMD-SHELL" and rest:
+        return ("/bin/sh", "-c", " ".join(rest))
+    if kind == "CMD" and rest:
+        return tuple(rest)
     if kind != "NONE":
         read.error("test", "must begin with NONE, CMD or CMD-SHELL and name a command", 'write ["CMD", "true"]')
     return ()

@@ -1,32 +1,58 @@
-"""Short forms -> long forms, on one file's tree with its places, so that files merge by key and not by spelling."""
+"""Short forms -> long forms, on one file's tree with its places, so that files merge by key and not by spelling.
 
-import ipaddress
-import re
+The long forms are Compose's own: what `docker compose config` prints. What orch makes of them is service.py's.
+"""
+
 from collections.abc import Callable, Mapping
 
+from orchestr.manifest.compose.ports import long_ports
 from orchestr.manifest.compose.tree import Findings, Node, Path
+from orchestr.manifest.compose.volumes import long_volume
 
 Transform = Callable[[Node, Path, Findings], Node]
-RANGE = re.compile(r"(\d+)(?:-(\d+))?")
-FLAGS = {"ro": True, "rw": False}
-QUIET = {"z", "Z", "cached", "delegated", "consistent", "nocopy"}  # see support.NO_EFFECT
-PROPAGATION = {"private", "rprivate", "slave", "rslave", "shared", "rshared"}
-ONE_BY_ONE = "publishing on a port that is chosen at start"
 
 
 def canonical(root: Node, findings: Findings) -> None:
     """Rewrites all short forms of the file in place."""
-    for name, service in (root.get("services") or root.like({})).items():
-        for key, child in service.items():
-            transform = TRANSFORMS.get(key)
-            if transform is not None and child.data is not None:
-                service.data[key] = transform(child, ("services", name, key), findings)
-        deploy = service.get("deploy")
-        if deploy and (labels := deploy.get("labels")):
-            deploy.data["labels"] = pairs(labels, ("services", name, "deploy", "labels"), findings)
-    for name, volume in (root.get("volumes") or root.like({})).items():
-        if labels := volume.get("labels"):
-            volume.data["labels"] = pairs(labels, ("volumes", name, "labels"), findings)
+    for name, service in _children(root, "services"):
+        canonical_service(service, name, findings)
+    for kind in ("volumes", "networks", "secrets", "configs"):
+        for name, entry in _children(root, kind):
+            _rewrite(entry, OTHERS, (kind, name), findings)
+            _external(entry)
+
+
+def canonical_service(service: Node, name: str, findings: Findings) -> None:
+    at: Path = ("services", name)
+    _rewrite(service, TRANSFORMS, at, findings)
+    if (build := service.get("build")) is not None and isinstance(build.data, dict):
+        build.data.setdefault("context", Node(".", build.at, build.key))
+    for key, transforms in (("build", BUILD), ("deploy", OTHERS)):
+        if (child := service.get(key)) is not None:
+            _rewrite(child, transforms, (*at, key), findings)
+
+
+def _children(root: Node, key: str) -> list[tuple[str, Node]]:
+    child = root.get(key)
+    return list(child.items()) if child is not None else []
+
+
+def _rewrite(node: Node, transforms: "Mapping[str, Transform]", path: Path, findings: Findings) -> None:
+    for key, child in node.items():
+        transform = transforms.get(key)
+        if transform is not None and child.data is not None:
+            changed = transform(child, (*path, key), findings)
+            changed.tag = child.tag
+            node.data[key] = changed
+
+
+def _external(entry: Node) -> None:
+    """`external: {name: x}`, the form of old files -> `external: true` and `name: x`."""
+    external = entry.get("external")
+    if external is not None and isinstance(external.data, dict):
+        if (named := external.get("name")) is not None:
+            entry.data.setdefault("name", named)
+        entry.data["external"] = external.like(True)
 
 
 def pairs(node: Node, path: Path, findings: Findings) -> Node:
@@ -36,13 +62,15 @@ def pairs(node: Node, path: Path, findings: Findings) -> Node:
     found: dict[str, Node] = {}
     for item in node.list():
         name, equals, value = str(item.data).partition("=")
+        if name != name.rstrip():
+            findings.error(item.at, path, f"the name {name!r} ends in a space", "remove it")
         found[name] = item.like(value if equals else None)
     return node.like(found)
 
 
 def strings(node: Node, path: Path, findings: Findings) -> Node:
     """A single string as a list of one."""
-    return node.like([node]) if not isinstance(node.data, list) else node
+    return node.like([node.like(node.data)]) if not isinstance(node.data, list) else node
 
 
 def _each(one: Transform) -> Transform:
@@ -52,128 +80,51 @@ def _each(one: Transform) -> Transform:
     return all_of
 
 
-def _named(defaults: Mapping[str, object]) -> Transform:
-    """`[a, b]` -> `{a: defaults, b: defaults}`"""
+def _named(node: Node, path: Path, findings: Findings) -> Node:
+    """`[a, b]` -> `{a: null, b: null}`"""
+    return node.like({str(item.data): item.like(None) for item in node.data}) if isinstance(node.data, list) else node
+
+
+def _depends_on(node: Node, path: Path, findings: Findings) -> Node:
+    defaults: dict[str, object] = {"condition": "service_started", "required": True}
+    if isinstance(node.data, list):
+        return node.like({str(item.data): item.map(defaults) for item in node.data})
+    for _, use in node.items():
+        if isinstance(use.data, dict):
+            use.data |= {key: use.like(value) for key, value in defaults.items() if key not in use.data}
+    return node
+
+
+def _key(key: str) -> Transform:
+    """`x` -> `{key: x}`"""
 
     def transform(node: Node, path: Path, findings: Findings) -> Node:
-        if not isinstance(node.data, list):
-            return node
-        return node.like({str(item.data): _map(item, defaults) if defaults else item.like(None) for item in node.data})
+        return node if isinstance(node.data, dict) else node.like({key: node.like(node.data)})
 
     return transform
 
 
-def _map(node: Node, data: Mapping[str, object]) -> Node:
-    return node.like({key: node.like(value) for key, value in data.items()})
-
-
-def _source(node: Node, path: Path, findings: Findings) -> Node:
-    return node if isinstance(node.data, dict) else _map(node, {"source": str(node.data)})
-
-
 def _env_files(node: Node, path: Path, findings: Findings) -> Node:
-    items = strings(node, path, findings)
-    return items.like(
-        [item if isinstance(item.data, dict) else _map(item, {"path": str(item.data)}) for item in items.list()]
+    found = _each(_key("path"))(strings(node, path, findings), path, findings)
+    for item in found.list():
+        item.data.setdefault("required", item.like(True))
+    return found
+
+
+def _device(node: Node, path: Path, findings: Findings) -> Node:
+    """`SOURCE[:TARGET[:PERMISSIONS]]`"""
+    if isinstance(node.data, dict):
+        return node
+    source, *rest = str(node.data).split(":")
+    if len(rest) > 2:
+        findings.error(node.at, path, f"cannot read device {node.data!r}", "write SOURCE:TARGET:rwm")
+    return node.map(
+        {"source": source, "target": (rest[0] if rest else "") or source, "permissions": (*rest, "", "rwm")[1] or "rwm"}
     )
 
 
-def _ports(node: Node, path: Path, findings: Findings) -> Node:
-    found: list[Node] = []
-    for index, item in enumerate(node.list()):
-        try:
-            for port in _long_port(item.plain()) if isinstance(item.data, dict) else port_forms(str(item.data)):
-                found.append(_map(item, port))
-        except NotImplementedError:
-            findings.refuse(item.at, (*path, index), ONE_BY_ONE, "write HOST:CONTAINER")
-        except ValueError as error:
-            findings.error(item.at, (*path, index), str(error))
-    return node.like(found)
-
-
-def port_forms(text: str) -> list[dict[str, object]]:
-    """`[HOST-IP:]HOST:CONTAINER[/PROTOCOL]`, with ranges, as long forms.
-
-    Raises ValueError, and NotImplementedError where the host's port is left open.
-    """
-    body, _, protocol = text.partition("/")
-    address, _, rest = body.rpartition("]:") if body.startswith("[") else ("", "", body)
-    parts = rest.split(":")
-    if address:
-        parts = [address[1:], *parts]
-    if len(parts) > 3 or not parts[-1]:
-        raise ValueError(f"cannot read port {text!r} (write [HOST-IP:]HOST:CONTAINER, an IPv6 address in brackets)")
-    if len(parts) == 1 or not parts[-2]:
-        _range(parts[-1])
-        raise NotImplementedError
-    host_ip = ipaddress.ip_address(parts[0]).compressed if len(parts) == 3 and parts[0] else ""
-    return _zip(_range(parts[-2]), _range(parts[-1]), {"host_ip": host_ip, "protocol": (protocol or "tcp").lower()})
-
-
-def _zip(published: range, target: range, rest: dict[str, object]) -> list[dict[str, object]]:
-    if str(rest["protocol"]) not in ("tcp", "udp"):
-        raise ValueError(f"protocol {rest['protocol']!r} is not supported (use tcp or udp)")
-    if len(target) == 1 < len(published):
-        raise NotImplementedError
-    if len(published) != len(target):
-        raise ValueError(f"{len(published)} host ports for {len(target)} container ports (write ranges of one length)")
-    return [{"published": host, "target": port, **rest} for host, port in zip(published, target, strict=True)]
-
-
-def _long_port(port: dict[str, object]) -> list[dict[str, object]]:
-    if port.get("published") in (None, "", 0, "0"):
-        raise NotImplementedError
-    known = {key: port[key] for key in ("name", "app_protocol") if port.get(key)}
-    host_ip = str(port.get("host_ip") or "")
-    rest = {"host_ip": ipaddress.ip_address(host_ip).compressed if host_ip else "",
-            "protocol": str(port.get("protocol") or "tcp").lower(), **known}  # fmt: skip
-    return _zip(_range(str(port["published"])), _range(str(port.get("target", ""))), rest)
-
-
-def _range(text: str) -> range:
-    found = RANGE.fullmatch(text.strip())
-    if found is None:
-        raise ValueError(f"cannot read port {text!r} (write a number, or a range as 3000-3005)")
-    first, last = int(found[1]), int(found[2] or found[1])
-    if not (1 <= first <= 65535 and first <= last <= 65535):
-        raise ValueError(f"cannot use port {text!r} (ports are 1 to 65535, a range goes up)")
-    return range(first, last + 1)
-
-
-def _expose(node: Node, path: Path, findings: Findings) -> Node:
-    found: list[Node] = []
-    for index, item in enumerate(node.list()):
-        ports, _, protocol = str(item.data).partition("/")
-        try:
-            forms = _zip(_range(ports), _range(ports), {"protocol": (protocol or "tcp").lower()})
-        except ValueError as error:
-            findings.error(item.at, (*path, index), str(error))
-            continue
-        found += [_map(item, {"target": form["target"], "protocol": form["protocol"]}) for form in forms]
-    return node.like(found)
-
-
-def _volume(node: Node, path: Path, findings: Findings) -> Node:
-    if isinstance(node.data, dict):
-        return node
-    parts = str(node.data).split(":")
-    if len(parts) > 3 or not all(parts):
-        findings.error(node.at, path, f"cannot read volume {node.data!r}", "write SOURCE:TARGET or SOURCE:TARGET:ro")
-        return _map(node, {"type": "volume", "target": "/"})
-    if len(parts) == 1:
-        return _map(node, {"type": "volume", "target": parts[0]})
-    source, target, *options = parts
-    bind = source[0] in "./~"
-    mount: dict[str, object] = {"type": "bind" if bind else "volume", "source": source, "target": target}
-    found = _map(node, mount)
-    for option in options[0].split(",") if options else ():
-        if option in FLAGS:
-            found.data["read_only"] = node.like(FLAGS[option])
-        elif option in PROPAGATION and bind:
-            found.data["bind"] = _map(node, {"propagation": option})
-        elif option not in QUIET:
-            findings.refuse(node.at, path, f"volume option {option}", "options are ro, rw, z, Z, nocopy")
-    return found
+def _gpus(node: Node, path: Path, findings: Findings) -> Node:
+    return node if isinstance(node.data, list) else node.like([node.map({"count": "all"})])
 
 
 def _hosts(node: Node, path: Path, findings: Findings) -> Node:
@@ -197,21 +148,39 @@ def _host_pairs(node: Node, path: Path, findings: Findings) -> list[tuple[str, N
     return found
 
 
-TRANSFORMS: Mapping[str, Transform] = {
-    "annotations": pairs,
-    "cap_add": strings,
-    "cap_drop": strings,
-    "configs": _each(_source),
-    "depends_on": _named({"condition": "service_started"}),
-    "env_file": _env_files,
-    "environment": pairs,
-    "expose": _expose,
+OTHERS: Mapping[str, Transform] = {"labels": pairs}
+BUILD: Mapping[str, Transform] = {
+    "additional_contexts": pairs,
+    "args": pairs,
+    "cache_from": strings,
+    "cache_to": strings,
     "extra_hosts": _hosts,
     "labels": pairs,
-    "networks": _named({}),
-    "ports": _ports,
-    "secrets": _each(_source),
+    "secrets": _each(_key("source")),
+    "ssh": pairs,
+}
+TRANSFORMS: Mapping[str, Transform] = {
+    "annotations": pairs,
+    "build": _key("context"),
+    "cap_add": strings,
+    "cap_drop": strings,
+    "configs": _each(_key("source")),
+    "depends_on": _depends_on,
+    "devices": _each(_device),
+    "dns": strings,
+    "dns_search": strings,
+    "env_file": _env_files,
+    "environment": pairs,
+    "extends": _key("service"),
+    "extra_hosts": _hosts,
+    "gpus": _gpus,
+    "label_file": strings,
+    "labels": pairs,
+    "models": _named,
+    "networks": _named,
+    "ports": long_ports,
+    "secrets": _each(_key("source")),
     "sysctls": pairs,
     "tmpfs": strings,
-    "volumes": _each(_volume),
+    "volumes": _each(long_volume),
 }

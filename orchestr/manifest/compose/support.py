@@ -22,6 +22,7 @@ class Support:
 
 
 DONE = """
+include: files of this machine, with their own directory and .env; a name that both have must be the same thing
 name: the project: namespace and Stack of that name
 services: a workload and a Service each
 services.*.annotations: annotations of the pods
@@ -60,12 +61,14 @@ services.*.entrypoint: command of the container
 services.*.env_file: read at apply, part of the environment
 services.*.environment: env of the container; a name without value takes the caller's
 services.*.expose: ports of the Service
+services.*.extends: a service of this file or of another of this machine; everything is inherited, as Compose does it
 services.*.extra_hosts: hostAliases; not host-gateway
 services.*.healthcheck: readiness and liveness probe; less than a second is rounded up
 services.*.healthcheck.start_interval: a startup probe at that pace
 services.*.hostname: hostname of the pod: one DNS label
 services.*.image: image of the container
 services.*.init: a small init as process 1
+services.*.label_file: read at apply, below labels
 services.*.labels: annotation orchestr.dev/labels of the pods
 services.*.mem_limit: memory limit
 services.*.mem_reservation: memory request
@@ -140,7 +143,6 @@ configs.*.name: configs belong to their project
 """
 
 NOT_YET = """
-include: give all files with -f
 models: there is no model runner
 services.*.build: images are not built; name an image
 services.*.cgroup: a container always has its own cgroup namespace
@@ -160,13 +162,11 @@ services.*.dns: the resolver of the machine is used
 services.*.dns_opt: the resolver of the machine is used
 services.*.dns_search: the resolver of the machine is used
 services.*.domainname: only hostname can be set
-services.*.extends: use a YAML anchor or several files
 services.*.external_links: use the name of the service in its project: SERVICE.PROJECT
 services.*.gpus: devices cannot be given to containers
 services.*.group_add: more groups cannot be given
 services.*.ipc: a pod always has its own IPC namespace
 services.*.isolation: it is for Windows containers
-services.*.label_file: write the labels into the file
 services.*.links: services reach each other by name; use networks.aliases for another name
 services.*.logging: logs are kept by the daemon, 10 MiB x 3 a container
 services.*.mac_address: addresses are chosen by the daemon

@@ -16,6 +16,9 @@ class Place(NamedTuple):
     line: int | None = None
     column: int | None = None
 
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in self if part is not None)
+
 
 @dataclass(slots=True)
 class Node:
@@ -40,6 +43,10 @@ class Node:
         """Another value at the same place."""
         return Node(data, self.at, self.key, self.tag)
 
+    def map(self, data: Mapping[str, object]) -> "Node":
+        """A mapping of scalars at the same place."""
+        return self.like({key: self.like(value) for key, value in data.items()})
+
     def plain(self) -> Any:
         if isinstance(self.data, dict):
             return {name: child.plain() for name, child in self.data.items()}
@@ -50,11 +57,15 @@ class Node:
 
 @dataclass(slots=True)
 class Findings:
-    """What was found wrong, doubtful or not done on the way."""
+    """What was found wrong, doubtful, and not done or lacking, on the way."""
 
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     unsupported: list[Problem] = field(default_factory=list)
+    written: bool = False  # variables are not filled in: a value with one in it may be anything
+
+    def open(self, data: Any) -> bool:
+        return self.written and isinstance(data, str) and "$" in data
 
     def error(self, at: Place, path: Path, message: str, hint: str = "") -> None:
         self.errors.append(problem(at, path, message, hint))
@@ -64,6 +75,10 @@ class Findings:
 
     def refuse(self, at: Place, path: Path, what: str, why: str) -> None:
         self.unsupported.append(problem(at, path, f"not supported: {what}", why))
+
+    def lacking(self, at: Place, path: Path, message: str, hint: str) -> None:
+        """What the project needs to run, but not to be shown."""
+        self.unsupported.append(problem(at, path, message, hint))
 
 
 def problem(at: Place, path: Path, message: str, hint: str = "") -> Problem:
