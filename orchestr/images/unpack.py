@@ -20,6 +20,20 @@ import tarfile
 import zlib
 from typing import IO, Any
 
+from orchestr.images.confined import (
+    MAKE_CHAR,
+    MAKE_DIR,
+    MAKE_FIFO,
+    MAKE_SYM,
+    READ,
+    REMOVE_DIR,
+    WRITE,
+    check,
+    keep_capabilities,
+    libc,
+    reach_only,
+)
+
 LIMIT_ENTRIES = 2_000_000
 LIMIT_BYTES = 64 << 30
 LIMIT_RATIO = 500  # unpacked to packed, once more than RATIO_FROM bytes came out
@@ -27,9 +41,10 @@ RATIO_FROM = 1 << 30
 PIECE = 1 << 18  # bytes read, and unpacked, at a time
 XATTRS = ("user.", "security.capability")
 KEEP = {0: "CHOWN", 1: "DAC_OVERRIDE", 3: "FOWNER", 4: "FSETID", 21: "SYS_ADMIN", 27: "MKNOD", 31: "SETFCAP"}
+RIGHTS = READ | WRITE | REMOVE_DIR | MAKE_DIR | MAKE_SYM | MAKE_FIFO | MAKE_CHAR
 CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWIPC = 0x20000, 0x40000000, 0x08000000
-MS_REC, MS_PRIVATE, MS_BIND = 0x4000, 0x40000, 0x1000
-PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
+MS_REC, MS_PRIVATE, MS_BIND, MS_REMOUNT = 0x4000, 0x40000, 0x1000, 0x20
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
 
 
 class Hostile(Exception):
@@ -37,30 +52,20 @@ class Hostile(Exception):
 
 
 def confine() -> None:
-    """Root directory, namespaces, capabilities. SYS_ADMIN stays for trusted.* xattrs; without mounts to reach it is
-    harmless: the root is the layer, in a mount namespace that holds nothing else."""
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def check(result: int, what: str) -> None:
-        if result:
-            code = ctypes.get_errno()
-            raise OSError(code, f"{what}: {os.strerror(code)}")
-
+    """Root directory, namespaces, capabilities. SYS_ADMIN stays for trusted.* xattrs, MKNOD for whiteouts. Neither is a
+    way out: the root is the layer, in a mount namespace that holds nothing else and in which no device can be opened,
+    and Landlock forbids mounts, block devices, sockets and programs."""
     check(libc.unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC), "unshare")
     check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mount private")
     here = os.getcwd().encode()
     check(libc.mount(here, here, None, MS_BIND, None), "mount layer")
+    check(libc.mount(None, here, None, MS_BIND | MS_REMOUNT | MS_NODEV | MS_NOSUID | MS_NOEXEC, None), "remount layer")
     os.chdir(here)
     check(libc.syscall(ctypes.c_long(pivot_root_number()), b".", b"."), "pivot_root")
     check(libc.umount2(b".", 2), "umount old root")  # MNT_DETACH
     os.chdir("/")
-    for capability in range(64):
-        if capability not in KEEP and libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
-            break  # past the last capability of this kernel
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    bits = sum(1 << number for number in KEEP)
-    check(libc.capset(header, (ctypes.c_uint32 * 6)(bits, bits, 0, 0, 0, 0)), "capset")
-    check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+    keep_capabilities(KEEP)
+    reach_only({"/": RIGHTS})
 
 
 def pivot_root_number() -> int:

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from orchestr.images.blobs import Blobs
+from orchestr.images.confined import READ, WRITE, keep_capabilities, reach_only
 from orchestr.images.layers import FULL
 from orchestr.images.reference import Place
 from orchestr.images.registry.credentials import Credentials
@@ -22,6 +23,12 @@ from orchestr.images.registry.session import Absent, Denied, Rights, Session, Un
 from orchestr.images.registry.settings import Endpoint
 from orchestr.images.seam import ImageCorrupt, ImageError
 
+PROGRAMS = ("/usr", "/lib", "/lib64")
+CONFIGURATION = (
+    "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/crypto-policies", "/etc/resolv.conf", "/etc/hosts",
+    "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols", "/etc/localtime",
+    "/etc/ld.so.cache", "/dev/null", "/dev/urandom",
+)  # fmt: skip
 KINDS = {Denied: "denied", Absent: "absent", Unreachable: "unreachable", ImageCorrupt: "corrupt"}
 
 
@@ -33,7 +40,9 @@ def main() -> None:
             os.write(1, json.dumps(line).encode() + b"\n")
 
     try:
-        tell(carry_out(json.load(sys.stdin), tell))
+        request = json.load(sys.stdin)
+        confine(request)
+        tell(carry_out(request, tell))
     except BrokenPipeError:
         return
     except ImageError as error:
@@ -43,6 +52,20 @@ def main() -> None:
         hint = "make room: orch image prune" if full else "see the daemon's log"
         kind = "full" if full else "refused"
         tell({"error": f"cannot store the image: {error.strerror or error} ({hint})", "kind": kind})
+
+
+def confine(request: Mapping[str, Any]) -> None:
+    """What a broken registry, or whoever sits between, could make of this process: it writes blobs and nothing else,
+    reads programs, certificates and how names are resolved, runs nothing, and is root in name only."""
+    keep_capabilities(())
+    resolver = os.path.realpath("/etc/resolv.conf")
+    said = [each.ca for each in map(Endpoint._make, request["endpoints"]) if each.ca]
+    said += [path for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if (path := os.environ.get(name))]
+    programs = (*sys.path, sys.prefix, sys.base_prefix, *PROGRAMS)
+    reach_only(
+        dict.fromkeys((*programs, *CONFIGURATION, resolver, *said), READ)
+        | {os.path.join(request["root"], "blobs"): READ | WRITE, os.path.join(request["root"], ".lock"): READ | WRITE}
+    )
 
 
 def carry_out(request: Mapping[str, Any], tell: Any) -> dict[str, Any]:
