@@ -121,6 +121,7 @@ def _history(client: Client, args: argparse.Namespace) -> int:
     rows = [
         [age(each.get("created")), "no layer" if each.get("empty_layer") else "layer", str(each.get("created_by", ""))]
         for each in reversed(config.get("history") or [])
+        if isinstance(each, dict)
     ]
     print(table(["CREATED", "MADE", "BY"], rows))
     return OK

@@ -16,9 +16,11 @@ from typing import IO, Any, NamedTuple
 from orchestr.images import manifest
 from orchestr.images.blobs import JSON_LIMIT, Blobs, decode
 from orchestr.images.seam import ImageCorrupt, ImageError
-from orchestr.images.unpack import Counted, Hostile, compression
+from orchestr.images.unpack import Counted, Hostile, Member, compression
 
 REF_NAME = "org.opencontainers.image.ref.name"
+DEEPEST = 4  # an index in an index in ...
+LIMIT_MEMBERS = 100_000
 FULL_NAME = "io.containerd.image.name"
 
 
@@ -32,6 +34,13 @@ Opener = Callable[[str], IO[bytes]]
 
 def read(path: str, blobs: Blobs, arch: str) -> list[Found]:
     """Stores the blobs of all images in the file or directory. Raises ImageError, ImageCorrupt."""
+    try:
+        return _read(path, blobs, arch)
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise ImageCorrupt(f"cannot load {path}: its documents have no form of an image's: {error}") from error
+
+
+def _read(path: str, blobs: Blobs, arch: str) -> list[Found]:
     if os.path.isdir(path):
         return _layout(lambda name: open(_below(path, name), "rb"), blobs, arch, path)
     try:
@@ -64,12 +73,17 @@ def _open_tar(path: str) -> Iterator[tarfile.TarFile]:
             while piece := stream.read():
                 source.write(piece)
         source.seek(0)
-        with tarfile.open(fileobj=source, mode="r:*") as tar:
+        with tarfile.open(fileobj=source, mode="r:*", tarinfo=Member) as tar:
             yield tar
 
 
 def _archive(tar: tarfile.TarFile, blobs: Blobs, arch: str, path: str) -> list[Found]:
-    members = {member.name.removeprefix("./"): member for member in tar if member.isfile() or member.issym()}
+    members = {}
+    for number, member in enumerate(tar):
+        if number > LIMIT_MEMBERS:
+            raise ImageCorrupt(f"cannot load {path}: it has more than {LIMIT_MEMBERS} members")
+        if member.isfile() or member.issym():
+            members[member.name.removeprefix("./")] = member
 
     def opener(name: str) -> IO[bytes]:
         member = members.get(name)
@@ -113,15 +127,19 @@ def _layout(opener: Opener, blobs: Blobs, arch: str, what: str) -> list[Found]:
     return found
 
 
-def _manifest(opener: Opener, blobs: Blobs, descriptor: dict[str, Any], arch: str, what: str) -> str:
+def _manifest(opener: Opener, blobs: Blobs, descriptor: dict[str, Any], arch: str, what: str, depth: int = 0) -> str:
     digest = str(descriptor.get("digest", ""))
     blobs.path(digest)
     with opener(_blob(digest)) as file:
-        blobs.add(file, digest)
+        blobs.add(file, digest, JSON_LIMIT)
     document = blobs.json(digest)
     if manifest.is_index(document):
-        return _manifest(opener, blobs, manifest.choose(document, arch, what), arch, what)
-    for part in (document.get("config"), *(document.get("layers") or [])):
+        if depth == DEEPEST:
+            raise ImageCorrupt(f"cannot load {what}: its indexes lead to one another")
+        return _manifest(opener, blobs, manifest.choose(document, arch, what), arch, what, depth + 1)
+    layers = document.get("layers") or []
+    manifest.few(layers, what)
+    for part in (document.get("config"), *layers):
         name = str(part.get("digest", "")) if isinstance(part, dict) else ""
         if not blobs.claim(name):
             with opener(_blob(name)) as file:
@@ -148,11 +166,12 @@ def _docker(opener: Opener, blobs: Blobs, what: str) -> list[Found]:
 def _docker_image(opener: Opener, blobs: Blobs, entry: dict[str, Any], what: str) -> Found:
     config = decode(_small(opener, entry["Config"]), f"{entry['Config']} of {what}")
     layers = []
+    manifest.few(entry["Layers"], what)
     for name in entry["Layers"]:
         with opener(name) as file:
             digest, size = blobs.add(file)
         layers.append({"mediaType": manifest.LAYER, "digest": digest, "size": size})
-    return Found(store_image(blobs, config, layers), tuple(entry.get("RepoTags") or ()))
+    return Found(store_image(blobs, config, layers), tuple(map(str, entry.get("RepoTags") or ())))
 
 
 def store_image(blobs: Blobs, config: dict[str, Any], layers: list[dict[str, Any]]) -> str:

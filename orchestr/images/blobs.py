@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -40,14 +41,16 @@ class Blobs:
         with shared(self.root):
             return touched(self.path(digest))
 
-    def add(self, source: IO[bytes], expected: str = "") -> tuple[str, int]:
-        """Stores what `source` gives: (digest, size). ImageCorrupt when it is not what was expected."""
+    def add(self, source: IO[bytes], expected: str = "", most: float = math.inf) -> tuple[str, int]:
+        """Stores what `source` gives: (digest, size). ImageCorrupt when it is not what was expected, or larger."""
         digest, size = hashlib.sha256(), 0
         with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".new-", delete=False) as file:
             try:
                 while chunk := source.read(CHUNK):
                     digest.update(chunk)
                     size += len(chunk)
+                    if size > most:
+                        raise ImageCorrupt(f"cannot store blob {expected}: it is larger than {most} bytes")
                     file.write(chunk)
                 name = f"sha256:{digest.hexdigest()}"
                 if expected and name != expected:

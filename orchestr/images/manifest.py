@@ -40,15 +40,26 @@ def check(manifest: Mapping[str, Any], config: Mapping[str, Any], what: str) -> 
     layers = manifest.get("layers")
     if not isinstance(ids, list) or not isinstance(layers, list) or len(ids) != len(layers):
         raise ImageCorrupt(f"cannot use {what}: its configuration names other layers than its manifest")
-    if not all(isinstance(entry, dict) and isinstance(entry.get("digest"), str) for entry in layers):
-        raise ImageCorrupt(f"cannot use {what}: a layer has no digest")
+    few(layers, what)
+    for entry in layers:
+        if not (isinstance(entry, dict) and isinstance(entry.get("digest"), str)):
+            raise ImageCorrupt(f"cannot use {what}: a layer has no digest")
+        if not isinstance(entry.get("size", 0), int):
+            raise ImageCorrupt(f"cannot use {what}: the size of a layer is no number")
     return [str(entry) for entry in ids]
+
+
+def few(layers: object, what: str) -> None:
+    """Raises ImageCorrupt for more layers than can lie over each other."""
+    if isinstance(layers, list) and len(layers) > MOST_LAYERS:
+        raise ImageCorrupt(f"cannot use {what}: {len(layers)} layers, the most is {MOST_LAYERS}")
 
 
 def image_config(document: Mapping[str, Any]) -> ImageConfig:
     """What running needs of an image configuration; wrong types count as absent. Labels stay data: nothing acts on
     them (CVE-2026-53488)."""
-    config = document.get("config") or {}
+    found = document.get("config")
+    config = found if isinstance(found, dict) else {}
 
     def words(name: str) -> tuple[str, ...]:
         value = config.get(name)

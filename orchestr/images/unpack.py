@@ -14,6 +14,7 @@ character device 0:0, and the xattr trusted.overlay.opaque. Device nodes are ref
 import ctypes
 import json
 import os
+import resource
 import stat
 import sys
 import tarfile
@@ -37,6 +38,10 @@ from orchestr.images.confined import (
 LIMIT_ENTRIES = 2_000_000
 LIMIT_BYTES = 64 << 30
 LIMIT_RATIO = 500  # unpacked to packed, once more than RATIO_FROM bytes came out
+LIMIT_PATH, LIMIT_DEPTH = 4095, 256  # bytes; directories in each other
+LIMIT_HEADER = 1 << 20  # bytes of a name, or of attributes, that stand before an entry
+LIMIT_MEMORY = 1 << 30
+SHOWN = 500  # characters of a message
 RATIO_FROM = 1 << 30
 PIECE = 1 << 18  # bytes read, and unpacked, at a time
 XATTRS = ("user.", "security.capability")
@@ -70,6 +75,19 @@ def confine() -> None:
 
 def pivot_root_number() -> int:
     return 155 if os.uname().machine == "x86_64" else 41
+
+
+class Member(tarfile.TarInfo):
+    """tarfile reads the headers that stand before an entry into memory, whatever their size."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.size < 0 or (self.size > LIMIT_HEADER and self.type in EXTENDED):  # CVE-2025-8194
+            raise Hostile(f"a header says {self.size} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc, no-any-return]
+
+
+EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
+            tarfile.GNUTYPE_LONGLINK)  # fmt: skip
 
 
 class Packed:
@@ -157,15 +175,19 @@ class Counted:
     def _count(self, data: bytes) -> None:
         self.size += len(data)
         self.digest.update(data)
-        if self.size > LIMIT_BYTES or (self.size > RATIO_FROM and self.size > LIMIT_RATIO * self._packed.size):
-            raise Hostile(f"it unpacks to more than {self.size} bytes from {self._packed.size}")
+        self.within(self.size)
+
+    def within(self, size: int) -> None:
+        """Whether so many bytes may come of what was read so far."""
+        if size > LIMIT_BYTES or (size > RATIO_FROM and size > LIMIT_RATIO * self._packed.size):
+            raise Hostile(f"it unpacks to more than {size} bytes from {self._packed.size}")
 
 
 class Layer:
     """Writes members below the working directory, which is the root."""
 
-    def __init__(self) -> None:
-        self.entries = 0
+    def __init__(self, stream: Counted) -> None:
+        self._stream, self.entries, self._written = stream, 0, 0
 
     def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         self.entries += 1
@@ -174,6 +196,10 @@ class Layer:
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         if ".." in parts or "\0" in member.name:
             raise Hostile(f"entry {member.name!r} leaves the layer")
+        if member.size < 0:
+            raise Hostile(f"entry {member.name!r} has {member.size} bytes")
+        if len(os.fsencode(member.name)) > LIMIT_PATH:
+            raise Hostile(f"entry {member.name!r} has too long a name")
         if not parts:
             return self._owner(".", member)  # the root directory itself
         parent = self._folder(parts[:-1])
@@ -185,6 +211,8 @@ class Layer:
 
     def _folder(self, parts: list[str]) -> int:
         """A descriptor of the directory, made where it is missing. A link on the way is refused."""
+        if len(parts) > LIMIT_DEPTH:
+            raise Hostile(f"entry below {'/'.join(parts)!r} lies too deep")
         here = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
         for part in parts:
             try:
@@ -269,6 +297,8 @@ class Layer:
             source = archive.extractfile(member)
             assert source is not None
             while chunk := source.read(1 << 20):
+                self._written += len(chunk)
+                self._stream.within(self._written)  # of a sparse file more comes out than is in the stream
                 file.write(chunk)
             file.flush()
             self._attributes(descriptor, member)
@@ -306,20 +336,28 @@ def capabilities(member: tarfile.TarInfo) -> list[tuple[str, bytes]]:
 
 def run(raw: IO[bytes]) -> dict[str, Any]:
     """Unpacks into the working directory; {"diff_id", "size", "entries"} or {"error"}."""
-    stream, layer = Counted(raw), Layer()
+    stream = Counted(raw)
+    layer = Layer(stream)
     try:
-        with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=stream, mode="r|", errorlevel=2, tarinfo=Member) as archive:  # type: ignore[call-overload]
             for member in archive:
                 layer.add(archive, member)
                 archive.members = []  # a stream's members are of no use again, and there may be millions
         while stream.read():
             pass  # the padding counts for the digest
     except (Hostile, tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        return {"error": str(error) or type(error).__name__}
+        return {"error": printable(str(error) or type(error).__name__)}
+    except (MemoryError, RecursionError):
+        return {"error": "its headers need too much memory"}
     except OSError as error:
-        where = f" at {error.filename}" if error.filename else ""
-        return {"error": f"{error.strerror or error}{where}", "errno": error.errno}
+        where = f" at {error.filename!r}" if error.filename else ""
+        return {"error": printable(f"{error.strerror or error}{where}"), "errno": error.errno}
     return {"diff_id": f"sha256:{stream.digest.hexdigest()}", "size": stream.size, "entries": layer.entries}
+
+
+def printable(text: str) -> str:
+    """One line that does nothing to a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:SHOWN])
 
 
 def main() -> int:
@@ -331,6 +369,7 @@ def main() -> int:
 
     del encodings, hashlib, shutil, zstandard  # imported before the root directory changes (CVE-2019-14271)
     confine()
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT_MEMORY, LIMIT_MEMORY))
     os.umask(0)
     answer = run(sys.stdin.buffer)
     with open(int(sys.argv[1]), "w", encoding="utf-8") as results:

@@ -108,8 +108,7 @@ def _parts(document: dict[str, Any], place: Place, session: Session) -> tuple[La
         raise ImageCorrupt(f"cannot use {what}: what came is no manifest of an image (is this a registry?)")
     if str(config.get("mediaType", "")) not in (manifest.CONFIG, manifest.DOCKER_CONFIG):
         raise RegistryError(f"cannot run {what}: it is no image but {config.get('mediaType') or 'an artifact'}")
-    if len(layers) > manifest.MOST_LAYERS:
-        raise ImageCorrupt(f"cannot use {what}: {len(layers)} layers, the most is {manifest.MOST_LAYERS}")
+    manifest.few(layers, what)
     if (own := _layer(config, what)).size > JSON_LIMIT:
         raise ImageCorrupt(f"cannot use {what}: its configuration has {own.size} bytes, the most is {JSON_LIMIT}")
     return own, [_layer(each, what) for each in layers]
