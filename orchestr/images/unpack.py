@@ -41,6 +41,7 @@ LIMIT_RATIO = 500  # unpacked to packed, once more than RATIO_FROM bytes came ou
 LIMIT_PATH, LIMIT_DEPTH = 4095, 256  # bytes; directories in each other
 LIMIT_HEADER = 1 << 20  # bytes of a name, or of attributes, that stand before an entry
 LIMIT_MEMORY = 1 << 30
+PATIENCE = 1000  # times that a stream which has ended is read again
 SHOWN = 500  # characters of a message
 RATIO_FROM = 1 << 30
 PIECE = 1 << 18  # bytes read, and unpacked, at a time
@@ -81,7 +82,7 @@ class Member(tarfile.TarInfo):
     """tarfile reads the headers that stand before an entry into memory, whatever their size."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.size < 0 or (self.size > LIMIT_HEADER and self.type in EXTENDED):  # CVE-2025-8194
+        if not 0 <= self.size <= (LIMIT_HEADER if self.type in EXTENDED else LIMIT_BYTES):  # CVE-2025-8194
             raise Hostile(f"a header says {self.size} bytes")
         return super()._proc_member(archive)  # type: ignore[misc, no-any-return]
 
@@ -162,6 +163,7 @@ class Counted:
         unpacker = compression(self._packed.head)
         self._plain = unpacker(self._packed) if unpacker else self._packed
         self._out, self._at, self.size, self.digest = b"", 0, 0, hashlib.sha256()
+        self._ends = 0
 
     def read(self, size: int = PIECE) -> bytes:
         """Up to size bytes, fewer only at the end."""
@@ -170,6 +172,9 @@ class Counted:
             self._count(data)
         piece = self._out[self._at : self._at + size]
         self._at += len(piece)
+        self._ends += not piece
+        if self._ends > PATIENCE:  # tarfile looks for the end of a large entry for hours
+            raise Hostile("it ends in the middle of an entry")
         return piece
 
     def _count(self, data: bytes) -> None:

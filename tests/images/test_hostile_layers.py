@@ -83,6 +83,7 @@ REFUSED = {
     "NUL in a name by PAX": headers(path="a\0/../../owned"),
     "a negative size": raw(b"f", size=b"\xff" * 12),
     "a size without an end": raw(b"f", size=b"\x80" + b"\x7f" * 11),
+    "a link with a size beyond any": raw(b"l", kind=b"2", size=b"\x80" + b"\xff" * 11, link_name=b"x"),
     "a size that is no number": raw(b"f", size=b"99999999999\0"),
     "a size by PAX that is no number": headers(size="-1"),
     "a sparse file by PAX": sparse("f", **{"GNU.sparse.realsize": "99999999999999"}),
@@ -258,3 +259,11 @@ def test_a_manifest_of_docker_save_of_another_form(images: Images, tmp_path: Pat
     with pytest.raises(ImageError, match=r"^cannot "):
         images.load(str(place))
     assert len(images.list()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_layers_by_chance_stay_inside() -> None:
+    """Some hundred others each time; fuzz_layers.py says how to run more, and any number again."""
+    words = [sys.executable, "-m", "tests.images.fuzz_layers", "500", str(time.time_ns())]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stdout + done.stderr
