@@ -23,6 +23,8 @@ class Blobs:
         self.root = root
         self._folder = os.path.join(root, "blobs", "sha256")
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        with shared(root):
+            pass  # whoever pulls may write below blobs/ only: the lock must be there
 
     def path(self, digest: str) -> str:
         if not DIGEST.fullmatch(digest):

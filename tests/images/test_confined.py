@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestr.arch import arch
 from orchestr.images.confined import version
+from orchestr.images.store import Images
+from tests.images.hostile import Registry, served
+from tests.images.tars import Entry, layer, sha256
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or version() < 2, reason="needs root and Landlock")
 
@@ -84,3 +88,17 @@ unpack.confine()
     assert set(reached(before, tmp_path, layer)) <= {"signal"} | ({"listen"} if version() < 4 else set())
     assert set(os.listdir(layer)) <= {"node"}
     assert not (tmp_path / "outside").exists()
+
+
+def test_a_pull_needs_no_more_than_that(tmp_path: Path) -> None:
+    """The worker itself, confined, brings an image from a registry into a store."""
+    data = layer([Entry("f", b"x" * 10_000)])
+    images = Images(str(tmp_path / "images"))
+    with served(Registry([data], [sha256(data)])) as registry:
+        request = {"verb": "pull", "place": [registry.host, "team/app", "1", ""], "trusted": [], "credentials": None,
+                   "endpoints": [[f"http://{registry.host}", "", False]], "root": images.root, "arch": arch(),
+                   "known": ""}  # fmt: skip
+        words = [sys.executable, "-I", "-m", "orchestr.images.registry.worker"]
+        done = subprocess.run(words, input=json.dumps(request), capture_output=True, text=True, timeout=60)
+    assert json.loads(done.stdout.splitlines()[-1]) == {"digest": sha256(registry.manifest), "fetched": True}
+    assert images.add_pulled("app:1", sha256(registry.manifest)).names == ("app:1",)

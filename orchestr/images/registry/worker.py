@@ -7,6 +7,7 @@ One request as JSON on standard input, lines of JSON on standard output: progres
 import json
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -58,13 +59,15 @@ def confine(request: Mapping[str, Any]) -> None:
     """What a broken registry, or whoever sits between, could make of this process: it writes blobs and nothing else,
     reads programs, certificates and how names are resolved, runs nothing, and is root in name only."""
     keep_capabilities(())
+    blobs = os.path.join(request["root"], "blobs")
+    tempfile.tempdir = blobs  # else it would look for one where it may not
     resolver = os.path.realpath("/etc/resolv.conf")
     said = [each.ca for each in map(Endpoint._make, request["endpoints"]) if each.ca]
     said += [path for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if (path := os.environ.get(name))]
     programs = (*sys.path, sys.prefix, sys.base_prefix, *PROGRAMS)
     reach_only(
         dict.fromkeys((*programs, *CONFIGURATION, resolver, *said), READ)
-        | {os.path.join(request["root"], "blobs"): READ | WRITE, os.path.join(request["root"], ".lock"): READ | WRITE}
+        | {blobs: READ | WRITE, os.path.join(request["root"], ".lock"): READ | WRITE}
     )
 
 
