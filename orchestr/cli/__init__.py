@@ -42,7 +42,7 @@ COMMANDS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("graph", (), "Look", "who waits for whom"),
     ("top", (), "Look", "cpu and memory of pods"),
     ("config", (), "Look", "print a Compose file as it is understood"),
-    ("image", (), "Images", "pull, push, list, inspect, load, save, tag, remove, bootstrap"),
+    ("image", (), "Images", "build, pull, push, list, load, save, tag, remove, bootstrap"),
     ("login", (), "Images", "keep who you are to a registry"),
     ("logout", (), "Images", "forget who you are to a registry"),
     ("system", (), "Daemon", "start, stop, status, check, install, uninstall"),

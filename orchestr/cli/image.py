@@ -1,4 +1,4 @@
-"""`orch image pull|push|load|save|list|inspect|history|tag|remove|prune|df|bootstrap`."""
+"""`orch image build|pull|push|load|save|list|inspect|history|tag|remove|prune|df|bootstrap`."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from orchestr.cli import OK
+from orchestr.cli import OK, imagebuild
 from orchestr.cli.errors import Bad, Failed
 from orchestr.cli.options import add_output
 from orchestr.cli.output import age, dump, table
@@ -15,6 +15,7 @@ from orchestr.client.paths import with_query
 from orchestr.client.sync import Client
 
 EXAMPLES = """examples:
+  orch image build -t app .
   orch image pull redis:7
   orch image tag app registry.example.com/team/app:1
   orch image push registry.example.com/team/app:1
@@ -40,6 +41,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser("push", help="to the registry that its name says")
     verb.add_argument("names", nargs="+", metavar="NAME")
     verb.add_argument("-q", "--quiet", action="store_true", help="say the digest only")
+    verb = verbs.add_parser("build", help="from a Dockerfile", epilog=imagebuild.EXAMPLES,
+                            formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    imagebuild.add(verb)
     verb = verbs.add_parser("tag", help="another name for an image that is here")
     verb.add_argument("names", nargs=2, metavar="NAME")
     verb = verbs.add_parser("load", help="from an archive or a layout directory")
@@ -76,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     client = started(args)
     verb = {"ls": "list", "rm": "remove"}.get(args.verb, args.verb)
     calls = {
+        "build": imagebuild.run,
         "list": _list,
         "inspect": _inspect,
         "history": _history,

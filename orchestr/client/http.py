@@ -105,12 +105,19 @@ class Connection:
         self.socket.settimeout(timeout)
         self.buffer = b""
 
-    def request(self, method: str, target: str, headers: Mapping[str, str], body: "bytes | BinaryIO" = b"") -> Response:
+    def request(
+        self, method: str, target: str, headers: Mapping[str, str], body: "bytes | BinaryIO" = b"", before: bytes = b""
+    ) -> Response:
         """Sends a request and reads the response's head. NoDaemon when the connection ends before one came.
 
         `body` may be an open regular file: it is sent from where it stands to its end, without being read into memory.
+        `before` is sent as its beginning.
         """
-        size = len(body) if isinstance(body, bytes) else fstat(body.fileno()).st_size - body.tell()
+        size = (
+            len(before) + len(body)
+            if isinstance(body, bytes)
+            else len(before) + fstat(body.fileno()).st_size - body.tell()
+        )
         host = "localhost" if not self.address.port else f"{self.address.host}:{self.address.port}"
         own = self.address.tls.headers() if self.address.tls else {}
         fields = {"host": host, **own, **headers, **({"content-length": str(size)} if size or method != "GET" else {})}
@@ -119,9 +126,9 @@ class Connection:
         )
         with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before the body's end, with 413
             if isinstance(body, bytes):
-                self.socket.sendall(head.encode("latin-1") + body)
+                self.socket.sendall(head.encode("latin-1") + before + body)
             else:
-                self.socket.sendall(head.encode("latin-1"))
+                self.socket.sendall(head.encode("latin-1") + before)
                 self.socket.sendfile(body, body.tell())
         return self._head()
 

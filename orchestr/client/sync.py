@@ -189,13 +189,16 @@ class Client:
         method: str,
         target: str,
         *,
+        head: bytes = b"",
         body: "bytes | BinaryIO" = b"",
         content_type: str = JSON,
         timeout: float | None = None,
     ) -> Response:
         """A request with a connection of its own, for what takes its time; the response's head is read and good."""
         connection = Connection(self.address, self.start, self.timeout)
-        response = connection.request(method, target, {"content-type": content_type} if body else {}, body)
+        response = connection.request(
+            method, target, {"content-type": content_type} if head or body else {}, body, head
+        )
         response.last = True
         if response.status >= 400:
             raise _error(response)

@@ -5,12 +5,13 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from orchestr import __version__
 from orchestr.agent.collecting import fullness, uses
+from orchestr.agent.node import Node as AgentNode
 from orchestr.agent.places import Places
 from orchestr.agent.runs import parse_id
 from orchestr.api.base import timestamp
@@ -22,7 +23,7 @@ from orchestr.daemon.podlog import PodLog, container_of, pod_of
 from orchestr.daemon.usage import Meter
 from orchestr.images.bootstrap import bootstrap
 from orchestr.images.registry.exchange import Exchange
-from orchestr.images.seam import Uses
+from orchestr.images.seam import Image, Progress, Uses
 from orchestr.images.store import Images
 from orchestr.instance import Instance
 from orchestr.network.dataplane import LinuxDataplane
@@ -30,6 +31,10 @@ from orchestr.runtime.seam import Container, ExecSession, ExecSpec, Runtime
 from orchestr.server.node import Command, Connect, LogOptions, PodUsage
 from orchestr.server.session import Session
 from orchestr.store.local import LocalCluster
+
+if TYPE_CHECKING:
+    from orchestr.images.build.builder import Builder
+    from orchestr.images.build.state import Request as BuildRequest
 
 FRESH = 60.0  # seconds
 
@@ -51,6 +56,7 @@ class LocalNode:
         name: str,
         clock: Callable[[], float],
         end: Callable[[bool], None],
+        pods: AgentNode,
     ) -> None:
         self.images, self.scratch, self.registry = images, images.root, registry
         self.urls: tuple[str, ...] = ()  # where https listens
@@ -59,6 +65,8 @@ class LocalNode:
         self._places = Places(instance.state, runtime.volatile())
         self._meter = Meter(cluster, runtime, clock)
         self._started = utc_now()
+        self._pods = pods
+        self._builder: Builder | None = None
         self._attached: set[str] = set()  # containers that somebody was at
 
     async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncGenerator[bytes]:
@@ -115,6 +123,19 @@ class LocalNode:
         async with aclosing(lines):
             async for line in lines:
                 yield line
+
+    @property
+    def builder(self) -> "Builder":
+        if self._builder is None:
+            from orchestr.daemon.building import builder  # when it is used: most daemons never build
+
+            self._builder = builder(self._pods, self.images, self.registry, utc_now)
+        return self._builder
+
+    async def build(self, wanted: "BuildRequest", place: str, archive: str, progress: Progress) -> Image:
+        context = os.path.join(place, "context")
+        await trio.to_thread.run_sync(os.mkdir, context)
+        return await self.builder.build(wanted, place, context, progress, archive=archive)
 
     async def system(self) -> Mapping[str, Any]:
         instance = self._instance

@@ -39,6 +39,7 @@ from orchestr.daemon.systemd import notify
 from orchestr.daemon.usage import Gauge
 from orchestr.engine.manager import Manager
 from orchestr.engine.registry import controllers
+from orchestr.images.build.leftovers import sweep
 from orchestr.images.garbage import Watermarks
 from orchestr.images.registry import settings
 from orchestr.images.registry.exchange import Exchange
@@ -164,13 +165,23 @@ async def _run(
             identity=inside.PodIdentity(cluster, issuer, tls),
             dns=[str(server) for server in await dataplane.dns_server()],
         )
-        await agent.adopt()
+        await agent.adopt()  # which ends what builds left running
+        await trio.to_thread.run_sync(sweep, images.root)
         agent_scope = trio.CancelScope()
         lower.start_soon(_within, agent_scope, agent.run)
         collector = Collector(cluster, images, manager.recorder, name)
         exchange.crowded = collector.crowded
         node = LocalNode(
-            instance, cluster, runtime, dataplane, images, exchange, name=name, clock=time.time, end=ending.ask
+            instance,
+            cluster,
+            runtime,
+            dataplane,
+            images,
+            exchange,
+            name=name,
+            clock=time.time,
+            end=ending.ask,
+            pods=agent.node,
         )
         node.urls = https.urls(outside)
         await bootstraproles.ensure(cluster)

@@ -67,6 +67,10 @@ class Blobs:
                 raise
         return name, size
 
+    def take(self, path: str, digest: str) -> None:
+        """A file that was made here, on this file system, hashed and synced."""
+        os.rename(path, self.path(digest))
+
     def json(self, digest: str) -> dict[str, Any]:
         """A small JSON blob, its digest verified. Raises ImageCorrupt."""
         try:

@@ -22,6 +22,7 @@ MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # links into /usr, 
 COPIED = ("ld.so.cache", "ld.so.conf", "nsswitch.conf", "services", "protocols", "localtime", "mime.types",
           "os-release", "debian_version", "alternatives", "ssl/certs", "ssl/openssl.cnf", "ca-certificates.conf",
           "terminfo", "pki")  # fmt: skip
+BINDS = ("/usr",)  # the machine's own directories in it
 LAST_SYSTEM_ID = 999
 NOBODY = 65534
 
@@ -43,6 +44,17 @@ class Host:
             self._stamp = stamp
         return known
 
+    def remember(self, diff_id: str) -> None:
+        """A skeleton became a layer: images on it need this machine's own directories, too."""
+        with open(self._mark(diff_id), "wb"):
+            pass
+
+    def below(self, diff_id: str) -> bool:
+        return os.path.exists(self._mark(diff_id))
+
+    def _mark(self, diff_id: str) -> str:
+        return os.path.join(self._folder, f".layer-{diff_id.removeprefix('sha256:')}")
+
     def _make(self, stamp: str) -> Image:
         place = os.path.join(self._folder, stamp)
         if not os.path.isdir(place):
@@ -62,7 +74,7 @@ class Host:
             lower=(place,),
             size=0,
             created=created,
-            binds=("/usr",),
+            binds=BINDS,
         )
 
 

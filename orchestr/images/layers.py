@@ -59,6 +59,18 @@ class Layers:
             self._sizes[diff_id] = disk_use(self.path(diff_id))
         return self._sizes.get(diff_id, 0)
 
+    def take(self, directory: str, diff_id: str) -> None:
+        """A directory that is what the layer unpacks to, on this file system, synced."""
+        try:
+            os.rename(directory, self.path(diff_id))
+        except OSError:
+            if not os.path.isdir(self.path(diff_id)):  # else it was here already
+                raise
+
+    def sync(self) -> None:
+        """All that was written beside the layers is on disk."""
+        _sync(self._folder)
+
     def diff_ids(self) -> list[str]:
         return [f"sha256:{name}" for name in os.listdir(self._folder) if not name.startswith(".")]
 

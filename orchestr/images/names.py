@@ -33,6 +33,10 @@ class Names(NamedTuple):
         kept = {name: digest for name, digest in self.names.items() if name not in gone}
         return self._settled(kept, self.pulled, self.loose, goes=True)
 
+    def nameless(self, digest: str) -> "Names":
+        """An image that never had a name stays until it is pruned."""
+        return self if digest in self.tops else self._replace(loose={**self.loose, digest: False})
+
     def released(self, digest: str) -> "Names":
         """An image without a name goes once nobody uses it."""
         return self._replace(loose={**self.loose, digest: True})

@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,8 +19,8 @@ from orchestr.arch import arch
 from orchestr.images import archive, garbage, manifest, names
 from orchestr.images.blobs import Blobs
 from orchestr.images.garbage import Parts, Watermarks
+from orchestr.images.host import BINDS, Host
 from orchestr.images.host import NAME as HOST
-from orchestr.images.host import Host
 from orchestr.images.layers import FULL, Layers
 from orchestr.images.names import Names
 from orchestr.images.reference import HUB, parse, spellings
@@ -133,6 +133,7 @@ class Images:
             created=manifest.created(config),
             raw_config=config,
             layers=tuple(layer["digest"] for layer in document["layers"]),
+            binds=BINDS if ids and self._host.below(ids[0]) else (),
         )
 
     def parts(self, top: str) -> Parts:
@@ -189,6 +190,27 @@ class Images:
             made = archive.store_image(self.blobs, config, [{"mediaType": media_type, "digest": digest, "size": size}])
             self._add({str(parse(name)): made})
         return self._image(made)
+
+    def take(self, made: Iterable[tuple[str, str, str]]) -> None:
+        """Layers that a build made: (directory, archive, digest of both). They are synced before they are visible."""
+        self.layers.sync()
+        for directory, archive_, digest in made:
+            self.layers.take(directory, digest)
+            self.blobs.take(archive_, digest)
+        self.layers.sync()
+
+    def add_built(self, names: Sequence[str], config: dict[str, Any], layers: Sequence[dict[str, Any]]) -> Image:
+        """An image of layers that are here."""
+        made = archive.store_image(self.blobs, config, [*layers])
+        self._add({str(parse(name)): made for name in names})
+        if not names:
+            with self.lock:
+                self.become(self.names.nameless(made))
+        return self._image(made)
+
+    def remember_host(self, diff_id: str) -> None:
+        """The layer is the skeleton of this machine."""
+        self._host.remember(diff_id)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ POST   images/prune                  {"all","until","dryRun"}; {"kind":"ImagesPr
 POST   images/tag                    {"name","as"}: another name for an image that is here
 POST   images/pull                   {"name","logins":[config.json]}; lines of JSON, the last with "image" or a Status
 POST   images/push                   likewise
+POST   images/build                  see build.py
 POST   images/bootstrap              {"name","suite","packages"}; lines of JSON, the last with "image" or a Status
 """
 
@@ -166,12 +167,12 @@ async def pull(node: Node, request: Request) -> Response:
     async def carry_out(progress: Progress) -> str:
         return (await node.registry.pull(name, logins, progress)).digest
 
-    return _lines(name, carry_out)
+    return lines(name, carry_out)
 
 
 async def push(node: Node, request: Request) -> Response:
     name, logins = await _exchanged(request)
-    return _lines(name, partial(node.registry.push, name, logins))
+    return lines(name, partial(node.registry.push, name, logins))
 
 
 async def _exchanged(request: Request) -> tuple[str, list[dict[str, Any]]]:
@@ -183,7 +184,7 @@ async def _exchanged(request: Request) -> tuple[str, list[dict[str, Any]]]:
     return wanted["name"], logins
 
 
-def _lines(name: str, carry_out: Callable[[Progress], Awaitable[str]]) -> Response:
+def lines(name: str, carry_out: Callable[[Progress], Awaitable[str]]) -> Response:
     """Progress as it comes; what came while the last line was being sent is told as one."""
 
     async def run(emit: Emit) -> None:
@@ -207,9 +208,9 @@ def _lines(name: str, carry_out: Callable[[Progress], Awaitable[str]]) -> Respon
             while not last or pending:
                 await news.wait()
                 news = trio.Event()
-                lines = list(pending.values())
+                told_now = list(pending.values())
                 pending.clear()
-                for line in lines:
+                for line in told_now:
                     await emit(json.dumps(line).encode() + b"\n")
         await emit(json.dumps(last).encode() + b"\n")
 

@@ -3,15 +3,19 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
 from orchestr.images.garbage import Freed, Watermarks
 from orchestr.images.garbage import Usage as ImageUsage
-from orchestr.images.seam import Image, Registry, Uses
+from orchestr.images.seam import Image, Progress, Registry, Uses
 from orchestr.runtime.seam import ExecSession
 from orchestr.server.session import Session
+
+if TYPE_CHECKING:
+    from orchestr.images.build.builder import Builder
+    from orchestr.images.build.state import Request as BuildRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,13 @@ class Node(Protocol):
     @property
     def scratch(self) -> str:
         """Directory for archives on their way in and out."""
+        ...
+
+    @property
+    def builder(self) -> "Builder": ...
+
+    async def build(self, wanted: "BuildRequest", place: str, archive: str, progress: Progress) -> Image:
+        """Builds an image; `archive` is the context, and `place` the directory of `builder.place()` that it lies in."""
         ...
 
     async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncGenerator[bytes]:

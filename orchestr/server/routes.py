@@ -170,6 +170,7 @@ class Routes:
             ("POST", "images/tag"): lambda: images.tag(self.node, request),
             ("POST", "images/pull"): lambda: images.pull(self.node, request),
             ("POST", "images/push"): lambda: images.push(self.node, request),
+            ("POST", "images/build"): lambda: self._build(request),
             ("POST", "images/bootstrap"): lambda: images.bootstrap(self.node, request),
         }
         handler = handlers.get((request.method, name))
@@ -178,6 +179,11 @@ class Routes:
         warnings: list[str] = []
         with acting(_user(request), warnings):
             return _warned(await handler(), warnings)
+
+    async def _build(self, request: Request) -> Response:
+        from orchestr.server.build import build  # builds are rare, and what they need is not small
+
+        return await build(self.node, request)
 
 
 def _user(request: Request) -> Mapping[str, object]:
