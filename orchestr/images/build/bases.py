@@ -67,10 +67,14 @@ def _state(build: "Build", image: Image) -> State:
     own = [("architecture", arch()), ("os", "linux")]
     for name, value in own:
         if raw.get(name, value) != value:
-            raise ImageError(f"cannot build on {(image.names or (image.digest,))[0]}: it is for {raw.get('os')}/{raw.get('architecture')}")
+            raise ImageError(
+                f"cannot build on {(image.names or (image.digest,))[0]}: it is for {raw.get('os')}/{raw.get('architecture')}"
+            )
     ids = raw["rootfs"]["diff_ids"]
     if not all((*map(images.layers.claim, ids), *map(images.blobs.claim, image.layers))):
-        raise ImageError(f"cannot build on {(image.names or (image.digest,))[0]}: it was removed meanwhile (build again)")
+        raise ImageError(
+            f"cannot build on {(image.names or (image.digest,))[0]}: it was removed meanwhile (build again)"
+        )
     layers = [
         Layer({**each, "mediaType": DOCKER_LAYERS.get(kind := str(each.get("mediaType", OCI)), kind)}, id, directory)
         for each, id, directory in zip(

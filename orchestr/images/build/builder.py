@@ -232,4 +232,3 @@ def _first(group: BaseExceptionGroup[ImageError]) -> ImageError:
             return _first(error)
         return error
     raise AssertionError("a group is never empty")
-

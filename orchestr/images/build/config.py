@@ -14,7 +14,9 @@ from orchestr.images.build.dockerfile import Instruction, json_form
 Config = Mapping[str, Any]
 SHELL = ("/bin/sh", "-c")
 PREDEFINED = tuple(  # arguments that RUN sees without an ARG, and that no layer depends on
-    form for name in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY") for form in (name, name.lower())
+    form
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+    for form in (name, name.lower())
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}

@@ -32,9 +32,7 @@ class Copier:
             finally:
                 os.close(source)
 
-    def _one(
-        self, root: int, source: int, path: str, kept: str, target: str, *, parents: bool, unpack: bool
-    ) -> None:
+    def _one(self, root: int, source: int, path: str, kept: str, target: str, *, parents: bool, unpack: bool) -> None:
         status = os.stat(source)
         if parents:
             place = os.path.join(target, kept)

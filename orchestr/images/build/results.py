@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 def remembered(state: State, step: Instruction, created: str, *, empty: bool) -> State:
     """With a line of history."""
-    line = {"created_by": str(step), **({"created": created} if created else {}), **({"empty_layer": True} if empty else {})}
+    line = {
+        "created_by": str(step),
+        **({"created": created} if created else {}),
+        **({"empty_layer": True} if empty else {}),
+    }
     return state.but(history=(*state.history, line), created=created or state.created)
 
 
@@ -26,5 +30,3 @@ def with_layer(build: "Build", state: State, step: Instruction, made: Made, plac
 def chain(state: State) -> list[str]:
     """The files that a step finds, as the digests of the layers that hold them."""
     return [layer.diff_id for layer in state.layers]
-
-

@@ -14,8 +14,8 @@ from orchestr.images.build import config, mounts, words
 from orchestr.images.build.cache import key
 from orchestr.images.build.dockerfile import Instruction
 from orchestr.images.build.mounts import Mount
-from orchestr.images.build.seam import Mounted, RunSpec
 from orchestr.images.build.results import chain, with_layer
+from orchestr.images.build.seam import Mounted, RunSpec
 from orchestr.images.build.sources import inside, relative, source
 from orchestr.images.build.stages import Plan, Stage
 from orchestr.images.build.state import State
@@ -205,9 +205,7 @@ def _agent(build: "Build", step: Instruction, mount: Mount) -> str:
     return socket
 
 
-async def _written(
-    stack: AsyncExitStack, build: "Build", content: bytes, mode: int, uid: int = 0, gid: int = 0
-) -> str:
+async def _written(stack: AsyncExitStack, build: "Build", content: bytes, mode: int, uid: int = 0, gid: int = 0) -> str:
     """A file in memory, gone when the RUN has ended."""
     folder = os.path.join(build.builder.volatile(), f"build-{os.urandom(8).hex()}")
     os.mkdir(folder, 0o700)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from orchestr.images.build.patterns import Patterns, compile_, magic
 from orchestr.images.build.trees import Refused, children, open_in, walk
 
-
 READ = os.O_RDONLY | os.O_NONBLOCK
 
 
@@ -134,4 +133,3 @@ def included(source: int, exclude: Patterns) -> Iterator[tuple[str, os.stat_resu
             out[path] = left
         if not left:
             yield path, status, folder, name
-

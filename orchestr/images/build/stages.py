@@ -49,7 +49,9 @@ def plan(
     for each in instructions[:first]:
         if each.name != "ARG":
             each.fail("stands before the first FROM (only ARG may)")
-        known |= {name: value or "" for name, value in arguments(each, {**platform, **known}, given) if value is not None}
+        known |= {
+            name: value or "" for name, value in arguments(each, {**platform, **known}, given) if value is not None
+        }
     if first == len(instructions):
         raise BuildError(f"{instructions[0].file}:{instructions[-1].line}: there is no FROM (begin with FROM IMAGE)")
     stages = _connected(_stages(instructions[first:], {**platform, **known}))

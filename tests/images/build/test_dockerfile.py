@@ -31,7 +31,10 @@ def test_directives_stand_at_the_top_and_one_of_them_changes_the_escape() -> Non
     ("text", "message"),
     [
         ("FROM a\nCOPPY b c", "Dockerfile:2: unknown instruction COPPY (did you mean COPY?)"),
-        ("FROM a\nRUN --mont=type=cache x", "Dockerfile:2: RUN: unknown flag --mont=type=cache (did you mean --mount?)"),
+        (
+            "FROM a\nRUN --mont=type=cache x",
+            "Dockerfile:2: RUN: unknown flag --mont=type=cache (did you mean --mount?)",
+        ),
         ("FROM a\n\nCOPY <<EOF /b\ntext\n", "Dockerfile:3: COPY: the here-document EOF does not end"),
         ("# escape=x\nFROM a", "Dockerfile:1: escape=x is neither"),
         ("# escape=`\n# escape=`\nFROM a", "Dockerfile:2: directive escape is given twice"),
@@ -78,10 +81,14 @@ def test_maintainer_is_told_to_be_old() -> None:
     )
 
 
-plain = st.text(st.characters(blacklist_categories=("Cc", "Cs", "Zl", "Zp"), blacklist_characters="\\<#[\x85"), min_size=1)
+plain = st.text(
+    st.characters(blacklist_categories=("Cc", "Cs", "Zl", "Zp"), blacklist_characters="\\<#[\x85"), min_size=1
+)
 
 
-@given(st.lists(st.tuples(st.sampled_from([name for name in NAMES if name != "ONBUILD"]), plain), min_size=1, max_size=6))
+@given(
+    st.lists(st.tuples(st.sampled_from([name for name in NAMES if name != "ONBUILD"]), plain), min_size=1, max_size=6)
+)
 def test_every_instruction_is_found_with_its_line_and_text(lines: list[tuple[str, str]]) -> None:
     lines = [(name, f"x{text.strip()}") for name, text in lines]
     found = parse("".join(f"\n{name.lower()} {text}\n" for name, text in lines)).instructions

@@ -34,13 +34,15 @@ def test_what_cannot_be_read_is_refused(word: str) -> None:
 
 
 def test_pairs_come_in_a_row_or_as_the_rest_of_the_line() -> None:
-    assert pairs('a=b "c d"=\'e f\' g=h\\ i') == [("a", "b"), ('"c d"', "'e f'"), ("g", "h\\ i")]
+    assert pairs("a=b \"c d\"='e f' g=h\\ i") == [("a", "b"), ('"c d"', "'e f'"), ("g", "h\\ i")]
     assert pairs("key  the rest = of it") == [("key", "the rest = of it")]
     with pytest.raises(BadWord):
         pairs("a=b c")
 
 
-@given(st.lists(st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1), max_size=5))
+@given(
+    st.lists(st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1), max_size=5)
+)
 def test_quoted_words_come_back(words: list[str]) -> None:
     line = " ".join(shlex.quote(word) for word in words)
     assert [expand(word, {}) for word in split(line)] == words
