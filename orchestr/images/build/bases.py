@@ -64,17 +64,13 @@ async def _image(build: "Build", reference: str) -> Image:
 
 def _state(build: "Build", image: Image) -> State:
     images, raw = build.builder.images, image.raw_config
-    own = [("architecture", arch()), ("os", "linux")]
-    for name, value in own:
-        if raw.get(name, value) != value:
-            raise ImageError(
-                f"cannot build on {(image.names or (image.digest,))[0]}: it is for {raw.get('os')}/{raw.get('architecture')}"
-            )
+    name = (image.names or (image.digest,))[0]
+    own = {"architecture": arch(), **OWN}
+    if any(raw.get(key, value) != value for key, value in own.items()):
+        raise ImageError(f"cannot build on {name}: it is for {raw.get('os')}/{raw.get('architecture')}")
     ids = raw["rootfs"]["diff_ids"]
     if not all((*map(images.layers.claim, ids), *map(images.blobs.claim, image.layers))):
-        raise ImageError(
-            f"cannot build on {(image.names or (image.digest,))[0]}: it was removed meanwhile (build again)"
-        )
+        raise ImageError(f"cannot build on {name}: it was removed meanwhile (build again)")
     layers = [
         Layer({**each, "mediaType": DOCKER_LAYERS.get(kind := str(each.get("mediaType", OCI)), kind)}, id, directory)
         for each, id, directory in zip(
@@ -88,7 +84,7 @@ def _state(build: "Build", image: Image) -> State:
         config,
         tuple(raw.get("history") or ()),
         image.created,
-        {**dict(own), **{name: raw[name] for name in kept if name in raw}},
+        {**own, **{key: raw[key] for key in kept if key in raw}},
         image.binds,
     )
 

@@ -59,7 +59,7 @@ class Builder:
         with self.images.at_work():
             build = Build(self, request, place, context, told)
             try:
-                if archive and os.path.getsize(archive):
+                if archive:
                     await build.workers.do("extract", archive=archive, target=context)
                     await trio.to_thread.run_sync(os.unlink, archive)
                 return await build.run()

@@ -151,20 +151,21 @@ class Copier:
             except (tarfile.TarError, Hostile, EOFError, OSError, ValueError):
                 os.lseek(source, 0, os.SEEK_SET)
                 return False
-            self._members(archive, target, path)
+            with archive:
+                self._members(archive, target, path)
         return True
 
     def extract(self, file: IO[bytes], target: str) -> None:
         """An archive that is not compressed."""
-        self._members(tarfile.open(fileobj=file, mode="r|"), target, "the archive")
+        with tarfile.open(fileobj=file, mode="r|") as archive:
+            self._members(archive, target, "the archive")
 
     def _members(self, archive: tarfile.TarFile, target: str, path: str) -> None:
         self.folder(target)
         try:
-            with archive:
-                for member in archive:
-                    self._member(archive, member, target)
-                    archive.members = []  # type: ignore[attr-defined]  # a stream's are of no use again
+            for member in archive:
+                self._member(archive, member, target)
+                archive.members = []  # type: ignore[attr-defined]  # a stream's are of no use again
         except (tarfile.TarError, Hostile, EOFError) as error:
             raise Refused(f"cannot unpack {path}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""The text of a Dockerfile as instructions (the reference at docs.docker.com, and what BuildKit does where it is silent).
+"""The text of a Dockerfile as instructions (Docker's reference, and what BuildKit does where that is silent).
 
 Ours, because the parsers on PyPI stop before here-documents: dockerfile-parse knows neither those nor flags, and
 splits a RUN with a here-document into instructions that nobody wrote.

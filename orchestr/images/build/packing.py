@@ -31,7 +31,10 @@ class _Hashed:
 
 
 def pack(upper: int, target: int, epoch: int | None) -> dict[str, Any]:
-    """{"digest", "size"}, or {"empty": True} when there is nothing in it. `target` is closed. No time is later than `epoch`."""
+    """{"digest", "size"}, or {"empty": True} when there is nothing in it. Closes `target`.
+
+    No time is later than `epoch`.
+    """
     with open(target, "wb") as raw:
         if not os.listdir(upper) and stat.S_IMODE(os.stat(upper).st_mode) == 0o755:
             return {"empty": True}

@@ -175,12 +175,16 @@ async def _cache(build: "Build", step: Instruction, mount: Mount) -> AsyncIterat
         path = build.scratch() + "/cache"
     held = mount.sharing == "locked" or (private and not lock.locked())
     async with lock if held else AsyncExitStack():
-        if not os.path.isdir(path):
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            os.mkdir(path)
-            os.chown(path, mount.uid, mount.gid)
-            os.chmod(path, 0o755 if mount.mode is None else mount.mode)
+        await trio.to_thread.run_sync(_make, path, mount)
         yield path
+
+
+def _make(path: str, mount: Mount) -> None:
+    if not os.path.isdir(path):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.mkdir(path)
+        os.chown(path, mount.uid, mount.gid)
+        os.chmod(path, 0o755 if mount.mode is None else mount.mode)
 
 
 def _secret(build: "Build", step: Instruction, mount: Mount) -> bytes | None:
@@ -211,8 +215,12 @@ async def _written(stack: AsyncExitStack, build: "Build", content: bytes, mode: 
     os.mkdir(folder, 0o700)
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     path = os.path.join(folder, "file")
+    await trio.to_thread.run_sync(_write, path, content, mode, uid, gid)
+    return path
+
+
+def _write(path: str, content: bytes, mode: int, uid: int, gid: int) -> None:
     with open(path, "xb") as file:
         file.write(content)
         os.fchown(file.fileno(), uid, gid)
         os.fchmod(file.fileno(), mode)
-    return path

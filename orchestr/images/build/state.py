@@ -1,4 +1,4 @@
-"""Where a stage stands: its layers, its configuration, and what a build was asked for. Frozen; a step gives a new one."""
+"""What a build was asked for, and where a stage stands. Frozen; a step gives a new one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

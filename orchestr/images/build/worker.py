@@ -20,7 +20,7 @@ from typing import Any
 from orchestr.images.build import copying, packing, selecting
 from orchestr.images.build.owners import owner
 from orchestr.images.build.patterns import Patterns
-from orchestr.images.build.trees import Refused, children, merged, mount_tmpfs, open_in, own_mounts
+from orchestr.images.build.trees import Refused, merged, mount_tmpfs, open_in, own_mounts
 from orchestr.images.unpack import confine
 
 Json = dict[str, Any]
@@ -199,9 +199,11 @@ def extract(request: Json) -> Json:
     source = os.open(request["archive"], os.O_RDONLY)
     os.chdir(request["target"])
     confine()
+    if not os.fstat(source).st_size:
+        return {}  # there is no context
     with open(source, "rb") as file:
         copying.Copier((0, 0), "", Patterns(())).extract(file, "/")
-    return {"entries": len(children(os.open("/", os.O_RDONLY | os.O_DIRECTORY)))}
+    return {}
 
 
 def download(request: Json) -> Json:
