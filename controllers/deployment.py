@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from controllers import progress, rollout
+from controllers import progress, rollback, rollout
 from controllers.hashes import letters
 from orchestr.api.apps import POD_TEMPLATE_HASH, REVISION, Deployment, ReplicaSet, ReplicaSetSpec
 from orchestr.api.base import ObjectMeta
@@ -21,16 +21,18 @@ from orchestr.engine.ownership import claimed
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def _recreating(pod: Pod, index: Index) -> list[Key]:
-    """Recreate waits until the last old pod is gone, and no ReplicaSet's status tells of that."""
+def _looked_at(pod: Pod, index: Index) -> list[Key]:
+    """Recreate waits until the last old pod is gone, one that is rolled back looks for crashes: no ReplicaSet's status
+    tells of either."""
     owner = pod.metadata.controller
     rs = index.one(ReplicaSet, Key(pod.key.namespace, owner.name)) if owner and owner.kind == "ReplicaSet" else None
     top = rs.metadata.controller if rs else None
     deployment = index.one(Deployment, Key(pod.key.namespace, top.name)) if top else None
-    return [deployment.key] if deployment and deployment.spec.strategy.type == "Recreate" else []
+    looks = deployment and (deployment.spec.strategy.type == "Recreate" or rollback.wanted(deployment))
+    return [deployment.key] if deployment and looks else []
 
 
-WATCHES = Watches(Deployment, owns=(ReplicaSet,), related=(Related(Pod, _recreating),))
+WATCHES = Watches(Deployment, owns=(ReplicaSet,), related=(Related(Pod, _looked_at),))
 
 
 class Change(NamedTuple):
@@ -159,7 +161,11 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
     deployment = await cluster.get(Deployment, key)
     if deployment is None:
         return None  # gone; its ReplicaSets follow through their owner references
-    sets = list(await claimed(cluster, deployment, ReplicaSet, deployment.spec.selector))
+    stored, sets = deployment, list(await claimed(cluster, deployment, ReplicaSet, deployment.spec.selector))
+    why = ""
+    if rollback.wanted(deployment):
+        sets, why = await _judged(cluster, deployment, sets)
+        deployment = rollback.effective(deployment, newest(deployment, sets), sets)
     refused: ApiError | None = None
     todo = None
     if not deployment.metadata.deleting:
@@ -174,10 +180,29 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
     now = cluster.now()
     new = newest(deployment, sets)
     status = progress.status(deployment, new, sets, now, created=bool(todo and todo.create), refused=refused)
-    await cluster.patch_status(deployment, status)
+    if why:
+        status = rollback.nowhere(status, why, now)
+    if deployment is not stored and new is not None:
+        status = rollback.status(stored, newest(stored, sets), new, status, now)
+    await cluster.patch_status(stored, status)
     if refused:
         raise refused
     return progress.next_check(deployment, status, now)
+
+
+async def _judged(
+    cluster: ControllerCluster, deployment: Deployment, sets: Sequence[ReplicaSet]
+) -> tuple[list[ReplicaSet], str]:
+    """The sets, the newest marked when its pods do not come up and there is one to go back to; else why, or ""."""
+    new = newest(deployment, sets)
+    if new is None or rollback.failed(new):
+        return list(sets), ""
+    why, good = rollback.trouble(deployment, new, await cluster.list(Pod, owner=new)), rollback.target(new, sets)
+    if not why or good is None:
+        return list(sets), why
+    cluster.record(deployment, "RollingBack", f"revision {revision(new)} failed: {why}", warning=True)
+    marked = await cluster.update(rollback.marked(new, why, good))  # Conflict if it changed meanwhile
+    return [marked if rs is new else rs for rs in sets], ""
 
 
 async def _old_pods(cluster: ControllerCluster, deployment: Deployment, sets: Sequence[ReplicaSet]) -> bool:

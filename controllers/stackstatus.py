@@ -135,9 +135,9 @@ def _phase(workload: Workload | None, pods: Sequence[Pod]) -> tuple[str, str | N
         return _job_phase(workload, pods)
     seen, wanted = workload.status, workload.spec.replicas
     progressing = condition(seen.conditions, "Progressing")
-    if progressing and progressing.status == "False":
-        return FAILED, progressing.reason, _or(_why(pods)[1], progressing.message)
     current = seen.observed_generation == workload.metadata.generation
+    if current and progressing and progressing.status == "False":
+        return FAILED, progressing.reason, _or(_why(pods)[1], progressing.message)
     done = (seen.replicas or 0, seen.updated_replicas or 0, seen.available_replicas or 0) == (wanted,) * 3
     if current and done:
         return RUNNING, None, None

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import tarfile
 
 from e2e.checks import eventually
 from e2e.project import Project
@@ -162,3 +163,72 @@ def test_up_ends_as_a_container_does(project: Project) -> None:
     assert not running(project)
     project.orch("up", "-d", "--exit-code-from", "test").expect(2)
     project.orch("up", "--exit-code-from", "tset").expect(1)
+
+
+def test_inside_the_containers(project: Project) -> None:
+    """exec, cp, export, top, stats and kill, without a terminal."""
+    script = "trap 'echo told' USR1; echo up; while :; do sleep 60 & wait $!; done"
+    project.write(f"""
+        services:
+          app:
+            image: local/host
+            command: [sh, -c, "{script.replace("$", "$$")}"]
+            environment: {{OWN: kept}}
+            stop_grace_period: 0s
+            restart: always
+    """)
+    project.orch("up", "-d").expect()
+    told = project.orch("exec", "-u", "1000:1000", "-e", "MORE=given", "-w", "/tmp", "app", "sh", "-c",
+                        "id -u; echo $OWN $MORE; pwd").expect()  # fmt: skip
+    assert told.lines == ["1000", "kept given", "/tmp"]
+    assert project.orch("exec", "-T", "app", "cat", input="passed on").expect().out == "passed on"
+    project.orch("exec", "app", "sh", "-c", "exit 9").expect(9)
+    project.orch("exec", "--index", "2", "app", "true").expect(1)
+    project.orch("exec", "-d", "app", "sh", "-c", "echo behind > /tmp/made").expect()
+    eventually(lambda: project.orch("exec", "app", "cat", "/tmp/made").out == "behind\n")
+
+    tree = project.folder / "tree" / "below"
+    tree.mkdir(parents=True)
+    (tree / "file").write_text("content")
+    project.orch("cp", "tree", "app:/tmp").expect()
+    project.orch("cp", "tree/below/file", "app:/tmp/renamed").expect()
+    project.orch("cp", "app:/tmp/tree", "back").expect()
+    assert (project.folder / "back" / "below" / "file").read_text() == "content"
+    project.orch("cp", "app:/tmp/renamed", ".").expect()
+    assert (project.folder / "renamed").read_text() == "content"
+    assert "cannot copy" in project.orch("cp", "app:/nowhere", ".").expect(1).err
+    project.orch("cp", "a", "b").expect(2)
+    project.orch("export", "app", "-o", "app.tar").expect()
+    with tarfile.open(project.folder / "app.tar") as archive:
+        assert "./tmp/renamed" in archive.getnames()
+
+    assert "sleep 60" in project.orch("top", "app").expect().out
+    (row,) = [json.loads(line) for line in project.orch("stats", "--no-stream", "--format", "json").expect().lines]
+    assert int(row["PIDs"]) >= 2
+    project.orch("kill", "-s", "USR1", "app").expect()
+    project.logged("told", "app")
+    project.orch("kill", "-s", "NONE", "app").expect(2)
+
+
+def test_what_a_container_gives_stays_in_its_destination(project: Project) -> None:
+    """A tar of the container's own that names what is above the destination, or writes through a link."""
+    project.write("""
+        services:
+          app:
+            image: local/host
+            command: [sleep, infinity]
+            environment: {PATH: "/tmp:/usr/bin:/bin"}
+            stop_grace_period: 0s
+            restart: always
+    """)
+    project.orch("up", "-d").expect()
+    evil = (
+        "import sys,tarfile,io; t=tarfile.open(fileobj=sys.stdout.buffer,mode='w|'); m=tarfile.TarInfo('x/../../out')"
+    )
+    script = f"#!/usr/bin/python3\n{evil}; m.size=1; t.addfile(m,io.BytesIO(b'!')); t.close()\n"
+    project.orch(
+        "exec", "-T", "app", "sh", "-c", "cat > /usr/local/bin/tar; chmod 755 /usr/local/bin/tar", input=script
+    )
+    (project.folder / "into").mkdir()
+    assert "leads out of" in project.orch("cp", "app:/x", "into").expect(1).err
+    assert not (project.folder / "out").exists()

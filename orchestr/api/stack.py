@@ -106,12 +106,14 @@ class UpdateConfig(ComposeModel):
     delay: Duration = "0s"
     monitor: Duration = "0s"
     order: Literal["start-first", "stop-first"] | None = None  # None: by what the service has
+    failure_action: Literal["pause", "rollback"] = "pause"
 
 
 class Deploy(ComposeModel):
     replicas: int | None = Field(default=None, ge=0)
     resources: ResourcesSpec = ResourcesSpec()
     update_config: UpdateConfig | None = None
+    rollback_config: UpdateConfig | None = None
     labels: Dict[str] = {}
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 from orchestr.cli.why import ended_text, pod_why, ready, workload_why
 
 Object = Mapping[str, Any]
+ROLLED = "RolledBack"
 CRASHES = 3  # restarts of one container after which waiting for it makes no sense
 HOPELESS = (
     "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ErrImageNeverPull", "InvalidImageName",
@@ -17,6 +18,7 @@ HOPELESS = (
 class Verdict(NamedTuple):
     state: Literal["done", "waiting", "failed"]
     text: str = ""  # "2/3 ready", "crash loop: exit code 1"
+    rolled_back: bool = False  # failed, and what ran before runs again
 
 
 def judge(
@@ -38,7 +40,7 @@ def judge(
         ):
             return Verdict("waiting", "not looked at yet")
         case "Stack":
-            return _with_ports(_stack(status, only), services)
+            return _with_ports(_stack(status, only, _going_back(spec)), services)
         case "Deployment" | "ReplicaSet":
             return _replicated(obj, status, int(spec.get("replicas", 1)), _newest(status, pods))
         case "StatefulSet":
@@ -86,8 +88,18 @@ def _condition(status: Object, kind: str) -> Object:
     return found
 
 
-def _stack(status: Object, only: Sequence[str] | None) -> Verdict:
-    """From the rows of its services alone: a hundred services need no watch of a hundred pods."""
+def _going_back(spec: Object) -> frozenset[str]:
+    """Services that are rolled back when they fail: their controller says when that is, and when it is done."""
+    services = (spec.get("services") or {}).items()
+    configs = ((name, (each.get("deploy") or {}).get("update_config") or {}) for name, each in services)
+    return frozenset(name for name, config in configs if config.get("failure_action") == "rollback")
+
+
+def _stack(status: Object, only: Sequence[str] | None, patient: frozenset[str]) -> Verdict:
+    """From the rows of its services alone: a hundred services need no watch of a hundred pods.
+
+    `patient`: services whose trouble need not be the end.
+    """
     rows = [row for row in status.get("services") or [] if only is None or row["name"] in only]
     waiting = [row for row in rows if row.get("phase") not in ("Running", "Complete", "Stopped")]
     good = len(rows) - len(waiting)
@@ -95,9 +107,10 @@ def _stack(status: Object, only: Sequence[str] | None) -> Verdict:
         return Verdict("done", f"{good}/{len(rows)} services")
     failed = _condition(status, "Failed")
     if failed.get("status") == "True" and (only is None or any(row.get("phase") == "Failed" for row in rows)):
-        return Verdict("failed", str(failed.get("message") or failed.get("reason")))
+        text = str(failed.get("message") or failed.get("reason"))
+        return Verdict("failed", text, all(r.get("reason") == ROLLED for r in rows if r.get("phase") == "Failed"))
     for row in waiting:
-        told = row.get("message")
+        told = None if row["name"] in patient else row.get("message")
         if told and row.get("reason") in HOPELESS:
             return Verdict("failed", f"{row['name']}: {told}")
         if told and row.get("reason") == "CrashLoopBackOff" and int(row.get("restarts", 0)) >= CRASHES:
@@ -119,9 +132,11 @@ def _newest(status: Object, pods: Sequence[Object]) -> Sequence[Object]:
 def _replicated(obj: Object, status: Object, wanted: int, pods: Sequence[Object]) -> Verdict:
     updated = int(status.get("updatedReplicas", status.get("replicas", 0)))
     available, total = int(status.get("availableReplicas", 0)), int(status.get("replicas", 0))
-    if updated == wanted and available >= wanted and total == wanted:
-        return Verdict("done", f"{available}/{wanted} ready")
     progress = _condition(status, "Progressing")
+    if progress.get("reason") == ROLLED:
+        return Verdict("failed", str(progress.get("message")), True)
+    if updated == wanted and available >= wanted and total == wanted and progress.get("reason") != "RollingBack":
+        return Verdict("done", f"{available}/{wanted} ready")
     if progress.get("reason") == "ProgressDeadlineExceeded":
         return Verdict("failed", f"{workload_why(obj)}{_first(pods)}")
     refused = _condition(status, "ReplicaFailure")

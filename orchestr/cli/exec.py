@@ -1,4 +1,7 @@
-"""`orch exec [-it] TARGET -- COMMAND`: a command in a running container; its exit code is ours."""
+"""`orch exec [-it] TARGET -- COMMAND`: a command in a running container; its exit code is ours.
+
+`orch exec SERVICE COMMAND`, as Compose writes it, passes our input on, and has a terminal where we have one.
+"""
 
 import argparse
 import os
@@ -11,6 +14,8 @@ from orchestr.client.exec import ExecStream
 from orchestr.client.websocket import Channel
 
 EXAMPLES = """examples:
+  orch exec web sh                 a shell, as with Compose
+  orch exec -u redis -e A=b db id  as another user, with another variable
   orch exec web -- nginx -t        a command in a service's container
   orch exec -it db -- /bin/sh      an interactive shell"""
 
@@ -25,6 +30,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--stdin", action="store_true", help="pass our input on")
     parser.add_argument("-t", "--tty", action="store_true", help="with a terminal")
     parser.add_argument("-T", "--no-tty", action="store_true", help="without a terminal, as Compose's -T")
+    parser.add_argument(
+        "-d", "--detach", action="store_true", help="behind, without its output; the container needs sh"
+    )
+    parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME=VALUE", help="another variable")
+    parser.add_argument("-u", "--user", metavar="USER[:GROUP]", help="instead of the container's own")
+    parser.add_argument("-w", "--workdir", metavar="DIR", help="where the command begins")
+    parser.add_argument("--index", type=int, metavar="N", help="in the Nth container of the service, from 1")
     parser.add_argument("-c", "--container", metavar="NAME", help="the container (default: the first)")
     add_namespace(parser, all_=False)
 
@@ -43,27 +55,44 @@ def _command(args: argparse.Namespace) -> list[str]:
 
 
 def run(args: argparse.Namespace) -> int:
+    as_compose = "--" not in args.command
     command = _command(args)
     if not command:
         raise Bad(f"orch exec: no command (for example: orch exec {args.target} -- ls)")
     client, namespace = context.client(args), context.namespace(args)
-    pod = targets.running(targets.pods(client, namespace, [args.target]))
+    found = targets.pods(client, namespace, [args.target])
+    pod = targets.running(targets.indexed(found, args.index) if args.index else found)
     if pod is None:
         raise Failed(f"orch exec: no pod of {args.target} is running (orch status says why)")
-    tty = args.tty and not args.no_tty
+    both = sys.stdin.isatty() and sys.stdout.isatty()
+    tty = (args.tty or (as_compose and both)) and not (args.no_tty or args.detach)
     if tty and not sys.stdin.isatty():
         raise Bad("orch exec: -t needs a terminal as input (leave -t out)")
+    if args.detach:
+        command = ["sh", "-c", '"$@" </dev/null >/dev/null 2>&1 &', "sh", *command]
+    stdin = (args.stdin or as_compose or tty) and not args.detach
     stream = client.exec(
         namespace, pod["metadata"]["name"], command, container=targets.container(pod, args.container),
-        stdin=args.stdin or tty, tty=tty,
+        stdin=stdin, tty=tty, ours=_ours(args, client.foreign),
     )  # fmt: skip
     try:
-        code = raw(stream) if tty else pump(stream, 0 if args.stdin else -1)
+        code = raw(stream) if tty else pump(stream, 0 if stdin else -1)
     finally:
         stream.close()
     if stream.error:
         print(f"orch exec: {stream.error}", file=sys.stderr)
     return code
+
+
+def _ours(args: argparse.Namespace, foreign: bool) -> dict[str, object]:
+    """What Kubernetes' exec has no place for."""
+    env = [
+        word if "=" in word else f"{word}={os.environ[word]}" for word in args.env if "=" in word or word in os.environ
+    ]
+    given = {"env": env or None, "user": args.user, "directory": args.workdir}
+    if foreign and any(given.values()):
+        raise Bad("orch exec: -e, -u and -w are not supported on a server that is not orch's (use env, su and cd)")
+    return given if any(given.values()) else {}
 
 
 def pump(stream: ExecStream, stdin: int, wake: int = -1) -> int:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestr.cli import FAILED, OK, TIMEOUT
+from orchestr.cli import FAILED, OK, ROLLED_BACK, TIMEOUT
 from orchestr.cli.converge import Verdict, judge
 from orchestr.cli.kinds import find
 from orchestr.cli.output import colored, paint, span
@@ -41,7 +41,10 @@ def follow(
     quiet: bool = False,
     only: Sequence[str] | None = None,
 ) -> int:
-    """Exit code: 0 all converged, 1 one failed, 3 the time was over. `only`: services of a Stack that count."""
+    """Exit code: 0 all converged, 1 one failed, 3 the time was over, 4 rolled back.
+
+    `only`: services of a Stack that count.
+    """
     wanted = [obj for obj in objects if obj["kind"] in WAITED]
     if not wanted:
         return OK
@@ -74,7 +77,7 @@ def follow(
             teller.end()
             for obj in failed:
                 explain(client, view, obj)
-            return FAILED
+            return ROLLED_BACK if all(verdicts[name(obj)].rolled_back for obj in failed) else FAILED
         if left is not None and left <= 0:
             teller.end()
             waiting = "; ".join(f"{who}: {each.text}" for who, each in verdicts.items() if each.state != "done")

@@ -1,4 +1,7 @@
-"""`orch top`: what running pods use, now: cpu, memory, tasks, bytes read and written."""
+"""`orch top`: what running pods use, now: cpu, memory, tasks, bytes read and written.
+
+`orch top SERVICE ...`: the processes in their containers, as with Compose.
+"""
 
 import argparse
 import time
@@ -53,6 +56,7 @@ KEYS: dict[str, Callable[[Row], Any]] = {
 
 
 def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="the processes of these services or pods")
     parser.add_argument("--containers", action="store_true", help="a line each container")
     parser.add_argument("--sort-by", choices=("cpu", "memory", "io", "name"), default="cpu")
     add_output(parser, "wide", "json", "yaml")
@@ -61,6 +65,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     client = context.client(args)
+    if args.targets:
+        return processes(client, args)
     where = "" if args.all_namespaces else f"/namespaces/{context.namespace(args)}"
     target = f"/apis/metrics.k8s.io/v1beta1{where}/pods"
     items = read(client, target)
@@ -76,6 +82,27 @@ def run(args: argparse.Namespace) -> int:
     head = [*(["NAMESPACE"] if args.all_namespaces else []), "NAME", *COLUMNS, *(["THROTTLED"] if wide else [])]
     body = [[*([row.namespace] if args.all_namespaces else []), row.name, *_cells(row.use, wide)] for row in rows]
     print(table(head, body))
+    return 0
+
+
+def processes(client: Client, args: argparse.Namespace) -> int:
+    """A table each pod. Numbers are those of the machine."""
+    from orchestr.cli import targets
+    from orchestr.client.paths import path
+
+    namespace = context.namespace(args)
+    for pod in targets.pods(client, namespace, args.targets):
+        if (pod.get("status") or {}).get("phase") != "Running":
+            continue
+        name = pod["metadata"]["name"]
+        place = path("pods", namespace, name, sub="processes").replace("/api/v1/", "/orchestr.dev/v1/")
+        rows = [
+            [*(str(each[key]) for key in ("uid", "pid", "ppid", "cpu")), each["start"][11:16], each["tty"],
+             time.strftime("%H:%M:%S", time.gmtime(each["seconds"])), each["command"]]
+            for each in client.items(place)
+        ]  # fmt: skip
+        print(name)
+        print(table(["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"], rows), end="\n\n")
     return 0
 
 

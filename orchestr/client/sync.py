@@ -144,12 +144,14 @@ class Client:
         stdin: bool = False,
         tty: bool = False,
         stderr: bool = True,
+        ours: Query | None = None,
     ) -> "ExecStream":
+        """`ours`: what only orch's own server takes: env (NAME=VALUE), user, directory."""
         from orchestr.client.exec import ExecStream  # only this command pays for it
         from orchestr.client.websocket import PROTOCOL
 
-        query = {"command": list(command), "container": container, "stdin": stdin, "stdout": True}
-        query |= {"stderr": stderr and not tty, "tty": tty}
+        streams = {"stdin": stdin, "stdout": True, "stderr": stderr and not tty, "tty": tty}
+        query = {"command": list(command), "container": container, **streams, **(ours or {})}
         return ExecStream(*self._upgraded(path("pods", namespace, pod, sub="exec"), query, PROTOCOL))
 
     def attach(self, namespace: str, pod: str, *, container: str, stdin: bool, tty: bool) -> "ExecStream":

@@ -20,6 +20,7 @@ from orchestr.api.errors import BadRequest
 from orchestr.daemon.attach import Attachment
 from orchestr.daemon.forwarding import Forwarding
 from orchestr.daemon.podlog import PodLog, container_of, pod_of
+from orchestr.daemon.processes import processes
 from orchestr.daemon.usage import Meter
 from orchestr.images.bootstrap import bootstrap
 from orchestr.images.registry.exchange import Exchange
@@ -75,7 +76,19 @@ class LocalNode:
     async def exec(self, namespace: str, pod: str, command: Command) -> ExecSession:
         found = pod_of(self._cluster, namespace, pod)
         record = await self._running(found, container_of(found, command.container), "exec in")
-        return await self._runtime.exec(ExecSpec(record.id, command.args, tty=command.tty))
+        return await self._runtime.exec(
+            ExecSpec(record.id, command.args, command.env or None, command.directory, command.user, command.tty)
+        )
+
+    async def signal(self, namespace: str, pod: str, container: str | None, number: int) -> None:
+        found = pod_of(self._cluster, namespace, pod)
+        record = await self._running(found, container_of(found, container), "send a signal to")
+        await self._runtime.kill(record.id, number)
+
+    async def processes(self, namespace: str, pod: str, container: str | None) -> Sequence[Mapping[str, Any]]:
+        found = pod_of(self._cluster, namespace, pod)
+        record = await self._running(found, container_of(found, container), "look into")
+        return await trio.to_thread.run_sync(processes, record.pid or 0)
 
     async def attach(self, namespace: str, pod: str, wanted: Command) -> Session:
         """Gives of what is wanted what the container has."""

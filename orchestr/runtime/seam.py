@@ -108,7 +108,7 @@ class RuntimeState(NamedTuple):
 class ExecSpec(NamedTuple):
     container: str
     args: tuple[str, ...]
-    env: Mapping[str, str] | None = None  # None: the container's own
+    env: Mapping[str, str] | None = None  # beside the container's own, and over it
     cwd: str | None = None
     user: str | None = None
     tty: bool = False

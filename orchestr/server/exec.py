@@ -32,7 +32,9 @@ def command(query: QueryParams, part: str = "exec") -> Command:
     stdin, stdout, stderr, tty = (flag(query, name) for name in ("stdin", "stdout", "stderr", "tty"))
     if not (stdin or stdout or stderr):
         stdout = stderr = True
-    return Command(args, query.get("container") or None, tty, stdin, stdout, stderr and not tty)
+    ours = {"user": query.get("user") or None, "directory": query.get("directory") or None}  # not Kubernetes'
+    env = dict(pair.partition("=")[::2] for pair in query.getlist("env"))
+    return Command(args, query.get("container") or None, tty, stdin, stdout, stderr and not tty, env, **ours)
 
 
 async def begin(node: Node, part: str, namespace: str, pod: str, wanted: Command) -> Session:

@@ -1,7 +1,7 @@
 """What the server asks of the machine. The daemon fills it from agent, runtime and images."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,6 +42,9 @@ class Command:
     stdin: bool = False
     stdout: bool = True
     stderr: bool = True  # none with a tty
+    env: Mapping[str, str] = field(default_factory=dict)  # beside the container's own
+    user: str | None = None  # "redis", "redis:redis", "1000:1000"; None: the container's own
+    directory: str | None = None  # where it begins; None: where the container does
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,14 @@ class Node(Protocol):
     async def exec(self, namespace: str, pod: str, command: Command) -> ExecSession: ...
 
     async def attach(self, namespace: str, pod: str, wanted: Command) -> Session: ...
+
+    async def signal(self, namespace: str, pod: str, container: str | None, number: int) -> None:
+        """To the first process of a running container."""
+        ...
+
+    async def processes(self, namespace: str, pod: str, container: str | None) -> Sequence[Mapping[str, Any]]:
+        """What runs in a container: uid, pid and ppid as this machine numbers them, cpu, start, tty, time, command."""
+        ...
 
     async def forward(self, namespace: str, pod: str) -> Connect:
         """How ports of a pod are reached, as its own programs reach them on localhost."""

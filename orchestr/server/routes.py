@@ -16,6 +16,7 @@ from orchestr.server import (
     apply,
     discovery,
     images,
+    inpod,
     kubeconfig,
     logs,
     metrics,
@@ -173,6 +174,13 @@ class Routes:
             ("POST", "images/build"): lambda: self._build(request),
             ("POST", "images/bootstrap"): lambda: images.bootstrap(self.node, request),
         }
+        if (where := inpod.place(name)) is not None:
+            handlers["POST", f"namespaces/{where.namespace}/pods/{where.pod}/signal"] = lambda: inpod.send(
+                self.node, request, where
+            )
+            handlers["GET", f"namespaces/{where.namespace}/pods/{where.pod}/processes"] = lambda: inpod.processes(
+                self.node, request, where
+            )
         handler = handlers.get((request.method, name))
         if handler is None:
             raise _not_allowed(request) if name in {each for _, each in handlers} else unknown(OWN + name)

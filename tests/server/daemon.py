@@ -169,6 +169,12 @@ class FakeNode:
         self.attached.append(Echo())
         return self.attached[-1]
 
+    async def signal(self, namespace: str, pod: str, container: str | None, number: int) -> None:
+        self.asked.append((namespace, pod, container, number))
+
+    async def processes(self, namespace: str, pod: str, container: str | None) -> Sequence[Mapping[str, Any]]:
+        return [{"pid": 7, "command": f"{namespace}/{pod}/{container}"}]
+
     async def forward(self, namespace: str, pod: str) -> Connect:
         async def connect(port: int) -> trio.SocketStream:
             try:

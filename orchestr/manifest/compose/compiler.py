@@ -37,6 +37,7 @@ PUBLISH = "orchestr.dev/publish"
 ALIASES = "orchestr.dev/aliases"
 ANY_PORT = "orchestr.dev/any-port"
 VOLUME = "orchestr.dev/volume"
+ROLLBACK = "orchestr.dev/rollback"  # of a Deployment: how it goes back by itself, read by its controller
 FOREVER = 2**31 - 1  # backoffLimit of `restart: on-failure` without a number
 
 
@@ -122,14 +123,16 @@ class _Project:
         if not service.restarting:
             return Job(metadata=meta, spec=JobSpec(template=pod, backoff_limit=_backoff_limit(service.restart)))
         update = service.deploy.update_config or compose.UpdateConfig()
+        if update.failure_action == "rollback":
+            meta = meta.but(annotations={**meta.annotations, ROLLBACK: _rollback(service)})
         return Deployment(
             metadata=meta,
             spec=DeploymentSpec(
                 selector=LabelSelector(match_labels=self._selector(name)),
                 template=pod,
                 replicas=0 if key in self.stack.spec.stopped else service.replicas,
-                strategy=strategy(service),
-                min_ready_seconds=math.ceil(max(seconds(update.delay), seconds(update.monitor))),
+                strategy=strategy(service, update),
+                min_ready_seconds=_settled(update),
             ),
         )
 
@@ -170,13 +173,24 @@ def _backoff_limit(restart: str) -> int:
     return 0 if policy == "no" else int(attempts) if attempts else FOREVER
 
 
-def strategy(service: compose.Service) -> DeploymentStrategy:
+def _settled(update: compose.UpdateConfig) -> int:
+    """Seconds that a container must be well before the next is replaced."""
+    return math.ceil(max(seconds(update.delay), seconds(update.monitor)))
+
+
+def _rollback(service: compose.Service) -> str:
+    """How a failed update goes back: as rollback_config says, else as updates go."""
+    back = service.deploy.rollback_config or service.deploy.update_config or compose.UpdateConfig()
+    how = {"strategy": strategy(service, back).wire(), "minReadySeconds": _settled(back)}
+    return json.dumps(how, separators=(",", ":"))
+
+
+def strategy(service: compose.Service, update: compose.UpdateConfig) -> DeploymentStrategy:
     """How a new version replaces the old one.
 
     Without a stated order: start-first where a healthcheck tells when the new one is good and no volume is shared by
     both, else stop-first. Stop-first with one replica is Recreate, which waits until the old container has ended.
     """
-    update = service.deploy.update_config or compose.UpdateConfig()
     writes = any(mount.type != "tmpfs" and mount.source and not mount.read_only for mount in service.volumes)
     order = update.order or ("start-first" if service.healthcheck and not writes else "stop-first")
     many: int | str = update.parallelism or "100%"

@@ -212,6 +212,7 @@ def _deploy(read: Reader) -> dict[str, Any]:
         "replicas": _replicas(read, deploy),
         "resources": _resources(read, deploy.child("resources")),
         "update_config": _update_config(deploy.child("update_config")),
+        "rollback_config": _update_config(deploy.child("rollback_config"), back=True),
         "labels": deploy.map("labels"),
     }
     return {key: value for key, value in found.items() if value not in (None, {})}
@@ -266,17 +267,20 @@ def _fits(reserved: Reader, wanted: dict[str, dict[str, Any]]) -> None:
             reserved.error(key, f"reserves {request}, more than its limit {limit}", "reserve less")
 
 
-def _update_config(read: Reader) -> dict[str, Any] | None:
+def _update_config(read: Reader, *, back: bool = False) -> dict[str, Any] | None:
     if read.node is None:
         return None
     action = read.text("failure_action") or "pause"
-    if action != "pause":
-        read.refuse("failure_action", f"failure_action {action}", "a failed update pauses")
+    actions = ("pause",) if back else ("pause", "rollback")
+    if action not in actions:
+        what = "a rollback that fails pauses" if back else "a failed update pauses, or is rolled back"
+        read.refuse("failure_action", f"failure_action {action}", what)
     found = {
         "parallelism": read.natural("parallelism"),
         "delay": read.checked("delay", seconds),
         "monitor": read.checked("monitor", seconds),
         "order": read.text("order"),
+        "failure_action": action if action == "rollback" else None,
     }
     return {key: value for key, value in found.items() if value is not None}
 

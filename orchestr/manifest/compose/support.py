@@ -50,9 +50,11 @@ services.*.deploy.resources: requests and limits
 services.*.deploy.restart_policy: see its keys
 services.*.deploy.restart_policy.condition: as restart: none is no, any is always
 services.*.deploy.restart_policy.max_attempts: as restart on-failure:N
+services.*.deploy.rollback_config: how failure_action rollback goes back; without it, as updates go
+services.*.deploy.rollback_config.failure_action: pause
 services.*.deploy.update_config: rolling update of the Deployment
 services.*.deploy.update_config.delay: minReadySeconds, with monitor the larger of both
-services.*.deploy.update_config.failure_action: pause, which is what a Deployment does
+services.*.deploy.update_config.failure_action: pause, and rollback, after which apply and up exit 4
 services.*.deploy.update_config.monitor: minReadySeconds, with delay the larger of both
 services.*.deploy.update_config.order: maxSurge or maxUnavailable; one replica stop-first is Recreate
 services.*.deploy.update_config.parallelism: size of maxSurge or maxUnavailable; 0 is all at once
@@ -154,7 +156,7 @@ services.*.deploy.resources.reservations.devices: devices cannot be given to con
 services.*.deploy.resources.reservations.generic_resources: generic resources are swarm's
 services.*.deploy.restart_policy.delay: the back-off is fixed: 0.5 s, doubling up to 60 s
 services.*.deploy.restart_policy.window: the back-off is fixed: 0.5 s, doubling up to 60 s
-services.*.deploy.rollback_config: updates are not rolled back by themselves
+services.*.deploy.rollback_config.max_failure_ratio: a rollback pauses at the first failure
 services.*.deploy.update_config.max_failure_ratio: an update pauses at the first failure
 services.*.develop: there is no watch mode
 services.*.devices: devices cannot be given to containers

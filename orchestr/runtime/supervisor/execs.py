@@ -82,7 +82,8 @@ def process(oci: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
     changed: dict[str, Any] = {"oomScoreAdj": 0, **(oci.get("process") or {})}
     changed.update(args=list(spec["args"]), terminal=bool(spec["tty"]))
     if spec["env"] is not None:
-        changed["env"] = [f"{name}={value}" for name, value in spec["env"].items()]
+        own = [each for each in changed.get("env") or () if each.partition("=")[0] not in spec["env"]]
+        changed["env"] = [*own, *(f"{name}={value}" for name, value in spec["env"].items())]
     if spec["cwd"] is not None:
         changed["cwd"] = spec["cwd"]
     if spec["user"] is not None:
