@@ -44,7 +44,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _command(args: argparse.Namespace) -> list[str]:
     """What stands behind `--`; options between TARGET and `--` are ours, as in kubectl."""
     words: list[str] = args.command
-    if "--" not in words:
+    if as_compose(args) or "--" not in words:
         return words
     at = words.index("--")
     if at:
@@ -54,8 +54,18 @@ def _command(args: argparse.Namespace) -> list[str]:
     return words[at + 1 :]
 
 
+def as_compose(args: argparse.Namespace) -> bool:
+    """Whether no `--` stands between TARGET and COMMAND: one that comes later is the command's own."""
+    words: list[str] = args.words
+    if "--" not in words:
+        return True
+    before = words[: words.index("--")]
+    last = max((at for at, word in enumerate(before) if word == args.target), default=len(before))
+    return last + 1 < len(before) and not before[last + 1].startswith("-")
+
+
 def run(args: argparse.Namespace) -> int:
-    as_compose = "--" not in args.command
+    plain = as_compose(args)
     command = _command(args)
     if not command:
         raise Bad(f"orch exec: no command (for example: orch exec {args.target} -- ls)")
@@ -65,12 +75,12 @@ def run(args: argparse.Namespace) -> int:
     if pod is None:
         raise Failed(f"orch exec: no pod of {args.target} is running (orch status says why)")
     both = sys.stdin.isatty() and sys.stdout.isatty()
-    tty = (args.tty or (as_compose and both)) and not (args.no_tty or args.detach)
+    tty = (args.tty or (plain and both)) and not (args.no_tty or args.detach)
     if tty and not sys.stdin.isatty():
         raise Bad("orch exec: -t needs a terminal as input (leave -t out)")
     if args.detach:
         command = ["sh", "-c", '"$@" </dev/null >/dev/null 2>&1 &', "sh", *command]
-    stdin = (args.stdin or as_compose or tty) and not args.detach
+    stdin = (args.stdin or plain or tty) and not args.detach
     stream = client.exec(
         namespace, pod["metadata"]["name"], command, container=targets.container(pod, args.container),
         stdin=stdin, tty=tty, ours=_ours(args, client.foreign),

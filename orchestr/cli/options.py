@@ -48,6 +48,7 @@ def parse(
     module.add(parser)
     _everywhere(parser)
     args = parser.parse_args(words)
+    args.words = words  # as typed: argparse takes a `--` away
     for name in before.keys() & SCOPE.keys():
         if not getattr(args, name):
             setattr(args, name, before[name] if name in REPEATED else before[name][-1])

@@ -133,3 +133,18 @@ def test_colours_by_option_then_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "context",
         *("color", "files", "project", "namespace", "project_directory", "profiles", "env_files"),
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "plain"),
+    [
+        (["web", "ls", "-l"], True),
+        (["web", "git", "log", "--", "file"], True),
+        (["web", "--", "ls"], False),
+        (["-it", "-n", "shop", "web", "-c", "main", "--", "ls", "--", "x"], False),
+    ],
+)
+def test_whose_form_of_exec_it_is(words: list[str], plain: bool) -> None:
+    from orchestr.cli.exec import as_compose
+
+    assert as_compose(parse("exec", "exec", words, {})[1]) is plain
