@@ -18,12 +18,12 @@ def logins(name: str) -> list[dict[str, Any]]:
     from base64 import b64encode
 
     from orchestr.images.reference import parse, place
-    from orchestr.images.registry import credentials
+    from orchestr.images.registry import credentials, settings
 
     config = credentials.read(credentials.file())
     if not config:
         return []
-    there = place(parse(name), "docker.io")
+    there = place(parse(name), settings.read(settings.file()).default)
     found = credentials.find(config, there.host, there.repository)
     if found is None:
         return []

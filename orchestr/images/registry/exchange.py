@@ -16,7 +16,7 @@ from typing import Any, Final
 import trio
 
 from orchestr.images.layers import FULL
-from orchestr.images.reference import Reference, parse, place
+from orchestr.images.reference import Place, Reference, parse, place
 from orchestr.images.registry import credentials
 from orchestr.images.registry.settings import Registries
 from orchestr.images.seam import Image, ImageCorrupt, ImageError, Logins, Progress, RegistryFailure
@@ -81,6 +81,7 @@ class Exchange:
             raise ImageError(f"cannot push {reference}: it is this machine itself")
         request = await trio.to_thread.run_sync(self._request, "push", wanted, logins)
         request["known"] = image.digest
+        request["sources"] = await trio.to_thread.run_sync(self._sources, image, place(wanted, self._images.default))
         last: Mapping[str, Any] = {}
         with self._images.at_work():
             async with aclosing(_worker(request)) as lines:
@@ -88,6 +89,16 @@ class Exchange:
                     last = line
                     progress(line)
         return str(_outcome(last)["digest"])
+
+    def _sources(self, image: Image, there: Place) -> dict[str, str]:
+        """Layers of `image` -> another repository of its registry that has them, by the names of what is here."""
+        found: dict[str, str] = {}
+        for other in self._images.list():
+            places = [place(parse(name), self._images.default) for name in other.names if not name.startswith(LOCAL)]
+            near = [each.repository for each in places if each.host == there.host]
+            if source := next((each for each in near if each != there.repository), ""):
+                found |= dict.fromkeys(set(other.layers) & set(image.layers), source)
+        return found
 
     def _request(self, verb: str, wanted: Reference, logins: Logins) -> dict[str, Any]:
         if wanted.name.startswith(LOCAL):

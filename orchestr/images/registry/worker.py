@@ -84,7 +84,7 @@ def carry_out(request: Mapping[str, Any], tell: Any) -> dict[str, Any]:
             stack.callback(sessions[-1].close)
         blobs = Blobs(request["root"])
         if request["verb"] == "push":
-            return push(sessions, place, blobs, request["known"], tell)
+            return push(sessions, place, blobs, request["known"], tell, request["sources"])
         return pull(sessions, place, blobs, request["arch"], request["known"], tell)._asdict()
 
 
