@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   orch apply -f stack.yaml                 apply and wait until it runs
   orch apply -f k8s/ --dry-run=server      would it be accepted?
   orch apply -f stack.yaml --prune         and delete what left the file
+  orch apply --bundle app.tar              what orch bundle create made, nothing from the network
 exit codes: 0 converged, 1 failed, 2 bad input, 3 timeout, 5 no daemon"""
 
 MANAGER = "orch"
@@ -34,6 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-l", "--selector", metavar="LABEL=VALUE", help="with --prune: only objects with these labels")
     parser.add_argument("--force-conflicts", action="store_true", help="take fields over from other managers")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only what failed")
+    parser.add_argument("--bundle", metavar="FILE", help="what orch bundle made: its images, then its objects")
     add_output(parser, "json", "yaml", "name")
     add_namespace(parser, all_=False)
 
@@ -43,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         from orchestr.cli.errors import Bad
 
         raise Bad("orch apply: -l goes with --prune (leave it out)")
+    if args.bundle:
+        return _bundle(args)
     loaded = files.load(args, foreign=args.dry_run == "client")
     if args.dry_run == "client":
         for one in loaded:
@@ -50,7 +54,27 @@ def run(args: argparse.Namespace) -> int:
         return OK
     context.server(args)  # it may name the namespace
     items = files.wire(loaded, args.namespace)
+    return _apply(started(args), args, loaded, items)
+
+
+def _bundle(args: argparse.Namespace) -> int:
+    """Its images first: they are looked at, digest by digest, before any has a name."""
+    from orchestr.cli import bundled
+    from orchestr.cli.errors import Bad
+    from orchestr.cli.image import BASE
+
+    if args.files or args.namespace or args.dry_run == "client":
+        raise Bad("orch apply: --bundle goes with no -f, -n and --dry-run=client: it is whole (leave them out)")
+    items, images = bundled.read(args.bundle)
+    context.server(args)
     client = started(args)
+    if images and not args.dry_run:
+        with open(args.bundle, "rb") as file:
+            client.stream("POST", f"{BASE}/load", body=file, content_type="application/x-tar").read()
+    return _apply(client, args, [], [dict(item) for item in items])
+
+
+def _apply(client: Client, args: argparse.Namespace, loaded: "list[Loaded]", items: list[dict[str, Any]]) -> int:
     results = send(client, args, loaded, items, dry_run=args.dry_run == "server")
     tell(args, results)
     for text in (text for result in results for text in result.get("warnings", ())):
