@@ -1,4 +1,5 @@
-"""Garbage: what belonged to objects that are gone goes too; Events go after an hour; finished objects stay.
+"""Garbage: what belonged to objects that are gone goes too; Events go after an hour; finished objects stay, but for
+pods whose annotation `orchestr.dev/remove-after` says how many seconds.
 
 Level-triggered over all kinds with one queue. A key is one of
     ("", NAMESPACE)            look at all of a namespace: at the start, and when the namespace changes
@@ -8,12 +9,13 @@ so that a change costs a few look-ups however many objects there are. A cache ma
 only taken for gone when the cluster itself says so.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from orchestr.api import scheme
 from orchestr.api.base import Key, KubeObject, OwnerReference
-from orchestr.api.core import Event, Namespace
+from orchestr.api.core import Event, Namespace, Pod
 from orchestr.api.custom import Custom
 from orchestr.api.errors import NotFound
 from orchestr.engine import After, Index, Propagation, Related, Watches
@@ -21,6 +23,8 @@ from orchestr.engine.controller import By, ControllerCluster
 
 EVENT_TTL = timedelta(hours=1)
 FOREGROUND = "foregroundDeletion"  # finalizer of an object that goes after its dependents
+REMOVE_AFTER = "orchestr.dev/remove-after"  # of a pod: seconds that it stays when it has finished
+SECONDS = re.compile(r"\d{1,9}")
 OWNERS = "garbage.owners"
 KINDS = {f"{kind.PLURAL}.{kind.GROUP}".rstrip("."): kind for kind in scheme.KINDS}
 
@@ -38,7 +42,12 @@ def keys(obj: KubeObject, index: Index) -> Iterator[Key]:
         yield Key(namespace, f"owner/{meta.uid}")
         waiting = (owner for owner in meta.owner_references if owner.block_owner_deletion)
         yield from (_key(owner_kind, owner, namespace) for owner in waiting if (owner_kind := _kind(owner)))
-    elif _orphaned(obj, index) or (meta.deleting and FOREGROUND in meta.finalizers) or isinstance(obj, Event):
+    elif (
+        _orphaned(obj, index)
+        or (meta.deleting and FOREGROUND in meta.finalizers)
+        or isinstance(obj, Event)
+        or (isinstance(obj, Pod) and _ends(obj) is not None)
+    ):
         yield Key(namespace, f"{_name(kind)}/{meta.name}")
 
 
@@ -69,8 +78,10 @@ async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
 async def _look(cluster: ControllerCluster, obj: KubeObject) -> After | None:
     """Deletes the object when its owners are gone or its time is up; lets it go when it waited for dependents."""
     if isinstance(obj, Event):
-        return await _expire(cluster, obj)
+        return await _expire(cluster, obj, _last(obj) + EVENT_TTL)
     meta = obj.metadata
+    if isinstance(obj, Pod) and (end := _ends(obj)) is not None:
+        return await _expire(cluster, obj, end)
     if meta.deleting:
         if FOREGROUND in meta.finalizers:
             await _foreground(cluster, obj)
@@ -133,12 +144,25 @@ async def _owned(cluster: ControllerCluster, obj: KubeObject, owners: Iterable[O
     await cluster.patch(type(obj), obj.key, {"metadata": meta})
 
 
-async def _expire(cluster: ControllerCluster, event: Event) -> After | None:
-    left = (_last(event) + EVENT_TTL - cluster.now()).total_seconds()
+async def _expire(cluster: ControllerCluster, obj: KubeObject, end: datetime) -> After | None:
+    left = (end - cluster.now()).total_seconds()
     if left > 0:
         return After(left)
-    await cluster.delete(event)
+    await cluster.delete(obj)
     return None
+
+
+def _ends(pod: Pod) -> datetime | None:
+    """When a finished pod goes by itself; None when it stays."""
+    seconds = pod.metadata.annotations.get(REMOVE_AFTER, "")
+    if not pod.finished or pod.metadata.deleting or not SECONDS.fullmatch(seconds):
+        return None
+    ends = [
+        state.terminated.finished_at
+        for each in pod.status.container_statuses
+        if (state := each.state) and state.terminated
+    ]
+    return max((end for end in ends if end), default=pod.metadata.created) + timedelta(seconds=int(seconds))
 
 
 def _last(event: Event) -> datetime:

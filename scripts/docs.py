@@ -50,7 +50,8 @@ A bare NAME is a service of the project in scope, else a pod, else a workload of
 | 5 | no daemon answers |
 | 130 | ended by Ctrl-C |
 
-`exec` ends with the exit code of its command, `up --exit-code-from` with that of a container.
+`exec` and `run` end with the exit code of their command, `run` with 125 when it could not be started;
+`up --exit-code-from` with that of a container.
 """
 
 

@@ -127,7 +127,7 @@ def container_spec(
             upper=node.places.upper(uid, container.name, attempt),
             readonly=bool(context and context.read_only_root_filesystem),
         ),
-        log=LogSpec(node.places.log(pod, container.name, attempt)),
+        log=LogSpec(node.places.log(pod, container.name, attempt), hold=bool(container.stdin_once)),
         init=pod.metadata.annotations.get("orchestr.dev/init") == "true",
         tty=bool(container.tty),
         stdin=("once" if container.stdin_once else "open") if container.stdin else "",

@@ -1,16 +1,16 @@
-"""`orch attach [-it] TARGET`: see what a container writes from now on, and type into it."""
+"""`orch attach [-it] TARGET`: see what a container writes from now on, and type into it; Ctrl-P Ctrl-Q leaves it."""
 
 import argparse
 import sys
 
-from orchestr.cli import context, targets
+from orchestr.cli import OK, context, targets
 from orchestr.cli.errors import Bad, Failed
-from orchestr.cli.exec import pump, raw
+from orchestr.cli.exec import LEAVE, Detached, pump, raw
 from orchestr.cli.options import add_namespace
 
 EXAMPLES = """examples:
   orch attach web             what its container writes
-  orch attach -it console     the terminal of a container with stdin_open and tty"""
+  orch attach -it console     the terminal of a container with stdin_open and tty; Ctrl-P Ctrl-Q leaves it"""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
         namespace, pod["metadata"]["name"], container=name, stdin=args.stdin, tty=bool(spec.get("tty"))
     )
     try:
-        code = raw(stream) if args.tty else pump(stream, 0 if args.stdin else -1)
+        code = raw(stream, LEAVE) if args.tty else pump(stream, 0 if args.stdin else -1)
+    except Detached:
+        return OK
     finally:
         stream.close()
     if stream.error:

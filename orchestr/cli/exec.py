@@ -6,6 +6,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 
 from orchestr.cli import context, targets
 from orchestr.cli.errors import Bad, Failed
@@ -105,9 +106,45 @@ def _ours(args: argparse.Namespace, foreign: bool) -> dict[str, object]:
     return given if any(given.values()) else {}
 
 
-def pump(stream: ExecStream, stdin: int, wake: int = -1) -> int:
-    """Moves bytes both ways until the command ends; its exit code. `stdin` -1: none; `wake` is readable on a resize."""
+LEAVE = b"\x10\x11"  # Ctrl-P Ctrl-Q
+
+
+class Detached(Exception):
+    """The keys that leave a terminal were typed."""
+
+
+class Leaving:
+    """Finds the keys among what is typed. What may be their beginning is held back until more is there."""
+
+    def __init__(self, keys: bytes) -> None:
+        self.keys, self.held = keys, b""
+
+    def typed(self, data: bytes) -> bytes:
+        """What is passed on. Detached raised when all keys were there."""
+        if not self.keys:
+            return data
+        data, self.held = self.held + data, b""
+        if self.keys in data:
+            raise Detached
+        length = next((n for n in range(len(self.keys) - 1, 0, -1) if data.endswith(self.keys[:n])), 0)
+        self.held = data[len(data) - length :]
+        return data[: len(data) - length]
+
+
+def pump(
+    stream: ExecStream,
+    stdin: int,
+    wake: int = -1,
+    woken: Callable[[ExecStream], None] | None = None,
+    keys: bytes = b"",
+) -> int:
+    """Moves bytes both ways until the command ends; its exit code.
+
+    `stdin` -1: none; when `wake` is readable `woken` is called. Raises Detached when `keys` are typed.
+    """
     import select
+
+    leaving = Leaving(keys)
 
     output(stream.received())
     reading = {stdin, wake} - {-1}
@@ -118,12 +155,12 @@ def pump(stream: ExecStream, stdin: int, wake: int = -1) -> int:
         )
         if writable:
             stream.flush()
-        if wake in readable and os.read(wake, 4096):
-            resize(stream)
+        if wake in readable and os.read(wake, 4096) and woken:
+            woken(stream)
         if stdin in readable:
             data = os.read(stdin, 65536)
             if data:
-                stream.send(data)
+                stream.send(leaving.typed(data))
             else:
                 stream.end_stdin()
                 reading.discard(stdin)
@@ -144,8 +181,8 @@ def resize(stream: ExecStream) -> None:
     stream.resize(size.lines, size.columns)
 
 
-def raw(stream: ExecStream) -> int:
-    """With our terminal in raw mode, its size passed on whenever it changes."""
+def raw(stream: ExecStream, keys: bytes = b"") -> int:
+    """With our terminal in raw mode, its size passed on whenever it changes; `keys` leave it."""
     import signal
     import termios
     import tty
@@ -157,7 +194,7 @@ def raw(stream: ExecStream) -> int:
     try:
         tty.setraw(0, termios.TCSADRAIN)  # TCSAFLUSH would drop what was typed ahead
         resize(stream)
-        return pump(stream, 0, wake)
+        return pump(stream, 0, wake, resize, keys)
     finally:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGWINCH, handler)

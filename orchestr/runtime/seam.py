@@ -55,6 +55,9 @@ class LogSpec(NamedTuple):
     directory: str  # made when missing; holds the container's log files
     max_bytes: int = 10 * 1024 * 1024  # of one file
     max_files: int = 3
+    hold: bool = (
+        False  # somebody comes who must see all: nothing is removed that he has not read (supervisor/loghold.py)
+    )
 
 
 class ContainerSpec(NamedTuple):

@@ -1,7 +1,8 @@
 """What a container writes from now on, byte by byte: for who looks at it live. The format is in supervisor/logfile.py.
 
 The log is read, not the pipe: any number may look at once, and a slow one holds up neither the container nor another.
-When rotation removes files faster than they are read, the bytes in them are skipped.
+When rotation removes files faster than they are read, the bytes in them are skipped; but of a log that is held nothing
+is removed before who reads the `whole` of it has (supervisor/loghold.py).
 """
 
 import os
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator
 import trio
 
 from orchestr.runtime.inotify import watch
+from orchestr.runtime.supervisor import loghold
 from orchestr.runtime.supervisor.logfile import END, path, segments
 
 _BLOCK = 64 << 10  # bytes of one piece
@@ -22,6 +24,7 @@ class _Bytes:
     def __init__(self, directory: str, stream: str, *, whole: bool, line: bool) -> None:
         self._directory, self._stream = directory, stream
         self._fd, self._segment, self._offset = -1, 0, 0
+        self._hold = loghold.Reading(directory, stream) if whole else None
         numbers = [] if whole else self._numbers()
         if numbers and self._open(numbers[-1]):
             self._offset = os.fstat(self._fd).st_size
@@ -44,8 +47,10 @@ class _Bytes:
             fd = os.open(path(self._directory, self._stream, segment), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
-        self.close()
+        self._close()
         self._fd, self._segment, self._offset = fd, segment, 0
+        if self._hold:
+            self._hold.at(segment)
         return True
 
     def next(self) -> bytes:
@@ -68,6 +73,11 @@ class _Bytes:
         return os.path.exists(f"{self._directory}/{END}") or not os.path.isdir(self._directory)
 
     def close(self) -> None:
+        self._close()
+        if self._hold:
+            self._hold.end()
+
+    def _close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -5,7 +5,7 @@ import trio
 
 from controllers import garbage
 from orchestr.api.base import Key, ObjectMeta
-from orchestr.api.core import ConfigMap, Event, Pod
+from orchestr.api.core import ConfigMap, Container, Event, Pod, PodSpec, PodStatus
 from orchestr.engine import Propagation
 from orchestr.store import LocalCluster
 from tests.controllers.stored import config, controlled, gone, until
@@ -150,3 +150,16 @@ async def test_many_dependents_at_once(tmp_path: Path) -> None:
             return not await names(cluster)
 
         await until(cluster, ConfigMap, empty)
+
+
+async def test_a_finished_pod_goes_when_it_said_so(tmp_path: Path) -> None:
+    async with controlled(tmp_path, garbage) as cluster:
+        spec = PodSpec(containers=(Container(name="a", image="x"),))
+        for name, seconds in (("soon", "0"), ("later", "3600"), ("stays", ""), ("odd", "x")):
+            marks = {garbage.REMOVE_AFTER: seconds} if seconds else {}
+            pod = await cluster.create(
+                Pod(metadata=ObjectMeta(name=name, namespace="default", annotations=marks), spec=spec)
+            )
+            await cluster.patch_status(pod, PodStatus(phase="Succeeded"))
+        await gone(cluster, Pod(metadata=ObjectMeta(name="soon", namespace="default")))
+        assert [each.metadata.name for each in await cluster.list(Pod)] == ["later", "odd", "stays"]

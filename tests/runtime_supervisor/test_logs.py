@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,16 @@ from hypothesis import strategies as st
 from orchestr.runtime import logs
 from orchestr.runtime.logs import Line
 from orchestr.runtime.seam import LogSpec
-from orchestr.runtime.supervisor import logfile
-from orchestr.runtime.supervisor.logfile import Latest, Writer
+from orchestr.runtime.supervisor import logfile, loghold
+from orchestr.runtime.supervisor.logfile import Latest, LogHeld, Writer
+from orchestr.runtime.tail import tail
 
 
 class Source:
     """Both streams of a container: FIFOs, their writers, and the container's ends."""
 
-    def __init__(self, directory: Path, max_bytes: int = 1 << 20, max_files: int = 3) -> None:
-        self.spec = LogSpec(str(directory / "log"), max_bytes, max_files)
+    def __init__(self, directory: Path, max_bytes: int = 1 << 20, max_files: int = 3, *, hold: bool = False) -> None:
+        self.spec = LogSpec(str(directory / "log"), max_bytes, max_files, hold)
         os.makedirs(self.spec.directory, exist_ok=True)
         self.directory = self.spec.directory
         self.writers, self.ends = {}, {}
@@ -241,3 +243,22 @@ async def test_follow_ends_when_the_directory_is_removed(source: Source) -> None
         nursery.start_soon(remove)
         with trio.fail_after(5):
             assert [line.data async for line in logs.follow(source.directory)] == [b"x"]
+
+
+async def test_nothing_is_removed_before_who_must_see_all_has_read_it(tmp_path: Path) -> None:
+    source = Source(tmp_path, max_bytes=100, max_files=2, hold=True)
+    loghold.make(source.directory, "stdout")
+    with pytest.raises(LogHeld):
+        source.write("stdout", b"x" * 1000)
+    found = b""
+    async with aclosing(tail(source.directory, "stdout", whole=True)) as pieces:  # type: ignore[type-var]
+        async for piece in pieces:
+            found += piece
+            with suppress(LogHeld):
+                source.pump()
+            if len(found) == 1000:
+                source.end()
+    assert found == b"x" * 1000
+    assert not loghold.held(source.directory, "stdout", 99)
+    source.write("stdout", b"y" * 1000)  # he has gone
+    source.close()

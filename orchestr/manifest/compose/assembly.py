@@ -175,7 +175,7 @@ def _merged(
     """The files as one tree, and the project's name."""
 
     def read(path: str) -> bytes:
-        return read_file(path) if read_file is not None and path in paths else _bytes(path)
+        return read_file(path) if read_file is not None and path in paths else on_disk(path)
 
     loader = Loader(findings, read)
     raws: list[tuple[str, Node]] = []
@@ -200,7 +200,7 @@ def written(document: Document, directory: str) -> list[Wire]:
     findings, metadata = Findings(), document.data["metadata"]
     environment = Environment({}, False, findings, fills=False)
     directory, root = os.path.abspath(directory), tree(_below(document, "spec"))
-    root = Loader(findings, _bytes).merged([(document.name, root)], Scope(directory, environment))
+    root = Loader(findings, on_disk).merged([(document.name, root)], Scope(directory, environment))
     found = _assembled(root, environment, directory, metadata["name"], set(), findings)
     if found.unsupported:
         raise ManifestError(found.unsupported)
@@ -258,7 +258,7 @@ def _environment(
     return found
 
 
-def _bytes(path: str) -> bytes:
+def on_disk(path: str) -> bytes:
     if path == STDIN:
         return sys.stdin.buffer.read()
     try:

@@ -20,7 +20,7 @@ from orchestr.runtime.seam import Container, ContainerSpec, LogSpec, RuntimeFail
 from orchestr.runtime.spawn import Launched
 from orchestr.runtime.supervisor import classes, exits
 from orchestr.runtime.supervisor.logfile import STREAMS
-from orchestr.runtime.supervisor.logpump import LogPump
+from orchestr.runtime.supervisor.logpump import SOON, LogPump
 from orchestr.runtime.supervisor.loop import Loop
 from orchestr.runtime.supervisor.oom import KernelLog, Watch, happened
 from orchestr.runtime.supervisor.records import Record, Records, checked_id
@@ -235,6 +235,9 @@ class Containers:
             return
         self.unclass(tracked.record)
         if tracked.log and not tracked.log.drain():
+            if tracked.log.behind:  # a reader is to have it all before the end is told
+                self._loop.later(SOON, lambda: self.settle(tracked))
+                return
             self._loop.later(1.0, lambda: self._drain_later(tracked))
         elif tracked.log:
             self._close_log(tracked)

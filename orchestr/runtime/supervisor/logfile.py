@@ -21,6 +21,7 @@ import time
 from contextlib import suppress
 
 from orchestr.runtime.seam import LogSpec
+from orchestr.runtime.supervisor import loghold
 
 STREAMS = ("stdout", "stderr")
 END = "end"
@@ -35,6 +36,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 class LogBlocked(Exception):
     """The disk takes no more: the container blocks as soon as its pipe is full; try again later."""
+
+
+class LogHeld(LogBlocked):
+    """Who must read all of it is behind: try again soon."""
 
 
 def segments(names: list[str], stream: str) -> list[int]:
@@ -141,12 +146,14 @@ class Writer:
 
     def _rotate(self) -> None:
         oldest = self._number + 1 - self._spec.max_files
+        gone = [each for each in segments(os.listdir(self._spec.directory), self.stream) if each <= oldest]
+        if gone and self._spec.hold and loghold.held(self._spec.directory, self.stream, gone[-1]):
+            raise LogHeld("the log waits for its reader")
         self._open(self._number + 1)
-        for number in segments(os.listdir(self._spec.directory), self.stream):
-            if number <= oldest:
-                for suffix in ("idx", "log"):
-                    with suppress(FileNotFoundError):
-                        os.unlink(path(self._spec.directory, self.stream, number, suffix))
+        for number in gone:
+            for suffix in ("idx", "log"):
+                with suppress(FileNotFoundError):
+                    os.unlink(path(self._spec.directory, self.stream, number, suffix))
 
     def _widen(self) -> None:
         self._wide = True

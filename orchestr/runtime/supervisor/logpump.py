@@ -6,22 +6,27 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from orchestr.runtime.seam import LogSpec
-from orchestr.runtime.supervisor import logfile
+from orchestr.runtime.supervisor import logfile, loghold
 from orchestr.runtime.supervisor.loop import Loop
 
 _RETRY = 1.0  # seconds between two tries while the disk is full
+SOON = 0.01  # while a reader is behind
 _CONSOLE = 1 << 16  # bytes taken from a terminal at a time
 
 
 class LogPump:
     """Copies until `drain`. `say` gets "" or why the log is held up, each time that changes."""
 
-    __slots__ = ("_blocked", "_console", "_directory", "_latest", "_loop", "_say", "_spec", "_writers")
+    __slots__ = (
+        "_blocked", "_console", "_directory", "_latest", "_loop", "_say", "_spec", "_told", "_writers", "behind",
+    )  # fmt: skip
 
     def __init__(self, loop: Loop, spec: LogSpec, directory: str, say: Callable[[str], None]) -> None:
         """Opens the FIFOs in `directory`, the container's run directory; makes the missing ones."""
         self._loop, self._spec, self._directory, self._say = loop, spec, directory, say
         self._blocked, self._console, self._latest = False, -1, logfile.Latest()
+        self._told = ""  # what was said last
+        self.behind = False  # whether it is a reader that it waits for
         self._writers: list[logfile.Writer] = []
         os.makedirs(spec.directory, mode=0o750, exist_ok=True)
         with suppress(FileNotFoundError):
@@ -32,6 +37,8 @@ class LogPump:
                 logfile.make_fifo(place)
             fifo = os.open(place, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             self._writers.append(logfile.Writer(spec, stream, fifo, self._latest))
+            if spec.hold:
+                loghold.make(spec.directory, stream)
 
     def ends(self) -> tuple[int, int]:
         """New blocking descriptors for the container's stdout and stderr; the caller closes them."""
@@ -60,7 +67,7 @@ class LogPump:
         try:
             writer.pump()
         except logfile.LogBlocked as blocked:
-            self._hold(str(blocked))
+            self._hold(blocked)
 
     def _typed(self, _events: int) -> None:
         self._take()
@@ -81,15 +88,24 @@ class LogPump:
     def _watched(self) -> list[int]:
         return [fd for fd in (*self.fifos, self._console) if fd >= 0]
 
-    def _hold(self, why: str) -> None:
+    def _hold(self, why: logfile.LogBlocked) -> None:
         """Leaves everything in the pipes for a while."""
         if self._blocked:
             return
         self._blocked = True
         for fd in self._watched():
             self._loop.modify(fd, 0)
-        self._say(why)
-        self._loop.later(_RETRY, self._retry)
+        self._later(why)
+
+    def _later(self, why: logfile.LogBlocked) -> None:
+        self.behind = isinstance(why, logfile.LogHeld)
+        self._tell("" if self.behind else str(why))
+        self._loop.later(SOON if self.behind else _RETRY, self._retry)
+
+    def _tell(self, why: str) -> None:
+        if why != self._told:
+            self._told = why
+            self._say(why)
 
     def _retry(self) -> None:
         if not self._writers:
@@ -97,13 +113,13 @@ class LogPump:
         try:
             for writer in self._writers:
                 writer.pump()
-        except logfile.LogBlocked:
-            self._loop.later(_RETRY, self._retry)
+        except logfile.LogBlocked as blocked:
+            self._later(blocked)
             return
         self._blocked = False
         for fd in self._watched():
             self._loop.modify(fd, select.EPOLLIN)
-        self._say("")
+        self._tell("")
 
     def drain(self) -> bool:
         """Takes the rest after the container's end and closes the log; False when the disk takes no more just now."""
@@ -112,7 +128,7 @@ class LogPump:
                 while writer.pump() or (self._console >= 0 and self._take()):
                     pass
         except logfile.LogBlocked as blocked:
-            self._hold(str(blocked))
+            self._hold(blocked)
             return False
         logfile.finish(self._spec.directory)
         return True
