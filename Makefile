@@ -26,7 +26,7 @@ demo: install ## run the shop, break it, watch it heal (as root)
 
 test: install ## all tests: tests/ and, as root on real containers, e2e/
 	@$(BIN)/pytest -n auto tests
-	@$(BIN)/pytest e2e
+	@$(BIN)/pytest -n 2 --dist loadfile e2e  # they wait more than they compute
 
 vm: install ## tests in a virtual machine: cgroup v2, Linux 6.1, reboot, power cut (as root, some minutes)
 	@ORCH_VM=1 $(BIN)/pytest e2e/vm

@@ -44,6 +44,12 @@ HELLO = """
 """
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Forgets what earlier runs left to look at, once, where xdist has several processes."""
+    if not hasattr(session.config, "workerinput"):
+        shutil.rmtree(FAILURES, ignore_errors=True)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
@@ -90,7 +96,6 @@ class Host:
 def host() -> Iterator[Host]:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    shutil.rmtree(FAILURES, ignore_errors=True)
     made = Host()
     yield made
     if not os.environ.get("ORCH_KEEP"):
