@@ -5,20 +5,24 @@ from collections.abc import Sequence
 from orchestr.api.core import Pod
 
 CLUSTER_DOMAIN = "cluster.local"
+HOSTNAME = "orchestr.dev/hostname"  # annotation: a host name that is no DNS label, as Compose allows it
+HOST_GATEWAY = "orchestr.dev/host-gateway"  # annotation: names for the machine, with commas between
 
 
 def hostname(pod: Pod) -> str:
-    """What uname -n says inside: spec.hostname, else the pod's name; at most 63 characters."""
-    return (pod.spec.hostname or pod.metadata.name)[:63].rstrip("-.")
+    """What uname -n says inside: the annotation, spec.hostname, else the pod's name; at most 63 characters."""
+    return (pod.metadata.annotations.get(HOSTNAME) or pod.spec.hostname or pod.metadata.name)[:63].rstrip("-.")
 
 
-def hosts(pod: Pod, ips: Sequence[str]) -> str:
-    """/etc/hosts: loopback, the pod itself, hostAliases."""
+def hosts(pod: Pod, ips: Sequence[str], gateways: Sequence[str] = ()) -> str:
+    """/etc/hosts: loopback, the pod itself, hostAliases, and names that the annotation gives to the machine."""
     name, subdomain = hostname(pod), pod.spec.subdomain
     own = f"{name}.{subdomain}.{pod.metadata.namespace}.svc.{CLUSTER_DOMAIN} {name}" if subdomain else name
     lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", "fe00::0\tip6-localnet"]
     lines += [f"{ip}\t{own}" for ip in ips]
     lines += [f"{alias.ip}\t{' '.join(alias.hostnames)}" for alias in pod.spec.host_aliases]
+    if machine := pod.metadata.annotations.get(HOST_GATEWAY):
+        lines += [f"{ip}\t{' '.join(machine.split(','))}" for ip in gateways]
     return "\n".join(lines) + "\n"
 
 

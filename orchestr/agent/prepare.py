@@ -1,6 +1,8 @@
 """From a Pod to what the runtime takes: SandboxSpec and ContainerSpec. Pure but for volumes.prepare, which it calls."""
 
+import json
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +18,10 @@ from orchestr.runtime.seam import ContainerSpec, LogSpec, Rootfs, SandboxSpec
 from orchestr.runtime.spec import default_spec
 
 NAME = "orchestr.dev/name"  # OCI annotation: what the runtime's messages call the container
+
+ULIMITS = "orchestr.dev/ulimits"  # OCI POSIXRlimit as JSON
+DEVICES = "orchestr.dev/devices"  # JSON list of SOURCE or SOURCE:TARGET
+LOG = "orchestr.dev/log"  # JSON: maxBytes of a file, maxFiles
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -62,7 +68,7 @@ def write_etc(node: Node, pod: Pod, ips: Sequence[str]) -> dict[str, str]:
     with open("/etc/resolv.conf", encoding="utf-8") if os.path.exists("/etc/resolv.conf") else open(os.devnull) as file:
         machine = file.read()
     texts = {
-        "/etc/hosts": etc.hosts(pod, ips),
+        "/etc/hosts": etc.hosts(pod, ips, node.dns),  # our name server listens at the gateway
         "/etc/hostname": etc.hostname(pod) + "\n",
         "/etc/resolv.conf": etc.resolv_conf(pod, node.dns, machine),
     }
@@ -109,6 +115,8 @@ def container_spec(
         cwd=container.working_dir or image.config.working_dir or "/",
         mounts=[*shown, *own, *mounted],
         resources=linux_resources(container, pod.metadata.annotations),
+        rlimits=noted(pod, ULIMITS, []),
+        devices=[device(entry) for entry in noted(pod, DEVICES, [])],
         oom_score_adj=oom_score(pod),
         terminal=bool(container.tty),
         user=user(pod, container, image),
@@ -127,11 +135,48 @@ def container_spec(
             upper=node.places.upper(uid, container.name, attempt),
             readonly=bool(context and context.read_only_root_filesystem),
         ),
-        log=LogSpec(node.places.log(pod, container.name, attempt), hold=bool(container.stdin_once)),
+        log=log_spec(node.places.log(pod, container.name, attempt), noted(pod, LOG, {}), bool(container.stdin_once)),
         init=pod.metadata.annotations.get("orchestr.dev/init") == "true",
         tty=bool(container.tty),
         stdin=("once" if container.stdin_once else "open") if container.stdin else "",
     )
+
+
+def noted(pod: Pod, key: str, default: Any) -> Any:
+    """The JSON of an annotation of the same type as `default`, which stands for none. Raises ConfigFailure."""
+    text = pod.metadata.annotations.get(key)
+    if text is None:
+        return default
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if type(found) is not type(default):
+        raise ConfigFailure(f"cannot read annotation {key}: {text[:40]!r} is no {type(default).__name__} in JSON")
+    return found
+
+
+def log_spec(directory: str, limits: Mapping[str, Any], hold: bool) -> LogSpec:
+    """How much output is kept; what is not said is the default. Raises ConfigFailure."""
+    given = {name: limits[key] for name, key in (("max_bytes", "maxBytes"), ("max_files", "maxFiles")) if key in limits}
+    if not all(isinstance(value, int) and value > 0 for value in given.values()):
+        raise ConfigFailure(f"cannot read annotation {LOG}: its numbers must be above 0")
+    return LogSpec(directory, **given, hold=hold)
+
+
+def device(entry: str) -> dict[str, Any]:
+    """A node of the machine as OCI linux.devices wants it. Raises ConfigFailure."""
+    source, _, target = str(entry).partition(":")
+    try:
+        found = os.stat(source)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise ConfigFailure(f"cannot give device {source}: {why} (correct devices:)") from error
+    kind = "c" if stat.S_ISCHR(found.st_mode) else "b" if stat.S_ISBLK(found.st_mode) else ""
+    if not kind:
+        raise ConfigFailure(f"cannot give device {source}: it is no device (mount it as a volume)")
+    numbers = {"major": os.major(found.st_rdev), "minor": os.minor(found.st_rdev)}
+    return {"path": target or source, "type": kind, **numbers, "fileMode": stat.S_IMODE(found.st_mode)}
 
 
 def arguments(container: Container, image: Image, env: Mapping[str, str]) -> list[str]:

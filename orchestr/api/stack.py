@@ -125,6 +125,7 @@ class Service(ComposeModel):
     working_dir: str | None = None
     user: str | None = None
     ports: Items[Port] = ()
+    open_ports: Items[Expose] = ()  # published too, on ports that the machine chooses
     expose: Items[Expose] = ()
     volumes: Items[Mount] = ()
     networks: Dict[Attachment] = {}
@@ -146,6 +147,14 @@ class Service(ComposeModel):
     cap_drop: Items[str] = ()
     privileged: bool | None = None
     no_new_privileges: bool | None = None  # Compose: security_opt
+    seccomp_unconfined: bool | None = None  # Compose: security_opt
+    host_network: bool | None = None  # Compose: network_mode, pid, ipc, userns_mode
+    host_pid: bool | None = None
+    host_ipc: bool | None = None
+    host_users: bool | None = None
+    group_add: Items[int] = ()
+    dns_search: Items[str] = ()
+    dns_opt: Items[str] = ()
     tty: bool | None = None
     stdin_open: bool | None = None
     extra_hosts: Dict[tuple[str, ...]] = {}  # host name -> addresses

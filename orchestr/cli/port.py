@@ -2,12 +2,14 @@
 
 import argparse
 import json
+from typing import Any
 
 from orchestr.cli import OK
 from orchestr.cli.errors import Failed
 from orchestr.cli.options import add_scope
 from orchestr.cli.project import chosen, find
 from orchestr.client.paths import path
+from orchestr.client.sync import Client
 
 EXAMPLES = """examples:
   orch port web 80          0.0.0.0:8080
@@ -27,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     (name,) = chosen(project, [args.service])
     service = project.client.get(path("services", project.namespace, project.labels[name]))
     entries = json.loads((service["metadata"].get("annotations") or {}).get("orchestr.dev/publish", "[]"))
+    entries += _chosen_ports(project.client, project.namespace, service)
     wanted, _, protocol = (args.port or "").partition("/")
     protocol = protocol or args.protocol
     if wanted:
@@ -38,6 +41,17 @@ def run(args: argparse.Namespace) -> int:
         place = f"{_host(entry.get('hostIP') or '0.0.0.0')}:{entry['hostPort']}"
         print(place if wanted else f"{entry['port']}/{entry['protocol'].lower()} -> {place}")
     return OK
+
+
+def _chosen_ports(client: Client, namespace: str, service: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ports that the machine chose: those of NodePort Services for the same pods."""
+    return [
+        {"port": port["port"], "protocol": port.get("protocol", "TCP"), "hostPort": port["nodePort"]}
+        for other in client.get(path("services", namespace))["items"]
+        if other["spec"].get("type") == "NodePort" and other["spec"].get("selector") == service["spec"].get("selector")
+        for port in other["spec"]["ports"]
+        if port.get("nodePort")
+    ]
 
 
 def _host(address: str) -> str:

@@ -108,7 +108,7 @@ def _owned(item: Mapping[str, Any]) -> bool:
 
 def _extra(context: Context, wanted: Mapping[str, Mapping[str, Any]]) -> None:
     b = context.builder
-    shelf = context.own(sc.new_mount(b"tmpfs", ((b"mode", b"700"), (b"size", b"4k"), (b"nr_inodes", b"0"))))
+    shelf = context.own(sc.new_mount(b"tmpfs", ((b"mode", b"711"), (b"size", b"4k"), (b"nr_inodes", b"0"))))
     missing = [(path, item) for path, item in wanted.items() if not _there(context, path, item)]
     if not missing:
         return

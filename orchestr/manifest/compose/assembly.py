@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from orchestr.api.labels import STACK
-from orchestr.manifest.compose import checks, content, refusals, service
+from orchestr.manifest.compose import checks, conflicts, content, links, refusals, service
 from orchestr.manifest.compose.environment import Environment
 from orchestr.manifest.compose.interpolate import InterpolationError, substitute
 from orchestr.manifest.compose.loading import Loader, Scope
@@ -326,6 +326,8 @@ def _spec(
     if not read.children("services") and not inactive:
         read.error("services", "there is no service", "add services: with at least one")
     services = {key: service.service(entry, context) for key, entry in read.children("services").items()}
+    links.add(services, read, inactive)
+    conflicts.check(read)
     checks.check(services, read, inactive)
     used = {
         kind: {use["source"] for one in services.values() for use in one.get(kind, ())}

@@ -28,6 +28,7 @@ from orchestr.api.core import (
 )
 from orchestr.api.labels import SERVICE, STACK
 from orchestr.manifest.compose.files import FILE, files
+from orchestr.manifest.compose.names import LIMIT
 from orchestr.manifest.compose.names import labels as dns_labels
 from orchestr.manifest.compose.pod import LABELS, template
 
@@ -38,6 +39,7 @@ ALIASES = "orchestr.dev/aliases"
 ANY_PORT = "orchestr.dev/any-port"
 VOLUME = "orchestr.dev/volume"
 ROLLBACK = "orchestr.dev/rollback"  # of a Deployment: how it goes back by itself, read by its controller
+PUBLISHED = "-published"  # end of the name of the Service with the ports that the machine chooses
 FOREVER = 2**31 - 1  # backoffLimit of `restart: on-failure` without a number
 
 
@@ -66,6 +68,7 @@ def compile(stack: compose.Stack) -> list[KubeObject]:
         *(project.config_map(key) for key in spec.configs),
         *(project.claim(key) for key in spec.volumes),
         *(project.service(key) for key in spec.services),
+        *(project.open_ports(key) for key, service in spec.services.items() if service.open_ports),
         *(project.workload(key) for key in spec.services if not project.ended(key)),
     ]
 
@@ -107,6 +110,26 @@ class _Project:
         return Service(
             metadata=self.meta(name, name, {k: v for k, v in annotations.items() if v}),
             spec=ServiceSpec(selector=self._selector(name), ports=ports, cluster_ip=None if ports else "None"),
+        )
+
+    def open_ports(self, key: str) -> Service:
+        """A Service of its own for the ports that the machine chooses: a NodePort Service publishes all that it has."""
+        service, name = self.stack.spec.services[key], self.names.services[key]
+        own = f"{name[: LIMIT - len(PUBLISHED)]}{PUBLISHED}"
+        while own in self.names.services.values():
+            own = f"x{own[: LIMIT - 1]}"
+        ports = {
+            (port.target, port.protocol): ServicePort(
+                name=f"{port.protocol}-{port.target}",
+                port=port.target,
+                protocol=port.protocol.upper(),
+                target_port=port.target,
+            )
+            for port in service.open_ports
+        }
+        return Service(
+            metadata=self.meta(own, name),
+            spec=ServiceSpec(selector=self._selector(name), ports=tuple(ports.values()), type="NodePort"),
         )
 
     def _selector(self, name: str) -> dict[str, str]:
@@ -203,7 +226,7 @@ def strategy(service: compose.Service, update: compose.UpdateConfig) -> Deployme
 
 def _ports(service: compose.Service) -> tuple[ServicePort, ...]:
     found: dict[tuple[int, str], ServicePort] = {}
-    every: tuple[compose.Expose, ...] = (*service.ports, *service.expose)
+    every: tuple[compose.Expose, ...] = (*service.ports, *service.open_ports, *service.expose)
     for port in every:
         named = port.name if isinstance(port, compose.Port) else None
         app = port.app_protocol if isinstance(port, compose.Port) else None

@@ -65,11 +65,7 @@ def _content(read: Reader, environment: Environment) -> bytes | None:
     if read.get("external") is not None and read.flag("external") is not False:
         return b""  # told as not supported
     if len(given) != 1:
-        known = SOURCES if read.path[0] == "configs" else SOURCES[:2]
-        read.error(
-            "", f"needs exactly one of {', '.join(known)}", "has none" if not given else f"has {', '.join(given)}"
-        )
-        return None
+        return None  # told by conflicts.py
     value = read.text(given[0]) or ""
     if given[0] == "content":
         return value.encode()

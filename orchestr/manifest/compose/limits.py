@@ -3,6 +3,7 @@
 `orchestr.dev/resources` is OCI LinuxResources as JSON, its devices by path; see agent/resources.py.
 """
 
+import difflib
 import json
 import re
 from typing import Any
@@ -12,6 +13,15 @@ from orchestr.manifest.compose.reader import Reader, text
 
 RESOURCES = "orchestr.dev/resources"
 OOM_SCORE = "orchestr.dev/oom-score-adj"
+ULIMITS = "orchestr.dev/ulimits"  # OCI POSIXRlimit as JSON
+DEVICES = "orchestr.dev/devices"  # JSON list of SOURCE or SOURCE:TARGET
+LOG = "orchestr.dev/log"  # JSON: maxBytes of a file, maxFiles
+UNLIMITED = 2**64 - 1
+RLIMITS = ("as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
+           "rtprio", "rttime", "sigpending", "stack")  # fmt: skip
+LOG_DRIVERS = ("json-file", "local")
+LOG_OPTIONS = ("max-size", "max-file")
+KEPT = "logs are kept by the daemon (orch logs)"
 LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 DEVICE = re.compile(r"([abc]) (\d+|\*):(\d+|\*) ([rwm]{1,3})")
 THROTTLES = {
@@ -32,10 +42,64 @@ def annotations(read: Reader) -> dict[str, str]:
     }
     given = {key: value for key, value in found.items() if value}
     score = read.read("oom_score_adj", lambda data: _within(data, -1000, 1000))
+    lists = {RESOURCES: given, ULIMITS: _ulimits(read), DEVICES: _devices(read), LOG: _log(read.child("logging"))}
     return {
-        **({RESOURCES: json.dumps(given, separators=(",", ":"))} if given else {}),
+        **{key: json.dumps(value, separators=(",", ":")) for key, value in lists.items() if value},
         **({OOM_SCORE: str(score)} if score is not None else {}),
     }
+
+
+def _ulimits(read: Reader) -> list[dict[str, Any]]:
+    """As OCI POSIXRlimit."""
+    found = []
+    for name, entry in read.children("ulimits").items():
+        if name not in RLIMITS:
+            hint = difflib.get_close_matches(name, RLIMITS, n=1)
+            read.child("ulimits").error(name, f"there is no limit {name!r}", f"use {', '.join(hint or RLIMITS)}")
+            continue
+        single = read.child("ulimits").read(name, _limit)
+        soft, hard = (
+            (single, single) if single is not None else (entry.read("soft", _limit), entry.read("hard", _limit))
+        )
+        if soft is not None and hard is not None and soft > hard:
+            entry.error("soft", f"soft limit {soft} is more than the hard limit {hard}", "raise the hard limit")
+        found.append({"type": f"RLIMIT_{name.upper()}", "soft": soft or 0, "hard": hard or 0})
+    return found
+
+
+def _limit(data: Any) -> int:
+    return UNLIMITED if str(data) == "-1" else _within(data, 0, UNLIMITED)
+
+
+def _devices(read: Reader) -> list[str]:
+    found = []
+    for entry in read.entries("devices"):
+        source, target = entry.text("source") or "", entry.text("target") or entry.text("source") or ""
+        if (access := entry.text("permissions") or "rwm") != "rwm":
+            entry.refuse("permissions", f"permissions {access}", "a device is given with rwm; see device_cgroup_rules")
+        elif not source.startswith("/dev/"):
+            entry.refuse("source", f"device {source}", "only devices of this machine, by their path in /dev")
+        else:
+            found.append(source if source == target else f"{source}:{target}")
+    return found
+
+
+def _log(read: Reader) -> dict[str, int]:
+    """How much of its output is kept: `max-size` of one file, and `max-file`, how many."""
+    if read.node is None:
+        return {}
+    if (driver := read.text("driver") or LOG_DRIVERS[0]) not in LOG_DRIVERS:
+        read.refuse("driver", f"logging driver {driver}", f"{KEPT}; use {' or '.join(LOG_DRIVERS)}")
+        return {}
+    options = read.child("options")
+    for name in options.node.data if options.node is not None and isinstance(options.node.data, dict) else ():
+        if name not in LOG_OPTIONS:
+            options.refuse(name, f"logging option {name}", f"{KEPT}; options are {', '.join(LOG_OPTIONS)}")
+    found = {
+        "maxBytes": options.read("max-size", size),
+        "maxFiles": options.read("max-file", lambda data: _within(data, 1, 1000)),
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def _cpu(read: Reader) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from orchestr.manifest.compose.reader import Reader
 TYPES = ("volume", "bind", "tmpfs")
 PRIVATE = ("rprivate", "private")
 OCTAL = re.compile(r"(0o?)?[0-7]{1,4}")
-PLAIN = {"rw", "exec", "mode=1777", "mode=01777"}  # what a memory volume is anyway
+PLAIN = {"rw", "exec", "nosuid", "nodev", "mode=1777", "mode=01777"}  # what a memory volume is anyway
 
 
 def mounts(read: Reader) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ def _tmpfs(read: Reader, entry: str) -> dict[str, Any] | None:
             except ValueError as error:
                 read.error("tmpfs", str(error))
         elif option not in PLAIN:
-            read.refuse("tmpfs", f"tmpfs option {option}", "options are size, mode=1777, rw, exec")
+            read.refuse("tmpfs", f"tmpfs option {option}", "options are size, mode=1777, rw, exec, nosuid, nodev")
     return found
 
 

@@ -16,11 +16,14 @@ from orchestr.api.core import (
     ExecAction,
     HostAlias,
     Lifecycle,
+    PodDNSConfig,
+    PodDNSConfigOption,
     PodSecurityContext,
     PodSpec,
     PodTemplateSpec,
     Probe,
     ResourceRequirements,
+    SeccompProfile,
     SecurityContext,
     Sysctl,
 )
@@ -48,8 +51,14 @@ def template(
             termination_grace_period_seconds=math.ceil(seconds(service.stop_grace_period)),
             hostname=service.hostname,
             host_aliases=_host_aliases(service.extra_hosts),
+            dns_config=_dns(service),
+            host_network=service.host_network,
+            host_pid=service.host_pid,
+            host_ipc=service.host_ipc,
+            host_users=service.host_users,
             security_context=PodSecurityContext(
-                sysctls=tuple(Sysctl(name=key, value=value) for key, value in service.sysctls.items())
+                sysctls=tuple(Sysctl(name=key, value=value) for key, value in service.sysctls.items()),
+                supplemental_groups=service.group_add,
             ),
         ),
     )
@@ -65,12 +74,21 @@ def _annotations(service: compose.Service) -> dict[str, str]:
     user = service.user or ""
     found = {
         **service.annotations,
-        NETWORKS: ",".join(service.networks),
+        NETWORKS: "" if service.host_network else ",".join(service.networks),
         LABELS: json.dumps(service.labels, separators=(",", ":")) if service.labels else "",
         INIT: "true" if service.init else "",
         USER: "" if _numbers(user) else user,
     }
     return {key: value for key, value in found.items() if value or key in service.annotations}
+
+
+def _dns(service: compose.Service) -> PodDNSConfig | None:
+    options = (option.partition(":") for option in service.dns_opt)
+    config = PodDNSConfig(
+        searches=service.dns_search,
+        options=tuple(PodDNSConfigOption(name=name, value=value or None) for name, _, value in options),
+    )
+    return config if config != PodDNSConfig() else None
 
 
 def _host_aliases(hosts: Mapping[str, tuple[str, ...]]) -> tuple[HostAlias, ...]:
@@ -112,7 +130,7 @@ def _ports(service: compose.Service) -> tuple[ContainerPort, ...]:
 
 
 def _exposed(service: compose.Service) -> tuple[compose.Expose, ...]:
-    return (*service.ports, *service.expose)
+    return (*service.ports, *service.open_ports, *service.expose)
 
 
 def _resources(wanted: compose.ResourcesSpec) -> ResourceRequirements:
@@ -161,6 +179,7 @@ def _security(service: compose.Service) -> SecurityContext | None:
         read_only_root_filesystem=service.read_only or None,
         run_as_user=uid,
         run_as_group=gid,
+        seccomp_profile=SeccompProfile(type="Unconfined") if service.seccomp_unconfined else None,
     )
     return context if context != SecurityContext() else None
 

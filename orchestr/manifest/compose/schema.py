@@ -169,6 +169,9 @@ def _scalar(schema: Schema, node: Node, path: Path, findings: Findings) -> None:
     choices = schema.get("enum")
     if choices and node.data not in choices:
         findings.error(node.at, path, f"{node.data!r} is not allowed", f"use {', '.join(map(str, choices))}")
+    pattern = schema.get("pattern")
+    if pattern and isinstance(node.data, str) and not re.fullmatch(pattern, node.data):
+        findings.error(node.at, path, f"{node.data!r} is not allowed", f"it must match {pattern}")
     low, high = schema.get("minimum"), schema.get("maximum")
     if isinstance(node.data, int | float) and not isinstance(node.data, bool):
         if low is not None and node.data < low:

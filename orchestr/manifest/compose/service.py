@@ -7,10 +7,9 @@ from typing import Any
 
 from orchestr.api.composevalue import cpus, seconds, size
 from orchestr.arch import arch
-from orchestr.manifest.compose import limits, words
+from orchestr.manifest.compose import host, limits, words
 from orchestr.manifest.compose.environment import Environment
 from orchestr.manifest.compose.mounts import file_mounts, mounts
-from orchestr.manifest.compose.names import LABEL, label
 from orchestr.manifest.compose.ports import ports
 from orchestr.manifest.compose.reader import Reader, text
 
@@ -19,6 +18,11 @@ PULLS = ("always", "never", "missing", "if_not_present")
 PROTOCOLS = ("tcp", "udp")
 SIGNAL = re.compile(r"(SIG)?[A-Z0-9+-]+|\d+")
 PRIVILEGES = re.compile(r"no-new-privileges(?:[:=](true|false))?")
+HOST = "host-gateway"
+OWN_DNS = ("", "127.0.0.11")  # Docker's own, which answers in its containers as ours does in our pods
+ANY_ADDRESS = (None, "", "0.0.0.0", "::")
+HOSTNAME = "orchestr.dev/hostname"  # annotation: one that is no DNS label
+HOST_GATEWAY = "orchestr.dev/host-gateway"  # annotation: names of the machine in /etc/hosts
 RESTARTS = {"none": "no", "any": "always", "on-failure": "on-failure"}
 
 
@@ -31,12 +35,17 @@ class Context:
 
 def service(read: Reader, context: Context) -> dict[str, Any]:
     """api.stack.Service in wire form, what is given of it. What is wrong is in the reader's findings."""
+    hostname, other_name = host.hostname(read)
+    entries = _published(read)
+    gateway, extra_hosts = _extra_hosts(read)
+    names = {HOSTNAME: other_name, HOST_GATEWAY: ",".join(gateway)}
     found: dict[str, Any] = {
         "image": _image(read),
         "entrypoint": _words(read, "entrypoint"),
         "command": _words(read, "command"),
         "environment": context.environment.of(read),
-        "ports": [port for entry in read.entries("ports") if (port := _port(entry))],
+        "ports": [port for entry in entries if (port := _port(entry))],
+        "open_ports": [port for entry in entries if (port := _open_port(entry))],
         "expose": [form for entry in read.entries("expose") for form in _expose(entry)],
         "volumes": mounts(read),
         "networks": _networks(read),
@@ -49,29 +58,64 @@ def service(read: Reader, context: Context) -> dict[str, Any]:
         "stop_grace_period": read.checked("stop_grace_period", seconds),
         "deploy": _deploy(read),
         "labels": context.environment.labels(read),
-        "annotations": limits.annotations(read) | read.map("annotations"),
+        "annotations": {
+            **limits.annotations(read),
+            **{key: value for key, value in names.items() if value},
+            **read.map("annotations"),
+        },
         "cap_add": read.strings("cap_add"),
         "cap_drop": read.strings("cap_drop"),
-        "no_new_privileges": _no_new_privileges(read),
-        "extra_hosts": _extra_hosts(read),
+        "extra_hosts": extra_hosts,
+        "dns_search": tuple(domain for domain in read.strings("dns_search") if domain not in ("", ".")),
+        "dns_opt": read.strings("dns_opt"),
+        "group_add": [group for entry in read.entries("group_add") if (group := _group(entry)) is not None],
+        "hostname": hostname,
         "pull_policy": _pull_policy(read),
         "shm_size": read.read("shm_size", size),
         "sysctls": read.map("sysctls"),
     }
     found |= {key: read.text(key) for key in ("working_dir", "user", "container_name")}
     found |= {key: read.flag(key) for key in ("init", "read_only", "privileged", "tty", "stdin_open")}
-    found["hostname"] = _hostname(read)
+    found |= host.shared(read) | _security_opt(read)
+    _dns(read)
     _platform(read)
     return {key: value for key, value in found.items() if value not in (None, [], {}, ())}
 
 
-def _port(read: Reader) -> dict[str, Any] | None:
-    published, protocol = read.text("published") or "", (read.text("protocol") or "tcp").lower()
-    if protocol not in PROTOCOLS:
-        read.refuse("protocol", f"publishing {protocol}", f"use {' or '.join(PROTOCOLS)}")
+def _published(read: Reader) -> list[Reader]:
+    """The entries of `ports` that count. On the machine's network every port is the machine's already."""
+    entries = read.entries("ports")
+    if entries and read.text("network_mode") == "host":
+        at = (*read.path, "ports")
+        read.findings.warn(read.at("ports"), at, "ports have no effect with network_mode host", "remove them")
+        return []
+    return entries
+
+
+def _protocol(read: Reader) -> str | None:
+    protocol = (read.text("protocol") or "tcp").lower()
+    if protocol in PROTOCOLS:
+        return protocol
+    read.refuse("protocol", f"publishing {protocol}", f"use {' or '.join(PROTOCOLS)}")
+    return None
+
+
+def _open_port(read: Reader) -> dict[str, Any] | None:
+    """A port of the machine is chosen for it, once, when the service is first applied."""
+    if read.text("published") not in (None, "", "0") or not (protocol := _protocol(read)):
         return None
-    if not published.isdecimal() or published == "0":
-        read.refuse("published", "publishing on a port that is chosen at start", "write HOST:CONTAINER")
+    if (host_ip := read.text("host_ip")) not in ANY_ADDRESS:
+        read.refuse("host_ip", f"a port chosen by the machine on {host_ip} alone", "write HOST-IP:HOST:CONTAINER")
+        return None
+    return {"target": int(read.text("target") or 0), "protocol": protocol}
+
+
+def _port(read: Reader) -> dict[str, Any] | None:
+    published = read.text("published") or "0"
+    if published == "0" or not (protocol := _protocol(read)):
+        return None
+    if not published.isdecimal():
+        read.refuse("published", f"a port chosen from {published}", "write one port, or leave it to the machine")
         return None
     host_ip = read.text("host_ip")
     found: dict[str, Any] = {"published": int(published), "target": int(read.text("target") or 0), "protocol": protocol}
@@ -136,14 +180,14 @@ def _healthcheck(read: Reader) -> dict[str, Any] | None:
     test = read.get("test")
     if read.node is None or read.flag("disable"):
         return None
+    durations = ("interval", "timeout", "start_period", "start_interval")
+    found: dict[str, Any] = {key: read.checked(key, seconds) for key in durations}
     if test is None:
         read.refuse("", "a healthcheck without test", "the image's own healthcheck is not known; write the test")
         return None
     command = _test(read)
     if not command:
         return None
-    durations = ("interval", "timeout", "start_period", "start_interval")
-    found: dict[str, Any] = {key: read.checked(key, seconds) for key in durations}
     for key in durations:
         _rounding(read, key, found[key])
     found |= {"test": command, "retries": read.natural("retries") or None}  # 0 retries is the default, as in Docker
@@ -285,29 +329,50 @@ def _update_config(read: Reader, *, back: bool = False) -> dict[str, Any] | None
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _no_new_privileges(read: Reader) -> bool | None:
-    found: bool | None = None
+def _security_opt(read: Reader) -> dict[str, Any]:
+    """Labels mean nothing without SELinux; no AppArmor profile is set that `unconfined` could take away."""
+    found: dict[str, Any] = {}
     for option in read.strings("security_opt"):
-        known = PRIVILEGES.fullmatch(option)
-        if known is None:
-            read.refuse("security_opt", f"security_opt {option}", "only no-new-privileges can be set")
-        else:
-            found = known[1] != "false"
+        name, _, value = option.replace(":", "=", 1).partition("=")
+        if known := PRIVILEGES.fullmatch(option):
+            found["no_new_privileges"] = known[1] != "false"
+        elif (name, value) == ("seccomp", "unconfined"):
+            found["seccomp_unconfined"] = True
+        elif name != "label" and (name, value) != ("apparmor", "unconfined"):
+            hint = "no-new-privileges, seccomp=unconfined, apparmor=unconfined and label can be set"
+            read.refuse("security_opt", f"security_opt {option}", hint)
     return found
 
 
-def _extra_hosts(read: Reader) -> dict[str, tuple[str, ...]]:
+def _extra_hosts(read: Reader) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """(names of the machine as its pods see it, names with addresses)"""
     found: dict[str, tuple[str, ...]] = {}
+    gateway: list[str] = []
     hosts = read.child("extra_hosts")
     for name in hosts.node.data if hosts.node and isinstance(hosts.node.data, dict) else ():
         addresses = hosts.strings(name)
         for address in addresses:
-            if address == "host-gateway":
-                hosts.refuse(name, "host-gateway", "write the address")
-            elif not _is_address(address):
-                hosts.error(name, f"{address!r} is no IP address", "write NAME=ADDRESS")
-        found[name] = addresses
-    return found
+            if address != HOST and not _is_address(address):
+                hosts.error(name, f"{address!r} is no IP address", f"write NAME=ADDRESS, or NAME={HOST}")
+        if HOST in addresses:
+            gateway.append(name)
+        if kept := tuple(address for address in addresses if address != HOST):
+            found[name] = kept
+    return gateway, found
+
+
+def _group(read: Reader) -> int | None:
+    group = text(read.node.data) if read.node is not None else ""
+    if group.isdecimal():
+        return int(group)
+    read.refuse("", f"group {group}", "write its number")
+    return None
+
+
+def _dns(read: Reader) -> None:
+    servers = [server for server in read.strings("dns") if server not in OWN_DNS]
+    if servers:
+        read.refuse("dns", f"dns {', '.join(servers)}", "the daemon asks the machine's own servers; set them there")
 
 
 def _is_address(text: str) -> bool:
@@ -324,13 +389,6 @@ def _pull_policy(read: Reader) -> str | None:
         read.refuse("pull_policy", f"pull_policy {policy}", f"use {', '.join(PULLS)}")
         return None
     return policy
-
-
-def _hostname(read: Reader) -> str | None:
-    hostname = read.text("hostname")
-    if hostname and not LABEL.fullmatch(hostname):
-        read.refuse("hostname", f"hostname {hostname}", f"a host name is one DNS label, such as {label(hostname)}")
-    return hostname
 
 
 def _platform(read: Reader) -> None:

@@ -29,10 +29,11 @@ services.*.annotations: annotations of the pods
 services.*.blkio_config: weight and throttles of block devices, in annotation orchestr.dev/resources
 services.*.cap_add: added to the default capabilities
 services.*.cap_drop: dropped from the default capabilities
+services.*.cgroup: private, which every container has
 services.*.command: args of the container
-services.*.configs: files of a ConfigMap; default target /NAME, mode 0444
-services.*.configs.uid: 0 only; the files belong to root and mode 0444 lets everybody read them
 services.*.configs.gid: 0 only; see uid
+services.*.configs.uid: 0 only; the files belong to root and mode 0444 lets everybody read them
+services.*.configs: files of a ConfigMap; default target /NAME, mode 0444
 services.*.container_name: another name of the service in DNS; not with more than one replica
 services.*.cpu_period: length of the quota's period, in annotation orchestr.dev/resources
 services.*.cpu_quota: CPU time in a period, in annotation orchestr.dev/resources; not with cpus
@@ -42,69 +43,81 @@ services.*.cpu_shares: weight when CPUs are short, in annotation orchestr.dev/re
 services.*.cpus: CPU limit
 services.*.cpuset: the CPUs it may run on, in annotation orchestr.dev/resources
 services.*.depends_on: kept at every start, not only at apply
-services.*.deploy: see its keys
 services.*.deploy.labels: annotation orchestr.dev/labels of the workload
 services.*.deploy.mode: replicated, and global, which is one replica on one machine
 services.*.deploy.replicas: replicas of the Deployment
 services.*.deploy.resources: requests and limits
-services.*.deploy.restart_policy: see its keys
 services.*.deploy.restart_policy.condition: as restart: none is no, any is always
 services.*.deploy.restart_policy.max_attempts: as restart on-failure:N
 services.*.deploy.rollback_config: how failure_action rollback goes back; without it, as updates go
 services.*.deploy.rollback_config.failure_action: pause
 services.*.deploy.update_config: rolling update of the Deployment
+services.*.deploy.restart_policy: see its keys
 services.*.deploy.update_config.delay: minReadySeconds, with monitor the larger of both
 services.*.deploy.update_config.failure_action: pause, and rollback, after which apply and up exit 4
 services.*.deploy.update_config.monitor: minReadySeconds, with delay the larger of both
 services.*.deploy.update_config.order: maxSurge or maxUnavailable; one replica stop-first is Recreate
 services.*.deploy.update_config.parallelism: size of maxSurge or maxUnavailable; 0 is all at once
+services.*.deploy: see its keys
 services.*.device_cgroup_rules: devices that may be used, in annotation orchestr.dev/resources
+services.*.devices: devices of this machine, with rwm
+services.*.dns: only Docker's own, 127.0.0.11; other servers are set on the machine
+services.*.dns_opt: options of the pod's dnsConfig
+services.*.dns_search: searches of the pod's dnsConfig
 services.*.entrypoint: command of the container
 services.*.env_file: read at apply, part of the environment
 services.*.environment: env of the container; a name without value takes the caller's
 services.*.expose: ports of the Service
 services.*.extends: a service of this file or of another of this machine; everything is inherited, as Compose does it
-services.*.extra_hosts: hostAliases; not host-gateway
-services.*.healthcheck: readiness and liveness probe; less than a second is rounded up
+services.*.extra_hosts: hostAliases; host-gateway is the machine as its pods reach it
+services.*.group_add: supplementalGroups, by number
 services.*.healthcheck.start_interval: a startup probe at that pace
-services.*.hostname: hostname of the pod: one DNS label
+services.*.healthcheck: readiness and liveness probe; less than a second is rounded up
+services.*.hostname: hostname of the pod
 services.*.image: image of the container
 services.*.init: a small init as process 1
+services.*.ipc: host is hostIPC; private and shareable are the pod's own
 services.*.label_file: read at apply, below labels
 services.*.labels: annotation orchestr.dev/labels of the pods
+services.*.links: the service is waited for; an alias is a name of it for the whole project
+services.*.logging: json-file and local with max-size and max-file
 services.*.mem_limit: memory limit
 services.*.mem_reservation: memory request
 services.*.mem_swappiness: in annotation orchestr.dev/resources; cgroup v1 only
 services.*.memswap_limit: memory and swap together, in annotation orchestr.dev/resources; else as much as mem_limit
-services.*.networks: services that share no network cannot reach each other
+services.*.network_mode: host is hostNetwork; bridge and default are the project's default network
 services.*.networks.*.aliases: more names of the service in DNS
+services.*.networks: services that share no network cannot reach each other
 services.*.oom_kill_disable: who is over the limit waits, in annotation orchestr.dev/resources; cgroup v1 only
 services.*.oom_score_adj: annotation orchestr.dev/oom-score-adj; without it the score follows the QoS class
+services.*.pid: host is hostPID
 services.*.pids_limit: limit orchestr.dev/pids
 services.*.platform: this machine's own
-services.*.ports: published ports of the Service, stable while its pods change
+services.*.ports: published ports of the Service, stable while its pods change; without a host port one is chosen, once
 services.*.privileged: privileged container
 services.*.profiles: services of inactive profiles are left out
 services.*.pull_policy: always, never, missing, if_not_present
 services.*.read_only: read-only root file system
 services.*.restart: always and unless-stopped make a Deployment, no and on-failure[:N] a Job
 services.*.scale: as deploy.replicas
-services.*.secrets: files of a Secret; default target /run/secrets/NAME, mode 0444
-services.*.secrets.uid: 0 only; the files belong to root and mode 0444 lets everybody read them
 services.*.secrets.gid: 0 only; see uid
-services.*.security_opt: no-new-privileges
+services.*.secrets.uid: 0 only; the files belong to root and mode 0444 lets everybody read them
+services.*.secrets: files of a Secret; default target /run/secrets/NAME, mode 0444
+services.*.security_opt: no-new-privileges, seccomp=unconfined; label and apparmor=unconfined are how it is anyway
 services.*.shm_size: size of /dev/shm
 services.*.stdin_open: stdin of the container
 services.*.stop_grace_period: terminationGracePeriodSeconds, rounded up
 services.*.stop_signal: lifecycle.stopSignal
 services.*.sysctls: sysctls of the pod
-services.*.tmpfs: memory volume; options size, mode=1777, rw, exec
+services.*.tmpfs: memory volume; options size, mode=1777, rw, exec, nosuid, nodev
 services.*.tty: a terminal
+services.*.ulimits: limits of the processes, in annotation orchestr.dev/ulimits
 services.*.user: numbers or names
-services.*.volumes: volume: a claim that outlives the stack; bind: a path of this machine; tmpfs: memory
+services.*.userns_mode: host is hostUsers
 services.*.volumes.bind.propagation: private and rprivate
 services.*.volumes.tmpfs.size: size limit
 services.*.volumes.volume.labels: annotation orchestr.dev/labels of the claim
+services.*.volumes: volume: a claim that outlives the stack; bind: a path of this machine; tmpfs: memory
 services.*.working_dir: workingDir of the container
 networks: see services.*.networks
 networks.*.driver: bridge
@@ -122,6 +135,7 @@ configs.*.file: read at apply
 """
 
 NO_EFFECT = """
+networks.*.ipam: all networks are on one bridge, which has its own range; no address is taken from the subnet
 version: obsolete; told with a warning
 services.*.attach: it is about the output of `docker compose up`
 services.*.deploy.endpoint_mode: vip only, which services have
@@ -147,7 +161,6 @@ configs.*.name: configs belong to their project
 NOT_YET = """
 models: there is no model runner
 services.*.build: images are not built; name an image
-services.*.cgroup: a container always has its own cgroup namespace
 services.*.cgroup_parent: the cgroup tree belongs to the daemon
 services.*.cpu_count: use cpus
 services.*.cpu_percent: use cpus
@@ -159,28 +172,18 @@ services.*.deploy.restart_policy.window: the back-off is fixed: 0.5 s, doubling 
 services.*.deploy.rollback_config.max_failure_ratio: a rollback pauses at the first failure
 services.*.deploy.update_config.max_failure_ratio: an update pauses at the first failure
 services.*.develop: there is no watch mode
-services.*.devices: devices cannot be given to containers
-services.*.dns: the resolver of the machine is used
-services.*.dns_opt: the resolver of the machine is used
-services.*.dns_search: the resolver of the machine is used
 services.*.domainname: only hostname can be set
 services.*.external_links: use the name of the service in its project: SERVICE.PROJECT
 services.*.gpus: devices cannot be given to containers
-services.*.group_add: more groups cannot be given
-services.*.ipc: a pod always has its own IPC namespace
 services.*.isolation: it is for Windows containers
-services.*.links: services reach each other by name; use networks.aliases for another name
-services.*.logging: logs are kept by the daemon, 10 MiB x 3 a container
 services.*.mac_address: addresses are chosen by the daemon
 services.*.models: there is no model runner
-services.*.network_mode: every service is on the bridge
 services.*.networks.*.driver_opts: there are no network drivers
 services.*.networks.*.interface_name: the interface is called eth0
 services.*.networks.*.ipv4_address: addresses are chosen by the daemon; use the name
 services.*.networks.*.ipv6_address: addresses are chosen by the daemon; use the name
 services.*.networks.*.link_local_ips: addresses are chosen by the daemon; use the name
 services.*.networks.*.mac_address: addresses are chosen by the daemon
-services.*.pid: a pod always has its own PID namespace
 services.*.post_start: there are no life cycle hooks
 services.*.pre_start: use a service that the others wait for with service_completed_successfully
 services.*.pre_stop: there are no life cycle hooks
@@ -188,9 +191,7 @@ services.*.provider: there are no provider plugins
 services.*.pull_refresh_after: images are not refreshed by age
 services.*.runtime: there is one runtime
 services.*.storage_opt: the root file system has no options
-services.*.ulimits: limits of processes cannot be set
 services.*.use_api_socket: there is no Docker socket
-services.*.userns_mode: a pod always has its own user namespace
 services.*.uts: a pod always has its own UTS namespace
 services.*.volumes.bind.recursive: binds are recursive
 services.*.volumes.image: images cannot be mounted
@@ -199,7 +200,6 @@ services.*.volumes_from: name the volume in both services
 networks.*.driver_opts: there are no network drivers
 networks.*.external: a network belongs to its project
 networks.*.internal: outgoing connections cannot be cut off
-networks.*.ipam: addresses are chosen by the daemon
 volumes.*.driver_opts: volumes are directories of the daemon
 volumes.*.external: a volume belongs to its project
 secrets.*.driver: secrets come from a file or a variable
