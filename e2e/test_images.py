@@ -163,6 +163,15 @@ def test_prune_and_df(project: Project) -> None:
     rows = project.orch("image", "df", "-v").expect().out.splitlines()
     said = {row.split()[0]: row.split()[-1] for row in rows if ":1" in row}
     assert said == said | {"first:1": "yes", "second:1": "yes", "idle:1": "no"}
+    assert project.orch("image", "diff", "first:1", "second:1").expect().out == f"C /own/{project.name}\n"
+    project.sh("box", "echo x > /tmp/made")
+    pod = project.pod("box")["metadata"]["name"]
+    assert "A /tmp/made" in project.orch("image", "diff", "--container", pod, "-n", project.name).expect().out
+    place = Path(project.orch("image", "mount", "second:1").expect().out.strip())
+    assert (place / "own" / project.name).read_bytes() == b"2"
+    assert str(place) in project.orch("image", "mount").expect().out
+    project.orch("image", "unmount", "second:1").expect()
+    assert not place.exists()
     told = project.orch("image", "prune", "--all", "--dry-run").expect().out
     assert "would remove idle:1" in told
     assert "first:1" not in told

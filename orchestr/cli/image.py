@@ -1,4 +1,4 @@
-"""`orch image build|pull|push|load|save|list|inspect|history|tag|remove|prune|df|bootstrap`."""
+"""`orch image build|pull|push|load|save|list|inspect|history|tag|remove|prune|df|diff|mount|unmount|bootstrap`."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestr.cli import OK, imagebuild
 from orchestr.cli.errors import Bad, Failed
-from orchestr.cli.options import add_output
+from orchestr.cli.options import add_namespace, add_output
 from orchestr.cli.output import age, dump, table
 from orchestr.client.paths import with_query
 from orchestr.client.sync import Client
@@ -62,6 +62,17 @@ def add(parser: argparse.ArgumentParser) -> None:
                       help="only images made before: 24h ago, or a time such as 2026-01-31T12:00:00Z")  # fmt: skip
     verb.add_argument("--dry-run", action="store_true", help="only say what it would remove")
     add_output(verb, "json", "yaml")
+    verb = verbs.add_parser("diff", help="what was added (A), changed (C) and deleted (D) between two images")
+    verb.add_argument("names", nargs="*", metavar="NAME")
+    verb.add_argument("--container", metavar="POD[/CONTAINER]", help="compare this running container with the image, "
+                      "or with its own")  # fmt: skip
+    add_namespace(verb, all_=False)
+    add_output(verb, "json", "yaml")
+    verb = verbs.add_parser("mount", help="as a directory to look into, read-only; without a name: those that are")
+    verb.add_argument("names", nargs="*", metavar="NAME")
+    verb = verbs.add_parser("unmount", aliases=["umount"], help="take the directory away")
+    verb.add_argument("names", nargs="*", metavar="NAME")
+    verb.add_argument("-a", "--all", action="store_true", help="of every image")
     verb = verbs.add_parser("df", help="how much of the disk they take, and what could go")
     verb.add_argument("-v", "--verbose", action="store_true", help="image by image")
     add_output(verb, "json", "yaml")
@@ -78,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     from orchestr.cli.apply import started
 
     client = started(args)
-    verb = {"ls": "list", "rm": "remove"}.get(args.verb, args.verb)
+    verb = {"ls": "list", "rm": "remove", "umount": "unmount"}.get(args.verb, args.verb)
     calls = {
         "build": imagebuild.run,
         "list": _list,
@@ -92,6 +103,9 @@ def run(args: argparse.Namespace) -> int:
         "remove": _remove,
         "prune": imagestore.prune,
         "df": imagestore.df,
+        "diff": imagestore.diff,
+        "mount": imagestore.mount,
+        "unmount": imagestore.unmount,
         "bootstrap": _bootstrap,
     }
     return calls[verb](client, args)

@@ -1,10 +1,11 @@
-"""`orch image prune` and `df`: what images take of the disk, and what can go."""
+"""`orch image prune`, `df`, `diff`, `mount` and `unmount`: what is on the disk, what can go, and what is in it."""
 
 import argparse
 import time
 from typing import Any
 
 from orchestr.cli import OK
+from orchestr.cli.context import namespace
 from orchestr.cli.errors import Bad
 from orchestr.cli.options import duration
 from orchestr.cli.output import age, dump, seconds, table
@@ -56,6 +57,38 @@ def _local(text: str) -> float:
     from datetime import datetime
 
     return datetime.fromisoformat(text).timestamp()
+
+
+def diff(client: Client, args: argparse.Namespace) -> int:
+    if len(args.names) not in ((0, 1) if args.container else (2,)):
+        raise Bad("orch image diff: give two NAMEs, or --container and at most one")
+    query: dict[str, Any] = {"name": args.names}
+    if args.container:
+        pod, _, container = args.container.partition("/")
+        query |= {"namespace": namespace(args), "pod": pod, "container": container or None}
+    found = client.get(f"{BASE}/diff", query)
+    if args.output:
+        print(dump(found, args.output))
+    else:
+        for each in found["items"]:
+            print(each["kind"], each["path"])
+    return OK
+
+
+def mount(client: Client, args: argparse.Namespace) -> int:
+    for name in args.names:
+        print(client.create(f"{BASE}/mount", {"name": name})["path"])
+    if not args.names:
+        rows = [[", ".join(each["names"]) or each["digest"], each["path"]] for each in client.items(f"{BASE}/mounts")]
+        print(table(["NAME", "DIRECTORY"], rows))
+    return OK
+
+
+def unmount(client: Client, args: argparse.Namespace) -> int:
+    if bool(args.names) == args.all:
+        raise Bad("orch image unmount: give NAMEs or --all")
+    client.create(f"{BASE}/unmount", {"all": True} if args.all else {"names": args.names})
+    return OK
 
 
 def df(client: Client, args: argparse.Namespace) -> int:

@@ -128,6 +128,17 @@ class LocalNode:
     async def usage(self, namespace: str | None) -> Sequence[PodUsage]:
         return await self._meter.usage(namespace)
 
+    async def layers_of(self, namespace: str, pod: str, container: str | None) -> tuple[str, str]:
+        found = pod_of(self._cluster, namespace, pod)
+        name = container_of(found, container)
+        record = await self._running(found, name, "compare")
+        parsed = parse_id(record.id)
+        assert parsed is not None
+        statuses = (*found.status.container_statuses, *found.status.init_container_statuses)
+        digest = next((each.image_id for each in statuses if each.name == name), "")
+        upper = self._places.upper(parsed[0], name, parsed[2])
+        return f"container@{digest}", os.path.join(upper, "upper")
+
     async def uses(self) -> Uses:
         return await uses(self._cluster)
 

@@ -19,6 +19,7 @@ import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -204,6 +205,8 @@ async def _run(
             await agent.stop_all()
             agent_scope.cancel()  # nothing may apply a network state any more
             await dataplane.stop()
+            with suppress(ImageError):  # somebody is in it
+                await trio.to_thread.run_sync(images.unmount, None)
             await runtime.shutdown(instance.cgroup)
             await trio.to_thread.run_sync(partial(shutil.rmtree, instance.run, ignore_errors=True))
         log.info(pairs("daemon stopped", pid=os.getpid(), containers="ended" if ending.everything else "left running"))

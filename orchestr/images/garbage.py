@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orchestr.images.blobs import GONE, exclusive
+from orchestr.images.mounting import mounted
 from orchestr.images.names import Names
 from orchestr.images.seam import ImageError, Uses
 
@@ -68,7 +69,7 @@ def held(images: "Images", uses: Uses) -> list[Held]:
     """Every image that is here but the machine's own. ImageError when one cannot be read."""
     state = images.names
     used = {images.top(name) for name in uses.names}
-    digests = uses.digests
+    digests = uses.digests | mounted(images.root)
     found = []
     for top in state.tops:
         parts = _parts(images, state, top)
@@ -139,6 +140,8 @@ def take(
     """Removes these images, of their content what no other shares, and what belongs to no image if nobody touched it
     for `leftovers` seconds. `dry`: only says what it would do. ImageError."""
     with images.lock:
+        lately = mounted(images.root)
+        goes = [each for each in goes if each.parts.manifest not in lately]
         rest = images.names.forgotten(each.digest for each in goes)
         kept = frozenset[str]().union(*(_parts(images, rest, top).paths for top in rest.tops))
         going = frozenset[str]().union(*(each.parts.paths for each in goes))

@@ -16,8 +16,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from orchestr.arch import arch
-from orchestr.images import archive, garbage, manifest, names
+from orchestr.images import archive, garbage, manifest, mounting, names
 from orchestr.images.blobs import Blobs
+from orchestr.images.difference import Change, differences
 from orchestr.images.garbage import Parts, Watermarks
 from orchestr.images.host import BINDS, Host
 from orchestr.images.host import NAME as HOST
@@ -280,6 +281,36 @@ class Images:
         """Removes images that have lost their names by the user's will and that nobody uses (any more). ImageError."""
         goes = [each for each in garbage.held(self, uses) if each.goes and not each.used]
         return garbage.take(self, goes, self._clock()) if goes else garbage.Freed()
+
+    def mount(self, reference: str) -> str:
+        """The directory in which the image can be looked into; it is in use until it is unmounted. ImageError."""
+        with self.lock:
+            image = self.resolve(reference)
+            if image.binds:
+                raise ImageError(f"cannot mount {reference}: it is this machine itself (look into /usr)")
+            return mounting.mount(self.root, image)
+
+    def difference(self, before: str, after: str, upper: str = "") -> Sequence[Change]:
+        """Between two images, or of one and a container's own directory `upper` over the other. ImageError."""
+        images = [self.resolve(each) for each in (before, after)]
+        if any(each.binds for each in images):
+            raise ImageError(f"cannot compare {before} with {after}: {HOST} is this machine itself")
+        own = (upper,) if upper else ()
+        return list(differences(images[0].lower, (*own, *images[1].lower)))
+
+    def mounts(self) -> Mapping[str, Image]:
+        """By directory."""
+        found = mounting.mounted(self.root)
+        return {mounting.place(self.root, each.digest): each for each in self.list() if each.digest in found}
+
+    def unmount(self, references: Sequence[str] | None) -> None:
+        """All images where none is named. ImageError."""
+        found = mounting.mounted(self.root)
+        digests = found if references is None else {self.resolve(each).digest: each for each in references}
+        for digest in digests:
+            if digest not in found:
+                raise ImageError(f"cannot unmount {digest}: it is not mounted (orch image mount lists what is)")
+            mounting.unmount(self.root, digest)
 
     def prune(
         self, uses: Uses, *, everything: bool = False, until: float | None = None, dry: bool = False

@@ -6,6 +6,11 @@ POST   images/load[?name=REF]        a tar archive as the body; {"kind":"ImageLi
 GET    images/save?name=REF&...      a tar archive; format=oci-archive (default) or docker-archive
 DELETE images?name=REF
 GET    images/df                     {"kind":"ImageUsage", ...}: bytes on the disk, of each image what is its own
+GET    images/diff?name=REF&...      {"kind":"ImageDiff","items":[{"kind":"A","path"}]}: from the first to the second
+                                     name, or to the running container of &namespace=, &pod= (and &container=)
+GET    images/mounts                 {"kind":"ImageMountList","items":[{"path","digest","names"}]}
+POST   images/mount                  {"name"}; {"kind":"ImageMount","path"}: a directory of the machine, read-only
+POST   images/unmount                {"names": [...]}, or {"all": true}
 POST   images/prune                  {"all","until","dryRun"}; {"kind":"ImagesPruned","images":[...],"leftovers","size"}
 POST   images/tag                    {"name","as"}: another name for an image that is here
 POST   images/pull                   {"name","logins":[config.json]}; lines of JSON, the last with "image" or a Status
@@ -83,6 +88,47 @@ async def remove(node: Node, query: QueryParams) -> Response:
     with told():
         await trio.to_thread.run_sync(node.images.remove, name(query), await node.uses())
     return success({"name": name(query), "kind": "images"})
+
+
+async def diff(node: Node, query: QueryParams) -> Response:
+    names, pod = query.getlist("name"), query.get("pod")
+    if len(names) + bool(pod) not in ((1, 2) if pod else (2,)):
+        raise BadRequest("cannot compare: give two names, or one, or none, and a pod")
+    upper = ""
+    if pod:
+        own, upper = await node.layers_of(query.get("namespace") or "default", pod, query.get("container"))
+        names = [*(names or [own]), own]
+    with told():
+        found = await trio.to_thread.run_sync(node.images.difference, names[0], names[1], upper)
+    items = [{"kind": each.kind, "path": each.path} for each in found]
+    return json_data({"kind": "ImageDiff", "apiVersion": "orchestr.dev/v1", "items": items})
+
+
+async def mounts(node: Node) -> Response:
+    with told():
+        found = await trio.to_thread.run_sync(node.images.mounts)
+    items = [{"path": path, "digest": image.digest, "names": list(image.names)} for path, image in found.items()]
+    return json_data({"kind": "ImageMountList", "apiVersion": "orchestr.dev/v1", "items": items})
+
+
+async def mount(node: Node, request: Request) -> Response:
+    wanted = (await json_object(request)).get("name")
+    if not isinstance(wanted, str):
+        raise BadRequest('cannot mount: send {"name": "redis:7"}')
+    with told():
+        path = await trio.to_thread.run_sync(node.images.mount, wanted)
+    return json_data({"kind": "ImageMount", "apiVersion": "orchestr.dev/v1", "path": path})
+
+
+async def unmount(node: Node, request: Request) -> Response:
+    wanted = await json_object(request)
+    given = wanted.get("names")
+    good = isinstance(given, list) and all(isinstance(each, str) for each in given)
+    if good == (wanted.get("all") is True):
+        raise BadRequest('cannot unmount: send {"names": ["redis:7"]} or {"all": true}')
+    with told():
+        await trio.to_thread.run_sync(node.images.unmount, given if good else None)
+    return success({"kind": "images"})
 
 
 async def prune(node: Node, request: Request) -> Response:

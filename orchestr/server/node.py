@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
+from orchestr.images.difference import Change
 from orchestr.images.garbage import Freed, Watermarks
 from orchestr.images.garbage import Usage as ImageUsage
 from orchestr.images.seam import Image, Progress, Registry, Uses
@@ -84,6 +85,14 @@ class Images(Protocol):
         self, uses: Uses, *, everything: bool = False, until: float | None = None, dry: bool = False
     ) -> Freed: ...
 
+    def difference(self, before: str, after: str, upper: str = "") -> Sequence[Change]: ...
+
+    def mount(self, reference: str) -> str: ...
+
+    def mounts(self) -> Mapping[str, Image]: ...
+
+    def unmount(self, references: Sequence[str] | None) -> None: ...
+
     def usage(self, uses: Uses) -> ImageUsage: ...
 
     watermarks: Watermarks
@@ -106,6 +115,10 @@ class Node(Protocol):
 
     @property
     def registry(self) -> Registry: ...
+
+    async def layers_of(self, namespace: str, pod: str, container: str | None) -> tuple[str, str]:
+        """The image that a running container was made of, by digest, and its own directory over it."""
+        ...
 
     async def uses(self) -> Uses:
         """Which images are in use."""

@@ -201,3 +201,29 @@ def test_how_much_of_the_disk_images_take(images: Images, tmp_path: Path) -> Non
     assert found.total == size + less
     assert found.idle == less
     assert found.leftovers == garbage.Freed()
+
+
+def test_a_mounted_image_is_in_use(images: Images, tmp_path: Path) -> None:
+    """Its layers over each other, read-only; it stays until it is unmounted, also for the next daemon."""
+    image = load(images, tmp_path, "app:1", b"one", b"two")
+    place = Path(images.mount("app:1"))
+    try:
+        assert images.mount("app:1") == str(place)
+        assert ((place / "own").read_bytes(), len((place / "shared").read_bytes())) == (b"two", 5000)
+        with pytest.raises(OSError, match="Read-only"):
+            (place / "own").write_bytes(b"other")
+        assert list(images.mounts()) == [str(place)]
+        again = Images(images.root)
+        again.prune(NOTHING, everything=True)
+        assert whole(again.resolve("app:1"))
+        with open(place / "own", "rb"), pytest.raises(ImageError, match=r"cannot unmount .*busy"):
+            again.unmount(None)
+    finally:
+        images.unmount(["app:1"])
+    assert not place.exists()
+    with pytest.raises(ImageError, match="not mounted"):
+        images.unmount(["app:1"])
+    with pytest.raises(ImageError, match="this machine itself"):
+        images.mount("local/host")
+    images.remove("app:1")
+    assert not whole(image)

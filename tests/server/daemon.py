@@ -17,6 +17,7 @@ import trio
 from orchestr.api.errors import NotFound
 from orchestr.client import Client
 from orchestr.images import garbage
+from orchestr.images.difference import Change
 from orchestr.images.seam import Image, ImageConfig, ImageNotFound, Uses
 from orchestr.runtime.seam import ExecSession
 from orchestr.server.access import Access
@@ -60,6 +61,20 @@ class FakeImages:
 
     def remove(self, reference: str, uses: Uses = NOTHING) -> None:
         self.resolve(reference)
+
+    def difference(self, before: str, after: str, upper: str = "") -> Sequence[Change]:
+        return [Change("C", f"/{before}/{after}/{upper}")]
+
+    def mount(self, reference: str) -> str:
+        self.resolve(reference)
+        return "/mounted"
+
+    def mounts(self) -> Mapping[str, Image]:
+        return {"/mounted": IMAGE}
+
+    def unmount(self, references: Sequence[str] | None) -> None:
+        for each in references or ():
+            self.resolve(each)
 
     def prune(
         self, uses: Uses, *, everything: bool = False, until: float | None = None, dry: bool = False
@@ -133,6 +148,9 @@ class FakeNode:
         self.sessions: list[Process] = []
         self.attached: list[Echo] = []
         self.follow_ended = trio.Event()
+
+    async def layers_of(self, namespace: str, pod: str, container: str | None) -> tuple[str, str]:
+        return "own", f"{namespace}-{pod}-{container}"
 
     async def uses(self) -> Uses:
         return NOTHING

@@ -117,6 +117,21 @@ async def test_images(served: Daemon) -> None:
             await served.call(call)
 
 
+async def test_what_differs(served: Daemon) -> None:
+    """Two images, or a container and an image or its own."""
+    target = "/orchestr.dev/v1/images/diff"
+    for query, path in (
+        ({"name": ["a", "b"]}, "/a/b/"),
+        ({"pod": "web"}, "/own/own/default-web-None"),
+        ({"pod": "web", "name": ["a"], "namespace": "ns", "container": "c"}, "/a/own/ns-web-c"),
+    ):
+        found = await served.call(lambda client, query=query: client.get(target, query))
+        assert found["items"] == [{"kind": "C", "path": path}]
+    for wrong in ({"name": ["a"]}, {}, {"name": ["a", "b"], "pod": "c"}):
+        with pytest.raises(ApiError, match="cannot compare"):
+            await served.call(lambda client, query=wrong: client.get(target, query))
+
+
 async def test_an_archive_is_sent_from_its_file(served: Daemon, tmp_path: Path) -> None:
     (tmp_path / "image.tar").write_bytes(b"0123456789" * 1_000_000)
 
