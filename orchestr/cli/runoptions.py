@@ -22,10 +22,11 @@ class Option(NamedTuple):
     help: str = ""
 
 
+ENV = Option(("-e", "--env"), "environment", "pairs", "NAME[=VALUE]", "a variable; without a value ours is taken")
 OPTIONS = (
     Option(("-i", "--stdin", "--interactive"), "stdin_open", "flag", help="pass our input on"),
     Option(("-t", "--tty"), "tty", "flag", help="with a terminal"),
-    Option(("-e", "--env"), "environment", "pairs", "NAME[=VALUE]", "a variable; without a value ours is taken"),
+    ENV,
     Option(("-v", "--volume"), "volumes", "list", "[SOURCE:]TARGET[:ro]", "a directory of this machine, or a volume"),
     Option(("--tmpfs",), "tmpfs", "list", "TARGET[:OPTIONS]", "memory as a directory"),
     Option(("-p", "--publish"), "ports", "list", "[IP:]HOST:CONTAINER", "a port of this machine for one of it"),
@@ -165,7 +166,7 @@ def _env_files(paths: list[str]) -> dict[str, str]:
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise Bad(f"orch run: cannot read {path}: {why} (--env-file wants lines NAME=VALUE)") from error
         given = [line.lstrip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-        found |= _pairs(OPTIONS[2], given)
+        found |= _pairs(ENV, given)
     return found
 
 
