@@ -36,7 +36,7 @@ def bent(path: Path, name: str) -> Path:
         member = max((each for each in tar if each.name.startswith(name)), key=lambda each: each.size)
     data = bytearray(path.read_bytes())
     data[member.offset_data + member.size // 2] ^= 1
-    made = path.with_name("bent.tar")
+    made = path.with_name(f"bent-{name.strip('/')}")
     made.write_bytes(data)
     return made
 
