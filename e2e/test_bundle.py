@@ -49,6 +49,7 @@ def nothing(daemon: Daemon, name: str) -> bool:
 
 def test_a_bundle_is_all_that_another_daemon_needs(project: Project, daemon: Daemon) -> None:
     path = bundled(project)
+    assert path.stat().st_mode & 0o777 == 0o600
     with tarfile.open(path) as tar:
         assert {"oci-layout", "index.json", "bundle.json"} <= set(tar.getnames())
         source = tar.extractfile("bundle.json")

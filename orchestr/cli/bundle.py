@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     except ImageError as error:
         raise Bad(f"orch bundle: {error}") from error
     temporary = f"{args.output}.part"
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # Secrets are in it
     try:
         if named:
             _save(started(args), named, temporary, quiet=args.quiet)
