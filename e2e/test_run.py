@@ -37,7 +37,7 @@ def test_output_input_and_exit_code_of_a_command(box: Project) -> None:
 
 def test_what_may_not_be_and_what_cannot_be_started(box: Project) -> None:
     run = ("run", "-n", box.name)
-    assert "ulimits" in box.orch(*run, "--ulimit", "nofile=5", IMAGE, "true").expect(2).err
+    assert "there is one runtime" in box.orch(*run, "--runtime", "runsc", IMAGE, "true").expect(2).err
     assert "--memory: cannot read size" in box.orch(*run, "-m", "much", IMAGE, "true").expect(2).err
     assert "an address" in box.orch(*run, "--network", "none", IMAGE, "true").expect(2).err
     assert "--mount x=1: not supported" in box.orch(*run, "--mount", "x=1", IMAGE, "true").expect(2).err

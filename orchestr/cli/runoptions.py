@@ -61,27 +61,27 @@ OPTIONS = (
     Option(("--health-timeout",), "healthcheck.timeout", metavar="DURATION", help="how long a check may take"),
     Option(("--health-retries",), "healthcheck.retries", metavar="NUMBER", help="failures until it is unhealthy"),
     Option(("--health-start-period",), "healthcheck.start_period", metavar="DURATION", help="before the first check"),
+    Option(("--device",), "devices", "list", "PATH[:PATH[:rwm]]", "a device of this machine"),
+    Option(("--dns-option",), "dns_opt", "list", "OPTION", "an option of its resolver"),
+    Option(("--dns-search",), "dns_search", "list", "DOMAIN", "where short names are looked for"),
+    Option(("--group-add",), "group_add", "list", "GROUP", "a further group, by number"),
+    Option(("--ipc",), "ipc", metavar="host|private", help="whose IPC namespace"),
+    Option(("--pid",), "pid", metavar="host", help="see the processes of this machine"),
+    Option(("--userns",), "userns_mode", metavar="host", help="without a user namespace"),
+    Option(("--log-opt",), "logging.options", "pairs", "NAME=VALUE", "max-size, max-file"),
+    Option(("--ulimit",), "ulimits", "pairs", "NAME=SOFT[:HARD]", "a limit of its processes"),
     # What a service of a file cannot have: told with the reason that is given there.
-    Option(("--device",), "devices", "list"),
     Option(("--dns",), "dns", "list"),
-    Option(("--dns-option",), "dns_opt", "list"),
-    Option(("--dns-search",), "dns_search", "list"),
     Option(("--domainname",), "domainname"),
     Option(("--gpus",), "gpus"),
-    Option(("--group-add",), "group_add", "list"),
-    Option(("--ipc",), "ipc"),
-    Option(("--pid",), "pid"),
     Option(("--uts",), "uts"),
-    Option(("--userns",), "userns_mode"),
     Option(("--cgroupns",), "cgroup"),
     Option(("--cgroup-parent",), "cgroup_parent"),
     Option(("--link",), "links", "list"),
     Option(("--log-driver",), "logging.driver"),
-    Option(("--log-opt",), "logging.options", "pairs"),
     Option(("--mac-address",), "mac_address"),
     Option(("--runtime",), "runtime"),
     Option(("--storage-opt",), "storage_opt", "pairs"),
-    Option(("--ulimit",), "ulimits", "pairs"),
     Option(("--volumes-from",), "volumes_from", "list"),
 )  # fmt: skip
 MOUNT = {
@@ -122,9 +122,18 @@ def service(args: argparse.Namespace) -> Service:
         found["stop_grace_period"] = f"{args.stop_timeout}s"
     if "healthcheck" in found and "retries" in found["healthcheck"]:
         found["healthcheck"]["retries"] = _number("--health-retries", found["healthcheck"]["retries"])
+    if "ulimits" in found:
+        found["ulimits"] = {name: _limit(text) for name, text in found["ulimits"].items()}
     if args.no_healthcheck:
         found["healthcheck"] = {"disable": True}
     return found
+
+
+def _limit(text: str) -> Any:
+    """`1024:2048` is soft and hard; one number is both."""
+    soft, colon, hard = text.partition(":")
+    given = [_number("--ulimit", each) if each != "-1" else -1 for each in (soft, hard if colon else soft)]
+    return {"soft": given[0], "hard": given[1]} if colon else given[0]
 
 
 def _put(found: Service, key: str, value: object) -> None:

@@ -1,6 +1,7 @@
 """From the words of `orch run` to what is made of them."""
 
 import argparse
+import json
 from typing import Any
 
 import pytest
@@ -64,6 +65,14 @@ def test_no_service_where_nobody_asks_for_a_name() -> None:
     assert made("redis", networks=("host",)).pod["spec"]["hostNetwork"] is True
 
 
+def test_limits_of_processes() -> None:
+    found = made("--ulimit", "nofile=1024:2048", "--ulimit", "core=0", "--ulimit", "memlock=-1", "redis").pod
+    limits = json.loads(found["metadata"]["annotations"]["orchestr.dev/ulimits"])
+    assert {each["type"]: (each["soft"], each["hard"]) for each in limits} == {
+        "RLIMIT_NOFILE": (1024, 2048), "RLIMIT_CORE": (0, 0), "RLIMIT_MEMLOCK": (2**64 - 1, 2**64 - 1),
+    }  # fmt: skip
+
+
 def test_a_healthcheck_never_kills() -> None:
     container = made("--health-cmd", "true", "--health-retries", "5", "redis").pod["spec"]["containers"][0]
     assert container["readinessProbe"]["failureThreshold"] == 5
@@ -74,8 +83,9 @@ def test_a_healthcheck_never_kills() -> None:
     ("words", "message"),
     [
         (("-m", "much"), "orch run: --memory: cannot read size 'much'"),
-        (("--device", "/dev/kvm"), "orch run: --device: not supported: devices"),
-        (("-p", "80"), "orch run: --publish: not supported"),
+        (("--runtime", "runsc"), "orch run: --runtime: not supported: runtime"),
+        (("-p", "80:81-82"), "orch run: --publish: "),
+        (("--ulimit", "nofile=many"), "orch run: --ulimit 'many' is no whole number"),
         (("-v", "data"), "--volume or --mount: 'data' is no absolute path"),
         (("--mount", "type=bind,nope=1"), "--mount type=bind,nope=1: not supported: nope"),
         (("--env-file", "/no/such"), "cannot read /no/such: No such file or directory"),
