@@ -43,7 +43,9 @@ def of_image(given: Service, networks: Sequence[str], aliases: Sequence[str], *,
         "volumes": dict.fromkeys(named(given)),
         "networks": dict.fromkeys(wanted["networks"]),
     }
-    children = _compiled(_project([FROM], SELF, json.dumps(file)).objects[-1])
+    stack = _project([FROM], SELF, json.dumps(file)).objects[-1]
+    ports_of(stack, SELF)
+    children = _compiled(stack)
     labels = {RUN: name, **_labels(given.get("labels", {}))}
     pod = _pod(children, SELF, name=name, namespace=namespace, labels=labels)
     if not wanted["networks"]:
@@ -70,7 +72,7 @@ def _no_other(networks: Sequence[str]) -> None:
 def of_service(stack: Object, key: str, ports: Sequence[Object], *, name: str, deps: bool) -> Made:
     """One pod of a service of a Stack that has the options in it already; `ports` are what it publishes."""
     spec, meta = stack["spec"], stack["metadata"]
-    alone = {**spec["services"][key], "ports": list(ports), "restart": "no"}
+    alone = {**spec["services"][key], "ports": list(ports), "open_ports": [], "restart": "no"}
     children = _compiled({**stack, "spec": {**spec, "services": {**spec["services"], key: alone}}})
     own, labels = label_of(stack, key), {STACK: meta["name"], RUN: name, ONEOFF: label_of(stack, key)}
     pod = _pod(children, own, name=name, namespace=meta["namespace"], labels=labels)
@@ -117,10 +119,17 @@ def project(files: Sequence[str], over: Mapping[str, Service], options: Mapping[
 def published(texts: Sequence[str]) -> list[Object]:
     """`-p` in the long form of a Stack."""
     file = {"services": {SELF: {"image": SELF, "ports": list(texts)}}}
-    ports: list[Object] = (
-        _project([FROM], SELF, json.dumps(file)).objects[-1]["spec"]["services"][SELF].get("ports", [])
-    )
-    return ports
+    return ports_of(_project([FROM], SELF, json.dumps(file)).objects[-1], SELF)
+
+
+def ports_of(stack: Object, key: str) -> list[Object]:
+    """What a service publishes. Bad where the machine is to choose a port."""
+    service = stack["spec"]["services"][key]
+    if service.get("open_ports"):
+        port = service["open_ports"][0]["target"]
+        raise Bad(f"orch run: not supported: a port of the machine's own choice for {port} (write -p HOST:{port})")
+    found: list[Object] = service.get("ports", [])
+    return found
 
 
 def _project(paths: list[str], name: str, text: str) -> Any:

@@ -153,8 +153,7 @@ def _of_service(args: argparse.Namespace, paths: list[str], given: runoptions.Se
     given["stdin_open"] = not args.detach
     stack = oneoff.project(paths, {args.image: given}, _options(args))
     *before, whole = stack.objects
-    service = whole["spec"]["services"][args.image]
-    ports += service.get("ports", []) if args.service_ports else []
+    ports += oneoff.ports_of(whole, args.image) if args.service_ports else []
     name = args.name or f"{oneoff.label_of(whole, args.image)[:50].rstrip('-')}-run-{token_hex(3)}"
     deps = not args.no_deps
     made = oneoff.of_service(whole, args.image, ports=ports, name=name, deps=deps)

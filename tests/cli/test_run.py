@@ -84,6 +84,7 @@ def test_a_healthcheck_never_kills() -> None:
     [
         (("-m", "much"), "orch run: --memory: cannot read size 'much'"),
         (("--runtime", "runsc"), "orch run: --runtime: not supported: runtime"),
+        (("-p", "80"), "orch run: not supported: a port of the machine's own choice for 80 (write -p HOST:80)"),
         (("-p", "80:81-82"), "orch run: --publish: "),
         (("--ulimit", "nofile=many"), "orch run: --ulimit 'many' is no whole number"),
         (("-v", "data"), "--volume or --mount: 'data' is no absolute path"),
