@@ -4,8 +4,9 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, BinaryIO, cast
 
 from orchestr.cli import OK, imagebuild
 from orchestr.cli.errors import Bad, Failed
@@ -187,20 +188,27 @@ def _load(client: Client, args: argparse.Namespace) -> int:
 
 def _send(client: Client, path: str, name: str | None) -> dict[str, Any]:
     target = with_query(f"{BASE}/load", {"name": name})
-    if os.path.isdir(path):
-        import io
-        import tarfile
-
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:") as tar:
-            tar.add(path, arcname=".")
-        body = buffer.getvalue()
-    else:
-        with open(path, "rb") as file:
-            body = file.read()
-    response = client.stream("POST", target, body=body, content_type="application/x-tar")
+    with _archive(path) as file:
+        response = client.stream("POST", target, body=file, content_type="application/x-tar")
     answer: dict[str, Any] = json.loads(response.read())
     return answer
+
+
+@contextmanager
+def _archive(path: str) -> Iterator[BinaryIO]:
+    """The file, or one without a name that holds the directory."""
+    if not os.path.isdir(path):
+        with open(path, "rb") as file:
+            yield file
+        return
+    import tarfile
+    import tempfile
+
+    with tempfile.TemporaryFile() as made:
+        with tarfile.open(fileobj=made, mode="w:") as tar:
+            tar.add(path, arcname=".")
+        made.seek(0)
+        yield cast(BinaryIO, made)
 
 
 def _save(client: Client, args: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchestr.images.store import Images
 
 YOUNG: Final = 120.0  # seconds for which an image that came is left alone, as the kubelet does
-STALE: Final = 86400.0  # seconds after which nobody goes on with a pull that broke off
+STALE: Final = 7 * 86400.0  # seconds for which pulls that broke off, and steps of builds, wait for somebody to go on
 _SLACK: Final = 2.0  # seconds by which the clock of files may be behind
 
 

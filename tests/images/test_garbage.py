@@ -19,7 +19,7 @@ SHARED = layer([Entry("shared", b"1" * 5000)])
 
 @pytest.fixture
 def later(images: Images) -> Images:
-    """The store a day later: what is here is not young any more."""
+    """The store weeks later: what is here is not young any more."""
     images._clock = lambda: os.stat(images.root).st_ctime + 2 * garbage.STALE
     return images
 
@@ -132,7 +132,7 @@ def test_whoever_counts_on_what_is_here_makes_it_new(images: Images, tmp_path: P
     assert not images.blobs.claim("sha256:" + "0" * 64)
 
 
-def test_leftovers_wait_a_day_for_the_next_try(images: Images, later: Images, tmp_path: Path) -> None:
+def test_leftovers_wait_for_the_next_try(images: Images, later: Images, tmp_path: Path) -> None:
     """Blobs of a pull that broke off, whole ones and halves; not those of an image, nor one that somebody fetches."""
     image = load(images, tmp_path, "app:1", b"one")
     images.blobs.add(io.BytesIO(b"stray"))
