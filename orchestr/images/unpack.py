@@ -38,7 +38,7 @@ from orchestr.images.confined import (
 LIMIT_ENTRIES = 2_000_000
 LIMIT_BYTES = 64 << 30
 LIMIT_RATIO = 500  # unpacked to packed, once more than RATIO_FROM bytes came out
-LIMIT_PATH, LIMIT_DEPTH = 4095, 256  # bytes; directories in each other
+LIMIT_PATH, LIMIT_DEPTH = 3072, 256  # bytes, so that PATH_MAX leaves room for where it lies; directories in each other
 LIMIT_HEADER = 1 << 20  # bytes of a name, or of attributes, that stand before an entry
 LIMIT_MEMORY = 1 << 30
 PATIENCE = 1000  # times that a stream which has ended is read again

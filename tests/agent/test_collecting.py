@@ -1,9 +1,18 @@
 """Which images are in use, as the objects of a cluster say."""
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+import trio
+
+from orchestr.agent import collecting
 from orchestr.agent.collecting import newest, uses
+from orchestr.api.base import KubeObject, ObjectMeta
+from orchestr.api.core import Node, NodeSpec
 from orchestr.api.scheme import decode
+from orchestr.images.garbage import Freed
+from orchestr.images.store import Images
 from tests.engine.fake import FakeCluster
 
 
@@ -64,3 +73,33 @@ async def test_pods_workloads_and_their_last_two_revisions() -> None:
 
 def test_newest_of_nothing() -> None:
     assert list(newest([], lambda each: 0)) == []
+
+
+class Told:
+    """A recorder that wakes whoever waits for the first event."""
+
+    def __init__(self) -> None:
+        self.reasons, self.first = list[str](), trio.Event()
+
+    def record(
+        self, obj: KubeObject, reason: str, message: str, *, warning: bool = False, component: str = "agent"
+    ) -> None:
+        self.reasons.append(f"{obj.kind} {reason}")
+        self.first.set()
+
+
+async def test_a_full_disk_is_looked_at_at_once_and_told_at_the_node(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A pull that found no room need not wait for the next look; what is still full is an event of the node."""
+    cluster, told = FakeCluster(), Told()
+    await cluster.create(Node(metadata=ObjectMeta(name="node"), spec=NodeSpec()))
+    monkeypatch.setattr(collecting, "collect", lambda images, used, now: (Freed(), True))
+    collector = collecting.Collector(cluster, Images(str(tmp_path)), told, "node")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(collector.run)
+        collector.crowded()
+        with trio.fail_after(60):
+            await told.first.wait()
+        nursery.cancel_scope.cancel()
+    assert told.reasons == ["Node FreeDiskSpaceFailed"]

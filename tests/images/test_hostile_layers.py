@@ -154,6 +154,19 @@ def test_kept_as_it_is(entries: list[Entry], names: list[str], tmp_path: Path) -
         assert not [each for each in os.listxattr(tmp_path / name, follow_symlinks=False) if "overlay" in each]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_the_longest_path_can_be_measured_compared_and_removed(images: Images, tmp_path: Path) -> None:
+    """What is let in does not stand in the way later."""
+    path = "/".join(["d" * 200] * 15)
+    place = tmp_path / "image.tar"
+    place.write_bytes(archive(oci_files([layer([Entry(path, b"x")])], name="long:1")))
+    images.load(str(place))
+    assert images.usage(NOTHING).total > 0
+    assert images.difference("long:1", "long:1") == []
+    images.remove("long:1")
+    assert images.layers.diff_ids() == []
+
+
 def test_a_sparse_file_is_a_bomb_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Few bytes in the archive, terabytes on the disk: it ends where its ratio says."""
     monkeypatch.setattr(unpack, "RATIO_FROM", 1 << 20)
