@@ -5,7 +5,9 @@ import re
 import subprocess
 import xml.etree.ElementTree as Tree
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import yaml
@@ -291,6 +293,22 @@ def test_system_start_is_idempotent_and_status_tells_where(shared: Daemon) -> No
     assert status["pid"] == before == shared.daemon_pid
     assert {"running", "supervisorPid", "resolverPid", "socket", "state", "bridge", "version"} <= set(status)
     assert status["running"] is True
+
+
+def test_commands_that_start_it_at_once_find_one_daemon(host: Host) -> None:
+    """Whichever is first, a daemon by hand among them: all others wait until it answers, and name the same process."""
+    made = host.daemon()
+    with ExitStack() as stack:
+        words = [("daemon",), *[("system", "start")] * 3]
+        running = [stack.enter_context(made.popen(*each, stdout=PIPE, stderr=PIPE)) for each in words]
+        try:
+            told = [process.communicate(timeout=120) for process in running[1:]]
+            assert [process.returncode for process in running[1:]] == [0, 0, 0], told
+            assert all(f"pid {made.daemon_pid}".encode() in out for out, _ in told), told
+        finally:
+            made.finish()
+            for process in running:
+                process.kill()
 
 
 def test_system_status_of_a_stopped_daemon_says_where_it_would_be() -> None:

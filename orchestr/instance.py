@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 NAME_LIMIT = 10  # a bridge is "orch-" + name, and IFNAMSIZ leaves 15 characters
 VAR, RUN = "/var/lib", "/run"
+LOCK = "daemon.lock"  # holds the pid; the lock itself is the kernel's, so a killed daemon leaves none
 
 
 class InstanceError(ValueError):

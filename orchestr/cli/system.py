@@ -1,10 +1,12 @@
 """`orch system start|stop|status|check|install|uninstall`: the daemon in the background."""
 
 import argparse
+import fcntl
 import os
 import socket
 import subprocess
 import sys
+import time
 from typing import Any
 
 from orchestr.cli import FAILED, OK, context
@@ -12,7 +14,7 @@ from orchestr.cli.errors import Failed
 from orchestr.cli.options import add_output
 from orchestr.cli.output import dump
 from orchestr.client.http import NoDaemon
-from orchestr.instance import Instance
+from orchestr.instance import LOCK, Instance
 
 EXAMPLES = """examples:
   orch system start              in the background; again is fine
@@ -65,7 +67,7 @@ def running(here: Instance) -> dict[str, Any] | None:
 def launch(here: Instance, *, by_unit: bool = True) -> int:
     """Starts a daemon that keeps nothing of ours, by its unit where it has one; its pid once it is ready.
 
-    Failed with what it said.
+    Of commands that do so at once one starts it, and the others find it there. Failed with what it said.
     """
     if os.geteuid() != 0:
         raise Failed("orch: cannot start the daemon: it needs root (use sudo)")
@@ -73,6 +75,13 @@ def launch(here: Instance, *, by_unit: bool = True) -> int:
         return _launch_unit(here)
     os.makedirs(here.state, mode=0o700, exist_ok=True)
     os.makedirs(here.run, mode=0o700, exist_ok=True)
+    with open(os.path.join(here.state, "starting.lock"), "w") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        found = running(here)
+        return int(found["pid"]) if found else _launch(here)
+
+
+def _launch(here: Instance) -> int:
     log = os.path.join(here.state, "daemon.log")
     words = [sys.executable, "-m", "orchestr.cli", "daemon"]
     place = os.path.join(here.run, "ready.sock")
@@ -87,6 +96,8 @@ def launch(here: Instance, *, by_unit: bool = True) -> int:
         )
         good = _ready(ready, child)
     os.unlink(place)
+    if not good and (other := _other(here)):
+        return other
     if not good:
         with open(log, encoding="utf-8", errors="replace") as file:
             file.seek(begin)
@@ -118,6 +129,22 @@ def _ready(ready: socket.socket, child: "subprocess.Popen[bytes]") -> bool:
         return ready.fileno() in readable
     finally:
         os.close(pidfd)
+
+
+def _other(here: Instance) -> int | None:
+    """The pid of a daemon that began before ours and is not ready yet: `orch daemon` by hand, or by a unit."""
+    end = time.monotonic() + START
+    with open(os.path.join(here.state, LOCK), "a") as held:
+        while time.monotonic() < end:
+            if found := running(here):
+                return int(found["pid"])
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.1)
+            else:
+                return None  # it has ended, or there was none
+    return None
 
 
 def stop(args: argparse.Namespace, here: Instance) -> int:

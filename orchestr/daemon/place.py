@@ -5,9 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from orchestr.instance import Instance
-
-LOCK = "daemon.lock"  # holds the pid; the lock itself is the kernel's, so a killed daemon leaves none
+from orchestr.instance import LOCK, Instance
 
 
 class CannotStart(Exception):

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr.daemon.lines import OneLine
-from orchestr.daemon.place import LOCK, CannotStart, held
+from orchestr.daemon.place import CannotStart, held
 from orchestr.daemon.ranges import POOL, choose, routes, settled
 from orchestr.daemon.systemd import notify
-from orchestr.instance import Instance, instance
+from orchestr.instance import LOCK, Instance, instance
 from orchestr.server.listen import AddressInUse, unix_socket
 
 
