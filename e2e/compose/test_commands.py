@@ -158,6 +158,10 @@ def test_up_ends_as_a_container_does(project: Project) -> None:
             stop_grace_period: 0s
     """)
     done = project.orch("up", "--exit-code-from", "test", "--no-log-prefix").expect(7)
+    assert project.orch("wait", "test", "app").expect(7).lines == ["test 7", "app 0"]
+    assert all(
+        "app" in json.loads(line)["involvedObject"]["name"] for line in project.orch("events", "--json", "app").lines
+    )
     assert "tests run" in done.lines
     assert "exited with code 7" in done.err
     assert not running(project)

@@ -1,4 +1,7 @@
-"""`orch attach [-it] TARGET`: see what a container writes from now on, and type into it; Ctrl-P Ctrl-Q leaves it."""
+"""`orch attach [-it] TARGET`: see what a container writes from now on, and type into it; Ctrl-P Ctrl-Q leaves it.
+
+On a terminal, what the container has is taken without -i and -t, as with Compose.
+"""
 
 import argparse
 import sys
@@ -16,6 +19,8 @@ EXAMPLES = """examples:
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--stdin", action="store_true", help="pass our input on, if the container reads any")
     parser.add_argument("-t", "--tty", action="store_true", help="its terminal, if it has one")
+    parser.add_argument("--no-stdin", action="store_true", help="only look, also where it reads and we have a terminal")
+    parser.add_argument("--index", type=int, metavar="N", help="the Nth container of the service, from 1")
     parser.add_argument("-c", "--container", metavar="NAME", help="the container (default: the first)")
     parser.add_argument("target", metavar="TARGET", help="a service, a pod or kind/name")
     add_namespace(parser, all_=False)
@@ -23,12 +28,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     client, namespace = context.client(args), context.namespace(args)
-    pod = targets.running(targets.pods(client, namespace, [args.target]))
+    found = targets.pods(client, namespace, [args.target])
+    pod = targets.running(targets.indexed(found, args.index) if args.index else found)
     if pod is None:
         raise Failed(f"orch attach: no pod of {args.target} is running (orch status says why)")
     name = targets.container(pod, args.container)
     kinds = ("containers", "initContainers", "ephemeralContainers")
     spec = next(each for kind in kinds for each in pod["spec"].get(kind) or [] if each["name"] == name)
+    if not (args.stdin or args.tty or args.no_stdin) and sys.stdin.isatty() and sys.stdout.isatty():
+        args.stdin, args.tty = bool(spec.get("stdin")), bool(spec.get("tty"))  # as Compose does
     if args.stdin and not spec.get("stdin"):
         raise Bad(f"orch attach: container {name} reads no input (leave -i out, or set stdin: true)")
     if args.tty and not spec.get("tty"):

@@ -1,12 +1,14 @@
-"""`orch events`: what happened, oldest first."""
+"""`orch events [SERVICE ...]`: what happened, oldest first."""
 
 import argparse
+import json
 from typing import Any
 
 from orchestr.cli import context
 from orchestr.cli.kinds import references
 from orchestr.cli.options import add_namespace, add_output
-from orchestr.cli.output import age, colored, dump, paint, table
+from orchestr.cli.options import moment as since
+from orchestr.cli.output import age, colored, dump, paint, seconds, table
 from orchestr.client.paths import path
 
 EXAMPLES = """examples:
@@ -16,6 +18,10 @@ EXAMPLES = """examples:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("services", nargs="*", metavar="SERVICE", help="only about these services and their pods")
+    parser.add_argument("--json", action="store_true", help="a line of JSON each")
+    parser.add_argument("--since", type=since, metavar="TIME", help="only since 10m ago, or 2026-01-02T13:23:37Z")
+    parser.add_argument("--until", type=since, metavar="TIME", help="only before 10m ago, or a time")
     parser.add_argument("--for", dest="about", metavar="KIND/NAME", help="only about this object")
     parser.add_argument("--warnings", action="store_true", help="only warnings")
     parser.add_argument("-w", "--watch", action="store_true", help="go on as they come")
@@ -28,12 +34,22 @@ def run(args: argparse.Namespace) -> int:
     target = path("events", None if args.all_namespaces else context.namespace(args))
     query = {"fieldSelector": _fields(args)}
     answer = client.get(target, query)
-    show(args, sorted(answer["items"], key=moment), header=True)
+    show(args, sorted((each for each in answer["items"] if meant(args, each)), key=moment), header=True)
     if args.watch:
         for event in client.watch(target, since=answer["metadata"]["resourceVersion"], query=query):
-            if event["type"] in ("ADDED", "MODIFIED"):
+            if event["type"] in ("ADDED", "MODIFIED") and meant(args, event["object"]):
                 show(args, [event["object"]], header=False)
     return 0
+
+
+def meant(args: argparse.Namespace, event: dict[str, Any]) -> bool:
+    about, at = str((event.get("involvedObject") or {}).get("name", "")), moment(event)
+    if args.services:
+        labels = [context.label(name) for name in args.services]
+        if not any(about == label or about.startswith(f"{label}-") for label in labels):
+            return False
+    when = seconds(at) if at else 0.0
+    return (args.since is None or when >= int(args.since)) and (args.until is None or when < args.until)
 
 
 def _fields(args: argparse.Namespace) -> str | None:
@@ -49,6 +65,10 @@ def moment(event: dict[str, Any]) -> str:
 
 
 def show(args: argparse.Namespace, events: list[dict[str, Any]], *, header: bool) -> None:
+    if args.json:
+        for event in events:
+            print(json.dumps(event), flush=True)
+        return
     if args.output:
         if header or events:
             print(
