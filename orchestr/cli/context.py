@@ -109,6 +109,15 @@ def _fitting(text: str) -> str:
     return "".join(c for c in text.lower() if c in FITTING).lstrip("_-")
 
 
+def implied_name(args: argparse.Namespace) -> bool:
+    """Whether the project's name is only that of its directory, which another one may have, too."""
+    paths = compose_files(args)
+    if args.project or os.environ.get("COMPOSE_PROJECT_NAME") or not paths:
+        return False
+    folder = os.path.abspath(getattr(args, "project_directory", None) or os.path.dirname(paths[0]) or ".")
+    return not (_of_env(os.path.join(folder, ".env"), paths) or any(_stated(path, paths) for path in paths))
+
+
 def _of_env(path: str, paths: list[str]) -> str:
     """COMPOSE_PROJECT_NAME of an env file."""
     try:

@@ -81,6 +81,21 @@ def wire(loaded: "list[Loaded]", namespace: str | None) -> list[dict[str, Any]]:
     return items
 
 
+def claim(args: argparse.Namespace, stack: "Mapping[str, Any]", stored: "Mapping[str, Any] | None") -> None:
+    """Bad where two directories of one name would take turns at one project, each ending what the other runs."""
+    mine, its = (
+        ((each or {}).get("metadata", {}).get("annotations") or {}).get(CONFIG_FILES, "").split(",")[0]
+        for each in (stack, stored)
+    )
+    if not os.path.isabs(mine) or not os.path.isabs(its) or os.path.dirname(mine) == os.path.dirname(its):
+        return
+    if os.path.exists(its) and context.implied_name(args):
+        name = stack["metadata"]["name"]
+        raise Bad(
+            f"orch {args.called}: project {name} is that of {its} (give this one a name: -p NAME, or name: in it)"
+        )
+
+
 def config(args: argparse.Namespace, *, every: bool = False) -> "Mapping[str, Any]":
     """The Compose files as they are understood; with `every`, the services of all profiles."""
     from orchestr.manifest import compose

@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if stack is None:
         raise Bad("orch up: the files are no Compose project (orch apply takes every object)")
     before = project.seek(client, stack["metadata"]["namespace"])
+    files.claim(args, stack, before.stack if before else None)
     there = stack["spec"].get("services") or {}
     names = _wanted(args, stack)
     _pull(client, args, stack, names)
