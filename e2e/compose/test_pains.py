@@ -1,8 +1,8 @@
 """What hurts users of Compose, each row of the list once, and gone.
 
-Rows that have a file of their own are there: order at every start (2) in test_ordering.py, health (3) in test_probes.py,
-what a change touches (6) and failed updates (9) in test_updates.py, orphans (7) and stopping in order (20) in
-test_commands.py.
+Rows that have a file of their own are there: order at every start (2) in test_ordering.py, health (3) in
+test_probes.py, what a change touches (6) and failed updates (9) in test_updates.py, orphans (7) and stopping in order
+(20) in test_commands.py.
 """
 
 from e2e.project import Project
