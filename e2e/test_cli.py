@@ -105,7 +105,7 @@ def test_a_secret_is_shown_nowhere_but_when_asked_for(full: Project) -> None:
 def test_unknown_names_and_kinds_are_told_with_the_nearest(full: Project) -> None:
     """A typing mistake is answered with what was probably meant."""
     assert "did you mean deployments" in full.orch("get", "deploiments").expect(2).err
-    assert "did you mean status" in full.orch("statsu").expect(2).err
+    assert "did you mean status" in full.orch("statuss").expect(2).err
     assert "did you mean web" in full.orch("logs", "wbe").expect(1).err
     missing = full.orch("get", "pod", "nobody")
     assert missing.code == 1
