@@ -16,7 +16,6 @@ EXAMPLES = """examples:
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("services", nargs="*", metavar="SERVICE", help="services of the project (default: all)")
     parser.add_argument("-s", "--signal", default="KILL", metavar="SIGNAL", help="name or number (default SIGKILL)")
-    parser.add_argument("--remove-orphans", action="store_true", help="with SIGKILL, all services there are")
     add_scope(parser)
 
 

@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     if wanted:
         entries = [e for e in entries if str(e["port"]) == wanted and e["protocol"].lower() == protocol]
     if not entries:
-        what = f"port {wanted}/{protocol}" if wanted else "no port"
-        raise Failed(f"orch port: {name} publishes {what if not wanted else 'no ' + what} (see ports: in the file)")
+        what = f"no port {wanted}/{protocol}" if wanted else "no port"
+        raise Failed(f"orch port: {name} publishes {what} (see ports: in the file)")
     for entry in entries:
         place = f"{_host(entry.get('hostIP') or '0.0.0.0')}:{entry['hostPort']}"
         print(place if wanted else f"{entry['port']}/{entry['protocol'].lower()} -> {place}")
