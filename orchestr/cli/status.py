@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from orchestr.cli import columns, context
@@ -21,6 +21,7 @@ EXAMPLES = """examples:
 Object = Mapping[str, Any]
 WORKLOADS = ("stacks", "deployments", "statefulsets", "daemonsets", "cronjobs", "jobs", "replicasets", "pods")
 KINDS = (*WORKLOADS, "services")
+OURS = "orchestr.dev"  # the group that other servers do not have
 BAD = (
     "CrashLoopBackOff",
     "Failed",
@@ -61,14 +62,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     client = context.client(args)
     where = scope(args)
-    objects = read(client, where)
-    show(args, objects)
     if args.watch:
-        for _ in changed(client, where):
-            objects = read(client, where)
-            if sys.stdout.isatty():
-                print("\x1b[H\x1b[2J", end="")
-            show(args, objects)
+        follow(args, client, where)
+    else:
+        show(args, read(client, where))
     return 0
 
 
@@ -83,12 +80,16 @@ def read(client: Client, where: str | None) -> dict[str, list[dict[str, Any]]]:
     return {plural: client.there(path(plural, where, group=find(plural).group)) for plural in KINDS}
 
 
-def changed(client: Client, where: str | None) -> Iterator[None]:
-    """Each time pods changed; a burst of changes counts once."""
-    listed = client.get(path("pods", where), {"limit": 1})
-    for event in client.watch(path("pods", where), since=listed["metadata"]["resourceVersion"]):
-        if event["type"] != "BOOKMARK":
-            yield None
+def follow(args: argparse.Namespace, client: Client, where: str | None) -> None:
+    """Prints it again each time something of it changed, for ever; a burst of changes counts once."""
+    from orchestr.cli.view import View
+
+    view = View(client, [where or ""], [each for each in KINDS if not (client.foreign and find(each).group == OURS)])
+    while True:
+        show(args, read(client, where))
+        view.wait(None)
+        if sys.stdout.isatty():
+            print("\x1b[H\x1b[2J", end="")
 
 
 def show(args: argparse.Namespace, objects: Mapping[str, list[dict[str, Any]]]) -> None:
