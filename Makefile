@@ -28,7 +28,7 @@ test: install ## all tests: tests/ and, as root on real containers, e2e/
 	@$(BIN)/pytest -n auto tests
 	@$(BIN)/pytest -n 2 --dist loadfile e2e  # they wait more than they compute
 
-vm: install ## tests in a virtual machine: cgroup v2, Linux 6.1, reboot, power cut (as root, some minutes)
+vm: install ## tests in a virtual machine: cgroup v2, Linux 6.1, reboot, power cut (as root, about 20 minutes)
 	@ORCH_VM=1 $(BIN)/pytest e2e/vm
 
 lint: install ## formatting, lint, types, import rules, generated docs

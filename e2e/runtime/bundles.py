@@ -23,6 +23,7 @@ from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 from e2e.checks import eventually
+from orchestr.runtime.overlay import kernel
 
 COMMAND = os.environ.get("ORCH_OCI") or str(Path(sys.executable).with_name("orch-oci"))
 Config = dict[str, Any]
@@ -276,6 +277,14 @@ def make_rootfs(path: Path) -> Path:
     (path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nwww:x:33:33:www:/var:/bin/sh\n")
     (path / "etc/group").write_text("root:x:0:\nwww:x:33:\nextra:x:44:www\n")
     return path
+
+
+def attachable(kind: str) -> None:
+    """For tests of a container whose `mount` namespace is not its own: skips where the kernel cannot make it a root."""
+    import pytest
+
+    if kind == "mount" and kernel() < (6, 15):
+        pytest.skip("before Linux 6.15 nothing can be mounted in a root that is attached nowhere")
 
 
 def session(directory: Path, rootfs: Path) -> Iterator[Oci]:

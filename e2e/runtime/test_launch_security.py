@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestr.runtime import initprogram
+from orchestr.runtime import cgroups, initprogram
 from orchestr.runtime.plan import LaunchError
 
 
@@ -58,7 +58,8 @@ def test_cve_2025_31133_masked_and_read_only_paths(make_pod: Any) -> None:
 
 
 def test_cve_2022_0492_cgroups_are_read_only_in_every_mode(make_pod: Any) -> None:
-    script = "find /sys/fs/cgroup -writable -type f 2>/dev/null | head -1; mkdir /sys/fs/cgroup/memory/x 2>&1; echo end"
+    place = "/sys/fs/cgroup/memory/x" if cgroups.layout().controller("memory") == 1 else "/sys/fs/cgroup/x"
+    script = f"find /sys/fs/cgroup -writable -type f 2>/dev/null | head -1; mkdir {place} 2>&1; echo end"
     for n, host_users in enumerate((False, True)):
         out = make_pod(host_users=host_users).run("sh", "-c", script, number=n + 1).out
         assert "Read-only file system" in out

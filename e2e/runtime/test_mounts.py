@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from e2e.runtime.bundles import NAMESPACES, Oci
+from e2e.runtime.bundles import NAMESPACES, Oci, attachable
 from orchestr.runtime import syscalls as sc
+from orchestr.runtime.overlay import kernel
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="root is needed")
 
@@ -148,6 +149,30 @@ def test_a_mount_has_mappings_of_its_own(oci: Oci, tmp_path: Path) -> None:
     assert mounted(oci, "stat", "-c", "%u:%g", "/m/file", mounts=[entry]) == "1000:2000\n"
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["in the root", "in an earlier mount"])
+def test_a_source_in_the_root_is_mapped_for_a_user_namespace(oci: Oci, tmp_path: Path, before: bool) -> None:
+    """ "idmap: Indicates that the mount MUST have an idmapping applied", also where the source is the container's."""
+    if before and kernel() < (6, 15):
+        pytest.skip("before Linux 6.15 what is mounted nowhere yet cannot be cloned")
+    bundle = oci.bundle("sh", "-c", "stat -c %u:%g /m/file && touch /m/made")
+    folder = tmp_path / "volume" if before else bundle.rootfs / "data"
+    folder.mkdir()
+    (folder / "file").write_text("")
+    mapping = [{"containerID": 0, "hostID": 1_800_000, "size": 65536}]
+    mounts = [{"destination": "/data", "source": str(folder), "options": ["bind"]}] if before else []
+    mounts.append({"destination": "/m", "source": str(bundle.rootfs / "data"), "options": ["bind", "idmap"]})
+
+    def change(config: dict[str, Any]) -> None:
+        config["mounts"] += mounts
+        config["linux"]["namespaces"].append({"type": "user"})
+        config["linux"] |= {"uidMappings": mapping, "gidMappings": mapping}
+
+    (bundle.rootfs / "m").mkdir()
+    (bundle.rootfs / "data").mkdir(exist_ok=True)
+    assert bundle.config(change).run().out == "0:0\n"
+    assert (folder / "made").stat().st_uid == 0
+
+
 def test_idmap_without_any_mappings_is_an_error(oci: Oci, tmp_path: Path) -> None:
     """ "If there are no uidMappings and gidMappings [...] and the container isn't using user namespaces, an error"."""
     bundle = oci.bundle("true")
@@ -205,6 +230,7 @@ def test_no_pivot_shows_no_more_of_the_machine(oci: Oci) -> None:
 
 def test_without_a_mount_namespace_the_cgroups_are_read_only_all_the_same(oci: Oci) -> None:
     """No mount of the machine's is changed: the fixture looks."""
+    attachable("mount")
     bundle = oci.bundle("sh", "-c", "touch /sys/fs/cgroup/x 2>&1; ls /sys/fs/cgroup | wc -l")
     mount = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro", "nosuid"]}
 

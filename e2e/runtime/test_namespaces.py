@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute, NetlinkError
 
-from e2e.runtime.bundles import NAMESPACES, Oci
+from e2e.runtime.bundles import NAMESPACES, Oci, attachable
 
 PROC = {"pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts", "mount": "mnt", "cgroup": "cgroup", "time": "time"}
 IDS = [{"containerID": 0, "hostID": 1_800_000, "size": 65536}]
@@ -61,6 +61,7 @@ def test_a_type_without_a_path_is_new(oci: Oci, kind: str) -> None:
 @pytest.mark.parametrize("kind", sorted(set(PROC) - {"pid"}))
 def test_a_type_that_is_not_listed_is_the_runtimes(oci: Oci, kind: str) -> None:
     """ "If a namespace type is not specified, the container MUST inherit the runtime namespace of that type"."""
+    attachable(kind)
     bundle = oci.bundle("ls", "/")
     bundle.config({"hostname": None, **listed(*without(kind))})
     assert "proc" in bundle.run().out.split()
@@ -74,6 +75,7 @@ def test_a_type_that_is_not_listed_is_the_runtimes(oci: Oci, kind: str) -> None:
 @pytest.mark.parametrize("kind", sorted(set(PROC) - {"time"}))
 def test_a_path_is_joined(oci: Oci, other: Callable[..., int], kind: str) -> None:
     """ "The runtime MUST place the container process in the namespace associated with that path"."""
+    attachable(kind)
     flag = {"network": "net"}.get(kind, kind)
     pid = other(f"--{flag}", *(("--fork", "--kill-child") if kind == "pid" else ()))
     name = "pid_for_children" if kind == "pid" else PROC[kind]

@@ -24,6 +24,7 @@ VENV = "/opt/orch/.venv"
 PACKAGES = (
     "linux-image-cloud-amd64", "initramfs-tools", "zstd", "kmod", "udev", "systemd-sysv", "dbus", "procps", "e2fsprogs",
     "python3", "python3-venv", "nftables", "libnftables1", "libseccomp2", "catatonit", "ca-certificates",
+    "busybox-static", "uidmap", "libpam-systemd", "dbus-user-session",  # what e2e/runtime needs
 )  # fmt: skip
 TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs"}
 # Only what finds the disk: an initramfs with every driver takes seconds longer to unpack under emulation.

@@ -23,8 +23,14 @@ def bind(context: Context, source: str, destination: str, options: Options, moun
     if options.copy_symlink and os.path.islink(source):
         return copy_symlink(context, source, destination)
     if context.root_path and os.path.normpath(source).startswith(f"{context.root_path}/"):
-        return bind_inside(context, os.path.normpath(source), destination, options, mount)
-    cloned, directory = open_source(context, source, destination, options)
+        source = os.path.normpath(source)
+        mapped = context.userns >= 0 and _is_mapped(options, mount)
+        opened = _open_inside(context, source, destination, options) if mapped else None
+        if opened is None:
+            return bind_inside(context, source, destination, options, mount)
+        cloned, directory = opened
+    else:
+        cloned, directory = open_source(context, source, destination, options)
     again = bool(context.bundle) and context.private
     late = again and options.propagation == sc.MS_UNBINDABLE
     set_attributes(context, cloned, source, destination, options._replace(propagation=0) if late else options, mount)
@@ -66,6 +72,37 @@ def bind_inside(context: Context, source: str, destination: str, options: Option
     target = mounts.place(context, "volume", destination, directory=os.path.isdir(source) or not os.path.exists(source))
     attach(b, cloned, target, "volume", destination)
     mounts.settle(context, destination, -1, cloned)
+
+
+def _open_inside(context: Context, source: str, destination: str, options: Options) -> tuple[int, bool] | None:
+    """As `open_source`, for a source below the container's root whose ids are to be mapped: its filesystem is the
+    machine's, and the child in its user namespace may not map that. None for what the child itself mounts.
+    """
+    inside = source[len(context.root_path) :]
+    fd = -1
+    try:
+        if any(inside == made or inside.startswith(f"{made}/") for made, _ in context.made):
+            with context.look(inside) as seen:
+                fd = os.dup(seen) if seen >= 0 else -1
+            if fd < 0:
+                return None
+        else:
+            root = os.open(context.root_path, sc.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fd = sc.openat2(root, inside.strip("/"), sc.O_PATH)
+            finally:
+                os.close(root)
+        cloned = context.own(sc.open_tree(fd, "", recursive=options.recursive))
+    except OSError as error:
+        raise RuntimeFailure(
+            f"cannot mount {source} on {destination}: {error.strerror} (the source must exist; below a mount that is "
+            "made before it Linux 6.15 is needed)",
+            reason="StartError",
+        ) from error
+    finally:
+        if fd >= 0:
+            os.close(fd)
+    return cloned, stat.S_ISDIR(os.fstat(cloned).st_mode)
 
 
 def copy_symlink(context: Context, source: str, destination: str) -> None:
@@ -127,6 +164,10 @@ def set_attributes(
                 "(its filesystem has no idmapped mounts; set hostUsers: true)",
                 reason="NotIdmappable",
             ) from error
+
+
+def _is_mapped(options: Options, mount: Mapping[str, Any]) -> bool:
+    return bool(options.idmap or options.ranges or mount.get("uidMappings") or mount.get("gidMappings"))
 
 
 def _mapping(context: Context, source: str, destination: str, options: Options, mount: Mapping[str, Any]) -> int:

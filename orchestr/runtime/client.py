@@ -161,10 +161,12 @@ class SupervisedRuntime:
             held.close()
 
     async def _current(self) -> Link:
-        await self._connected.wait()
-        if self._link is None:
-            raise RuntimeFailure("cannot ask the supervisor: this runtime has been stopped", reason="Stopped")
-        return self._link
+        while True:
+            await self._connected.wait()
+            if self._link is not None:
+                return self._link
+            if self._connected.is_set():  # not one that is new since the connection was lost, while this task waited
+                raise RuntimeFailure("cannot ask the supervisor: this runtime has been stopped", reason="Stopped")
 
     async def _call(self, op: str, args: Mapping[str, Any]) -> Reply:
         while True:

@@ -23,7 +23,9 @@ _MEANINGS: Final = {
     ("keyctl", errno.EDQUOT): "the user's quota of keys is used up",
     ("mount_setattr", errno.EINVAL): "the file system has no idmapped mounts, or the mount is in use already",
     ("mount_setattr", errno.EPERM): "a flag is locked by a more privileged mount namespace",
-    ("move_mount", errno.EINVAL): "not a detached mount, or its parent is shared",
+    ("move_mount", errno.EINVAL): (
+        "not a detached mount, or its parent is shared; for a container without a mount namespace Linux 6.15 is needed"
+    ),
     ("move_mount", errno.ENOTDIR): "a file and a directory cannot be mounted on each other",
     ("openat2", errno.EAGAIN): "a rename came in between; try again",
     ("openat2", errno.ELOOP): "the path leads through a magic link or too many links",

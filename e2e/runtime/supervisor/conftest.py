@@ -17,6 +17,7 @@ import trio.testing
 
 from orchestr.runtime import cgroups, logs
 from orchestr.runtime.client import SupervisedRuntime
+from orchestr.runtime.overlay import kernel
 from orchestr.runtime.seam import Container, ContainerSpec, LogSpec, Rootfs, SandboxSpec
 from orchestr.runtime.spec import default_spec
 from orchestr.runtime.supervisor import volatile
@@ -69,7 +70,7 @@ class Machine:
     async def start(self, id: str, *args: str, **fields: Any) -> Container:
         return await self.runtime.start_container(self.spec(id, args, **fields))
 
-    async def until(self, id: str, check: Callable[[Container], bool], within: float = 20) -> Container:
+    async def until(self, id: str, check: Callable[[Container], bool], within: float = 60) -> Container:
         with trio.fail_after(within):
             async for container in self.runtime.events():
                 if container.id == id and check(container):
@@ -78,6 +79,14 @@ class Machine:
 
     async def exited(self, id: str) -> Container:
         return await self.until(id, lambda container: container.status == "exited")
+
+    @staticmethod
+    def ended(container: Container, code: int, number: int | None = None) -> bool:
+        """Whether one that an earlier supervisor had started is told to have ended so. Linux before 6.15 tells its
+        parent alone: then it may be unknown, and is never anything else."""
+        if kernel() < (6, 15) and (container.exit_code, container.signal) == (None, None):
+            return "unknown" in container.message
+        return (container.exit_code, container.signal, container.message) == (code, number, "")
 
     def output(self, id: str, stream: str = "stdout") -> bytes:
         lines = logs.read(self.logs(id), stream=stream)
@@ -95,16 +104,16 @@ class Machine:
         while (await self.runtime.state()).supervisor_pid == old:
             await self.eventually(lambda: Path(self.run, "supervisor.lock").read_text() != f"{old}\n")
 
-    async def eventually(self, check: Callable[[], bool], within: float = 20) -> None:
+    async def eventually(self, check: Callable[[], bool], within: float = 60) -> None:
         with trio.fail_after(within):
             while not check():
                 await trio.sleep(0.005)
 
     async def finish(self) -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             supervisor = (await self.runtime.state()).supervisor_pid
         pidfd = os.pidfd_open(supervisor)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await self.runtime.shutdown(self.cgroup)
             await trio.lowlevel.wait_readable(pidfd)
         os.close(pidfd)

@@ -215,8 +215,11 @@ def open_process(state: State) -> int:
         return -1
     try:
         fd = os.pidfd_open(state.pid)
-    except ProcessLookupError:
-        return -1
+    except OSError as error:
+        # EINVAL, of older kernels: all that is left is the number, which others have as their session or group.
+        if error.errno in (errno.ESRCH, errno.EINVAL):
+            return -1
+        raise
     if start_time(state.pid) == state.start_time:  # asked after the pidfd was opened: it is this one's
         return fd
     os.close(fd)
