@@ -36,6 +36,7 @@ COMMANDS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("port", (), "Compose", "where a port of a service is published"),
     ("images", (), "Compose", "the images that a project runs"),
     ("volumes", (), "Compose", "the named volumes of a project"),
+    ("build", (), "Compose", "images that a Compose project builds"),
     ("pull", (), "Compose", "images of services from their registries"),
     ("push", (), "Compose", "images of services to their registries"),
     ("status", (), "Look", "the tree of what runs, why not, and what happens next"),

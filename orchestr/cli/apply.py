@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from orchestr.cli import OK, context, files
+from orchestr.cli import OK, composebuild, context, files
 from orchestr.cli.options import add_namespace, add_output, duration
 from orchestr.cli.output import dump
 from orchestr.client.sync import Client
@@ -54,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
         return OK
     context.server(args)  # it may name the namespace
     items = files.wire(loaded, args.namespace)
-    return _apply(started(args), args, loaded, items)
+    client = started(args)
+    if not args.dry_run:
+        composebuild.missing(client, args)
+    return _apply(client, args, loaded, items)
 
 
 def _bundle(args: argparse.Namespace) -> int:

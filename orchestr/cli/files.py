@@ -48,11 +48,13 @@ def load(args: argparse.Namespace, *, foreign: bool = False) -> "list[Loaded]":
     """All objects of the files. Warnings go to stderr; ManifestError is raised with every problem."""
     from orchestr.manifest import objects
 
+    args.read = []  # the Compose projects among them: what they build is in no object
+
     def warn(problem: object) -> None:
         print(f"{problem}" if "warning" in str(problem) else f"{problem} [warning]", file=sys.stderr)
 
     named = chosen(args)
-    found = objects.load(named, foreign=foreign, warn=warn, compose=compose_options(args))
+    found = objects.load(named, foreign=foreign, warn=warn, compose={**compose_options(args), "seen": args.read.append})
     for one in found:
         if one.decoded is None and one.data["kind"] == "Stack" and not one.document.positions:
             _origin(one.data, named if one.document.name in named else [one.document.name])

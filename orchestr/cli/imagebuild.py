@@ -74,7 +74,7 @@ def read(args: argparse.Namespace) -> Wanted:
     else:
         context = args.path
         file = args.dockerfile or os.path.join(context, "Dockerfile")
-        text = sys.stdin.read() if file == "-" else _text(file)
+        text = sys.stdin.read() if file == "-" else read_text(file)
     fields = {
         "tags": args.tags,
         "args": pairs(args.args, "--build-arg", environment=True),
@@ -92,7 +92,7 @@ def read(args: argparse.Namespace) -> Wanted:
     return Wanted(context, text, file, fields)
 
 
-def _text(path: str) -> str:
+def read_text(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from orchestr.cli import apply, files, project, selection
+from orchestr.cli import apply, composebuild, files, project, selection
 from orchestr.cli.errors import Bad
 from orchestr.cli.options import add_namespace, duration
 from orchestr.cli.project import Project
@@ -36,8 +36,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     flag("--remove-orphans", action="store_true", help="stop services that are not in the files")
     flag("-t", "--timeout", type=int, metavar="SECONDS", help="what containers get to end, instead of their own")
     flag("--pull", choices=PULLS, default="missing", help="before it starts: images anew, or only those not here")
-    flag("--build", action="store_true", help=argparse.SUPPRESS)
-    flag("--no-build", action="store_true", help="nothing is built: as it is")
+    flag("--build", action="store_true", help="build images anew, and replace what runs another one")
+    flag("--no-build", action="store_true", help="build nothing, even what is not here")
     flag("--quiet-pull", action="store_true", help="without the progress of pulls")
     flag("--abort-on-container-exit", action="store_true", help="stop all when one container ends")
     flag("--abort-on-container-failure", action="store_true", help="stop all when one container fails")
@@ -66,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
     files.claim(args, stack, before.stack if before else None)
     there = stack["spec"].get("services") or {}
     names = _wanted(args, stack)
-    _pull(client, args, stack, names)
+    if not args.no_build:
+        composebuild.missing(client, args, names, anew=args.build, policies=True)
+    _pull(client, args, stack, [name for name in names if name not in composebuild.services(args)])
     stored = before.stack["spec"] if before else {}
     stay = _staying(args, set(stored.get("services") or {}) - there.keys())
     stack["spec"] = selection.merged(stack["spec"], stored, names, recreate=not args.no_recreate, stay=stay)
@@ -98,8 +100,8 @@ def _is_stack(result: dict[str, Any]) -> bool:
 
 def check(args: argparse.Namespace) -> None:
     """Bad for options that exclude each other."""
-    if args.build:
-        raise Bad("orch up: --build is not supported: images are not built (name one with image:)")
+    if args.build and args.no_build:
+        raise Bad("orch up: --build and --no-build exclude each other (leave one out)")
     if args.force_recreate and args.no_recreate:
         raise Bad("orch up: --force-recreate and --no-recreate exclude each other (leave one out)")
     aborts = args.abort_on_container_exit or args.abort_on_container_failure or args.exit_code_from

@@ -92,12 +92,12 @@ def test_a_cycle_is_printed_along_its_arrows(refused: Refused) -> None:
 
 
 def test_keys_not_done_are_listed_and_refused_by_load(loads: Loads, tmp_path: Path) -> None:
-    project = loads("services: {web: {image: a, build: ., gpus: all}}")
+    project = loads("services: {web: {image: a, build: {context: ., privileged: true}, gpus: all}}")
     assert [str(problem).partition(": ")[2] for problem in project.project.unsupported] == [
-        "services.web.build: not supported: build (images are not built; name an image)",
+        "services.web.build.privileged: not supported: build.privileged (RUN has no privilege)",
         "services.web.gpus: not supported: gpus (devices cannot be given to containers)",
     ]
-    with pytest.raises(ManifestError, match="not supported: build"):
+    with pytest.raises(ManifestError, match="not supported: build.privileged"):
         load([str(tmp_path / "file0.yaml")], env={}, name="shop")
 
 

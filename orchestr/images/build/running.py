@@ -56,7 +56,9 @@ async def run(
         async with AsyncExitStack() as stack:
             shown = [await stack.enter_async_context(_shown(build, stage, step, mount)) for mount in given]
             if script:
-                shown.append(Mounted(SCRIPT, await _written(stack, build, script.encode(), 0o555)))
+                path = os.path.join(build.scratch(), "script")  # on the disk: what is in memory may not be executed
+                await trio.to_thread.run_sync(_write, path, script.encode("utf-8", "surrogateescape"), 0o555, 0, 0)
+                shown.append(Mounted(SCRIPT, path))
             agents = {m.target: socket for m in given if m.type == "ssh" and (socket := _agent(build, step, m))}
             secrets = _secret_env(build, step, given)
             every = {**proxies, **env, **secrets, **({"SSH_AUTH_SOCK": next(iter(agents))} if agents else {})}

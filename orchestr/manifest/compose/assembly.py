@@ -87,12 +87,13 @@ def load(
     env_files: Sequence[str] = (),
     warn: Callable[[Problem], None] = lambda problem: None,
     read_file: Callable[[str], bytes] | None = None,
+    seen: Callable[[Project], None] = lambda project: None,
 ) -> list[Wire]:
     """Namespace, Secrets and Stack of the files, later ones over earlier ones.
 
     Variables come from `env` (default: the process's), then from `env_files` (default: `.env` in the project's
     directory, which is that of the first file). `read_file` gives the bytes of a path (default: from disk, `-` stdin).
-    Raises ManifestError with all problems.
+    `seen` is given the project that they are. Raises ManifestError with all problems.
     """
     found = project(
         paths,
@@ -108,6 +109,7 @@ def load(
         warn(problem)
     if found.unsupported:
         raise ManifestError(found.unsupported)
+    seen(found)
     return list(found.objects)
 
 

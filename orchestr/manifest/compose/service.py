@@ -40,7 +40,7 @@ def service(read: Reader, context: Context) -> dict[str, Any]:
     gateway, extra_hosts = _extra_hosts(read)
     names = {HOSTNAME: other_name, HOST_GATEWAY: ",".join(gateway)}
     found: dict[str, Any] = {
-        "image": _image(read),
+        "image": _image(read, context.environment),
         "entrypoint": _words(read, "entrypoint"),
         "command": _words(read, "command"),
         "environment": context.environment.of(read),
@@ -139,8 +139,11 @@ def _numbers(data: Any) -> range:
     return ports(text(data).partition("/")[0])
 
 
-def _image(read: Reader) -> str:
+def _image(read: Reader, environment: Environment) -> str:
+    """One that is built and has no name gets Compose's: PROJECT-SERVICE."""
     image = read.text("image")
+    if not image and read.get("build"):
+        return f"{environment.variables.get('COMPOSE_PROJECT_NAME', '')}-{read.path[-1]}"
     if not image and not any(read.get(key) for key in ("build", "provider", "extends")):
         read.error("image", "has neither an image nor a build", "add image: NAME")
     return image or "-"
@@ -385,6 +388,8 @@ def _is_address(text: str) -> bool:
 
 def _pull_policy(read: Reader) -> str | None:
     policy = read.text("pull_policy")
+    if policy == "build" and read.get("build"):
+        return None
     if policy is not None and policy not in PULLS:
         read.refuse("pull_policy", f"pull_policy {policy}", f"use {', '.join(PULLS)}")
         return None

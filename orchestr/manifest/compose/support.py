@@ -27,6 +27,7 @@ name: the project: namespace and Stack of that name
 services: a workload and a Service each
 services.*.annotations: annotations of the pods
 services.*.blkio_config: weight and throttles of block devices, in annotation orchestr.dev/resources
+services.*.build: built by `orch build`, and by `orch up` and `orch apply` when it is not here
 services.*.cap_add: added to the default capabilities
 services.*.cap_drop: dropped from the default capabilities
 services.*.cgroup: private, which every container has
@@ -137,6 +138,8 @@ configs.*.file: read at apply
 NO_EFFECT = """
 networks.*.ipam: all networks are on one bridge, which has its own range; no address is taken from the subnet
 version: obsolete; told with a warning
+services.*.build.cache_from: the cache is this machine's own
+services.*.build.cache_to: the cache is this machine's own
 services.*.attach: it is about the output of `docker compose up`
 services.*.deploy.endpoint_mode: vip only, which services have
 services.*.deploy.placement: there is one machine
@@ -160,7 +163,15 @@ configs.*.name: configs belong to their project
 
 NOT_YET = """
 models: there is no model runner
-services.*.build: images are not built; name an image
+services.*.build.additional_contexts: name stages and images in the Dockerfile
+services.*.build.entitlements: RUN has no privilege
+services.*.build.extra_hosts: RUN has the names of the name server
+services.*.build.isolation: it is for Windows containers
+services.*.build.privileged: RUN has no privilege
+services.*.build.provenance: no attestations are made
+services.*.build.sbom: no attestations are made
+services.*.build.ssh: give what RUN needs as a secret
+services.*.build.ulimits: RUN has the limits of any container
 services.*.cgroup_parent: the cgroup tree belongs to the daemon
 services.*.cpu_count: use cpus
 services.*.cpu_percent: use cpus
