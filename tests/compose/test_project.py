@@ -97,7 +97,7 @@ def test_keys_not_done_are_listed_and_refused_by_load(loads: Loads, tmp_path: Pa
         "services.web.build.privileged: not supported: build.privileged (RUN has no privilege)",
         "services.web.gpus: not supported: gpus (devices cannot be given to containers)",
     ]
-    with pytest.raises(ManifestError, match="not supported: build.privileged"):
+    with pytest.raises(ManifestError, match=r"not supported: build\.privileged"):
         load([str(tmp_path / "file0.yaml")], env={}, name="shop")
 
 
