@@ -37,7 +37,7 @@ class ContainerRunner:
         self._node = node
 
     def stubs(self, spec: RunSpec) -> tuple[str, ...]:
-        return (*SYSTEM, *ETC, *spec.binds, *(mount.target for mount in spec.mounts), *(spec.agents or ()))
+        return (*SYSTEM, *ETC, *spec.binds, *(mount.target for mount in spec.mounts))
 
     async def run(self, spec: RunSpec, output: Output) -> int:
         pod = Pod(metadata=ObjectMeta(name="build", namespace=NAMESPACE, uid=str(uuid.uuid4())))
@@ -107,7 +107,6 @@ def container_spec(uid: str, spec: RunSpec, files: dict[str, str]) -> ContainerS
         *(_bind(path, path, readonly=True) for path in spec.binds),
         *(_bind(target, path, readonly=True) for target, path in files.items() if target not in taken),
         *(_mount(mount) for mount in spec.mounts),
-        *(_bind(target, path, readonly=False) for target, path in (spec.agents or {}).items()),
     ]
     oci = default_spec(args=spec.args, env=spec.env, cwd=spec.cwd, user=spec.user, mounts=mounts, shm_bytes=spec.shm)
     oci["annotations"] = {NAME: "RUN of a build"}

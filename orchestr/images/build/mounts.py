@@ -12,7 +12,6 @@ KEYS = {
     "cache": ("target", "id", "readonly", "sharing", "from", "source", "mode", "uid", "gid"),
     "tmpfs": ("target", "size"),
     "secret": ("target", "id", "required", "mode", "uid", "gid", "env"),
-    "ssh": ("target", "id", "required", "mode", "uid", "gid"),
 }
 ALIASES = {"dst": "target", "destination": "target", "src": "source", "ro": "readonly", "rw": "readwrite"}
 OPPOSITE = {"bind": ("readonly", "readwrite"), "cache": ("readwrite", "readonly")}
@@ -26,7 +25,7 @@ class Mount:
     source: str = ""
     from_: str = ""  # a stage or image; "" is the context
     id: str = ""
-    on: bool = False  # bind: readwrite; cache: readonly; secret and ssh: required
+    on: bool = False  # bind: readwrite; cache: readonly; secret: required
     sharing: str = "shared"
     mode: int | None = None
     uid: int = 0
@@ -47,10 +46,10 @@ def parse(text: str, instruction: Instruction, cwd: str) -> Mount:
         key = key.lower()
         given[ALIASES.get(key, key)] = value if equals else "true"
     kind = given.pop("type", "bind")
-    if kind not in KEYS:
-        instruction.fail(f"--mount: type {kind} is none of {', '.join(KEYS)}")
     if kind == "ssh":
         instruction.fail("--mount: type ssh is not supported (give what it needs as a secret)")
+    if kind not in KEYS:
+        instruction.fail(f"--mount: type {kind} is none of {', '.join(KEYS)}")
     if kind in OPPOSITE and (other := given.pop(OPPOSITE[kind][0], None)) is not None:
         given[OPPOSITE[kind][1]] = "false" if other == "true" else "true"
     for key in given:
@@ -65,13 +64,11 @@ def _mount(kind: str, given: dict[str, str], instruction: Instruction, cwd: str)
     target, source = given.get("target", ""), given.get("source", "")
     if kind in ("bind", "cache", "tmpfs") and not target:
         instruction.fail(f"--mount: type {kind} has no target")
-    name = given.get("id") or (os.path.basename(target) if kind == "secret" else "default" if kind == "ssh" else target)
+    name = given.get("id") or (os.path.basename(target) if kind == "secret" else target)
     if not name:
         instruction.fail("--mount: type secret has neither id nor target")
     if kind == "secret" and not target and not given.get("env"):
         target = f"/run/secrets/{name}"
-    if kind == "ssh" and not target:
-        target = "/run/buildkit/ssh_agent"
     sharing = given.get("sharing", "shared")
     if sharing not in ("shared", "private", "locked"):
         instruction.fail(f"--mount: sharing={sharing} is none of shared, private, locked")

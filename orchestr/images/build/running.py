@@ -59,9 +59,8 @@ async def run(
                 path = os.path.join(build.scratch(), "script")  # on the disk: what is in memory may not be executed
                 await trio.to_thread.run_sync(_write, path, script.encode("utf-8", "surrogateescape"), 0o555, 0, 0)
                 shown.append(Mounted(SCRIPT, path))
-            agents = {m.target: socket for m in given if m.type == "ssh" and (socket := _agent(build, step, m))}
             secrets = _secret_env(build, step, given)
-            every = {**proxies, **env, **secrets, **({"SSH_AUTH_SOCK": next(iter(agents))} if agents else {})}
+            every = {**proxies, **env, **secrets}
             spec = RunSpec(
                 args=tuple(args),
                 env=tuple(f"{name}={value}" for name, value in every.items()),
@@ -71,7 +70,6 @@ async def run(
                 upper=place,
                 binds=state.binds,
                 mounts=tuple(mount for mount in shown if mount),
-                agents=agents,
                 network=network,
                 shm=build.request.shm,
             )
@@ -122,7 +120,7 @@ async def _carried_out(build: "Build", step: Instruction, spec: RunSpec, name: M
 
 
 async def _digest(build: "Build", stage: Stage, step: Instruction, mount: Mount) -> str:
-    """What a bind shows, by content. Secrets, agents and caches are in no key."""
+    """What a bind shows, by content. Secrets and caches are in no key."""
     if mount.type != "bind":
         return ""
     answer = await build.workers.do(
@@ -160,8 +158,6 @@ async def _shown(build: "Build", stage: Stage, step: Instruction, mount: Mount) 
     elif mount.type == "cache":
         async with _cache(build, step, mount) as path:
             yield Mounted(mount.target, path, readonly=mount.on)
-    else:
-        yield None
 
 
 @asynccontextmanager
@@ -202,13 +198,6 @@ def _secret_env(build: "Build", step: Instruction, given: list[Mount]) -> dict[s
         if mount.type == "secret" and mount.env and (content := _secret(build, step, mount)) is not None:
             found[mount.env] = content.decode("utf-8", "surrogateescape")
     return found
-
-
-def _agent(build: "Build", step: Instruction, mount: Mount) -> str:
-    socket = build.request.ssh.get(mount.id, "")
-    if not socket and mount.on:
-        step.fail(f"ssh agent {mount.id} is required and was not given (--ssh {mount.id})")
-    return socket
 
 
 async def _written(stack: AsyncExitStack, build: "Build", content: bytes, mode: int, uid: int = 0, gid: int = 0) -> str:

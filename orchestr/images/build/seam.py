@@ -33,7 +33,6 @@ class RunSpec:
     upper: str  # holds upper/ and work/ afterwards; ids as the container sees them
     binds: tuple[str, ...] = ()  # directories of the machine, shown read-only at the same place
     mounts: tuple[Mounted, ...] = ()
-    agents: Mapping[str, str] | None = None  # target -> socket of an ssh agent that answers there
     network: bool = True  # False: loopback only
     shm: int = 64 << 20
 

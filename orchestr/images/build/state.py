@@ -22,7 +22,6 @@ class Request:
     pull: bool = False
     network: str = "default"
     secrets: Mapping[str, bytes] = field(default_factory=dict)
-    ssh: Mapping[str, str] = field(default_factory=dict)  # id -> the agent's socket
     shm: int = 64 << 20
 
     @property
