@@ -6,6 +6,7 @@ that wait, so that a hundred pods are a few batches of netlink messages and a fe
 The first `apply` after `start` must have the whole state: it is asserted whatever the kernel holds.
 """
 
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -287,8 +288,10 @@ class LinuxDataplane:
         while not self._stopping:
             try:
                 fd = os.pidfd_open(pid)
-            except ProcessLookupError:
-                pass
+            except OSError as error:
+                # EINVAL, of older kernels: it has ended, and others have its number as their session or group.
+                if error.errno not in (errno.ESRCH, errno.EINVAL):
+                    raise
             else:
                 try:
                     await trio.lowlevel.wait_readable(fd)
