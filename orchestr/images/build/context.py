@@ -28,22 +28,22 @@ def ignored(folder: str, dockerfile: str) -> Patterns:
 def write(folder: str, ignore: Patterns, out: IO[bytes]) -> None:
     """The archive: all belongs to root, sockets and devices are left out. BuildError for what cannot be read."""
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        _folder(archive, folder, "", ignore, left=False)
+        _folder(archive, folder, "", ignore)
 
 
-def _folder(archive: tarfile.TarFile, folder: str, prefix: str, ignore: Patterns, *, left: bool) -> None:
+def _folder(archive: tarfile.TarFile, folder: str, prefix: str, ignore: Patterns) -> None:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise BuildError(f"cannot read {folder}: {error.strerror} (or leave it out by .dockerignore)") from error
     for entry in entries:
         path = prefix + entry.name
-        out = ignore.match(path, left)
+        out = ignore.match(path)
         real_folder = entry.is_dir(follow_symlinks=False)
         if not out:
             _entry(archive, entry, path)
         if real_folder and (not out or ignore.exceptions):
-            _folder(archive, entry.path, f"{path}/", ignore, left=out)
+            _folder(archive, entry.path, f"{path}/", ignore)
 
 
 def _entry(archive: tarfile.TarFile, entry: "os.DirEntry[str]", path: str) -> None:

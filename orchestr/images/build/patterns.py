@@ -14,15 +14,15 @@ class Patterns:
             keep = text.startswith("!")
             text = "/".join(part for part in text.removeprefix("!").strip().split("/") if part not in ("", "."))
             if text:
-                self._rules.append((keep, compile_(text)))
+                self._rules.append((keep, compile_(text, below=True)))
         self.exceptions = any(keep for keep, _ in self._rules)
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
-    def match(self, path: str, above: bool = False) -> bool:
-        """Is it left out? `above` is the answer for its directory."""
-        out = above
+    def match(self, path: str) -> bool:
+        """Is it left out? A rule for a directory is one for all below it."""
+        out = False
         for keep, rule in self._rules:
             if out == keep and rule.fullmatch(path):
                 out = not keep
@@ -35,8 +35,8 @@ def read(text: str) -> Patterns:
 
 
 @lru_cache(maxsize=256)
-def compile_(pattern: str) -> re.Pattern[str]:
-    """Matches whole paths without leading slash. Raises ValueError."""
+def compile_(pattern: str, *, below: bool = False) -> re.Pattern[str]:
+    """Matches whole paths without leading slash; with `below`, all that is in them too. Raises ValueError."""
     out, at = "", 0
     while at < len(pattern):
         char = pattern[at]
@@ -57,7 +57,7 @@ def compile_(pattern: str) -> re.Pattern[str]:
                 if at == len(pattern):
                     raise ValueError(f"pattern {pattern} ends in a backslash")
             out, at = out + re.escape(pattern[at]), at + 1
-    return re.compile(out, re.DOTALL)
+    return re.compile(out + ("(?:/.*)?" if below else ""), re.DOTALL)
 
 
 def _class(pattern: str, at: int) -> tuple[str, int]:

@@ -125,11 +125,7 @@ def _count(total: "hashlib._Hash", name: str, status: os.stat_result) -> None:
 
 
 def included(source: int, exclude: Patterns) -> Iterator[tuple[str, os.stat_result, int, str]]:
-    """`walk` without what is excluded. A directory with an exception below it is told when that is."""
-    out: dict[str, bool] = {}
+    """`walk` without what is excluded; what is an exception is told without the directories above it."""
     for path, status, folder, name in walk(source):
-        left = exclude.match(path, out.get(path.rpartition("/")[0], False))
-        if stat.S_ISDIR(status.st_mode):
-            out[path] = left
-        if not left:
+        if not exclude.match(path):
             yield path, status, folder, name
