@@ -104,9 +104,34 @@ data: {null: "of the config", passwd: "of the config"}
     eventually(lambda: project.exec("p", "cat", "/c/null", "/c/passwd").out == "of the config" * 2)
 
 
-def test_there_is_no_copying_by_the_daemon(project: Project) -> None:
-    """CVE-2018-15664, CVE-2019-14271: `docker cp` resolves a container's paths as root; there is no such command."""
-    assert project.orch("cp", "x:/etc/passwd", "/tmp/x").code == 2
+HOSTILE = """#!/usr/bin/python3
+import io, os, sys, tarfile
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as out:
+    for name, target in ((b"got/l", b"OUT"), (b"got/here", b"."), (b"got/up", b"here/.."), (b"got/up/up", b"..")):
+        link = tarfile.TarInfo(name.decode())
+        link.type, link.linkname = tarfile.SYMTYPE, target.decode()
+        out.addfile(link)
+    for name in ("got/l/through", "got/up/up/through", "got/fine"):
+        file = tarfile.TarInfo(name)
+        file.size = 1
+        out.addfile(file, io.BytesIO(b"!"))
+"""
+
+
+@pytest.mark.parametrize("option", [(), ("-a",)], ids=["plain", "archive"])
+def test_what_is_copied_out_goes_through_no_link_of_the_containers(project: Project, option: tuple[str, ...]) -> None:
+    """CVE-2018-15664, CVE-2019-1002101, CVE-2025-4517: a tar of the container's own that writes through its links."""
+    project.write(service("local/host").replace("box: {", "box: {environment: {PATH: '/tmp:/usr/bin:/bin'}, "))
+    project.orch("apply", "--timeout", "30s").expect()
+    outside, into = project.folder / "outside", project.folder / "a/b/into"
+    outside.mkdir()
+    into.mkdir(parents=True)
+    script = HOSTILE.replace("OUT", str(outside))
+    project.orch("exec", "-T", "box", "sh", "-c", "cat > /tmp/tar; chmod 755 /tmp/tar", input=script).expect()
+    project.orch("cp", *option, "box:/got", str(into))
+    found = {path.relative_to(project.folder) for path in project.folder.rglob("*") if path.name == "through"}
+    assert (into / "got/fine").read_text() == "!"
+    assert all(path.is_relative_to("a/b/into") for path in found), found
 
 
 def test_who_launches_has_one_thread_and_runs_from_a_read_only_mount(project: Project) -> None:

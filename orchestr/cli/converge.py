@@ -108,7 +108,8 @@ def _stack(status: Object, only: Sequence[str] | None, patient: frozenset[str]) 
     failed = _condition(status, "Failed")
     if failed.get("status") == "True" and (only is None or any(row.get("phase") == "Failed" for row in rows)):
         text = str(failed.get("message") or failed.get("reason"))
-        return Verdict("failed", text, all(r.get("reason") == ROLLED for r in rows if r.get("phase") == "Failed"))
+        bad = [row for row in rows if row.get("phase") == "Failed"]
+        return Verdict("failed", text, bool(bad) and all(row.get("reason") == ROLLED for row in bad))
     for row in waiting:
         told = None if row["name"] in patient else row.get("message")
         if told and row.get("reason") in HOPELESS:

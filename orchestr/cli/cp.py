@@ -85,13 +85,19 @@ def _out(args: argparse.Namespace, pod: targets.Pod, path: str, target: str) -> 
 
 
 def _unpack(args: argparse.Namespace, reader: "Output", target: str, name: str) -> None:
-    """As cp(1): into a directory that is there, else under the name of the target."""
+    """As cp(1): into a directory that is there, else under the name of the target.
+
+    Symbolic links come last and the deepest first, so that nothing is ever written through one that the container
+    gave: the checks of tarfile's filters have been got around by chains of them (CVE-2025-4517).
+    """
     import tarfile
 
     inside = os.path.isdir(target)
     if not inside and (target.endswith("/") or not os.path.isdir(os.path.dirname(os.path.abspath(target)))):
         raise Failed(f"orch cp: {target} cannot be made: its directory is not there (make it first)")
+    filter_ = tarfile.tar_filter if args.archive else tarfile.data_filter
     folder, new = (target, name) if inside else os.path.split(os.path.abspath(target))
+    links: list[tarfile.TarInfo] = []
     try:
         with tarfile.open(fileobj=cast("IO[bytes]", reader), mode="r|") as archive:
             for member in archive:
@@ -99,9 +105,16 @@ def _unpack(args: argparse.Namespace, reader: "Output", target: str, name: str) 
                 renamed = member.replace(
                     name="/".join(filter(None, (new if first == name else first, rest))), deep=False
                 )
-                archive.extract(renamed, folder, filter="tar" if args.archive else "data", numeric_owner=True)
+                if renamed.issym():
+                    links.append(renamed)
+                else:
+                    archive.extract(renamed, folder, filter=filter_, numeric_owner=True)
+            for link in sorted(links, key=lambda each: -each.name.count("/")):
+                archive.extract(link, folder, filter=filter_, numeric_owner=True)
     except tarfile.FilterError as error:
         raise Failed(f"orch cp: the container gave what leads out of {target}: {error}") from error
+    except OSError as error:
+        raise Failed(f"orch cp: cannot write {error.filename or target}: {error.strerror or error}") from error
     except tarfile.ReadError as error:
         reader.check(target)
         raise Failed(f"orch cp: cannot read what the container gave: {error}") from error

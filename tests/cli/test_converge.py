@@ -83,6 +83,16 @@ def stack(*phases: str, ready: bool = False) -> Object:
     return obj("Stack", {"observedGeneration": 2, "services": rows, "conditions": conditions}, spec={"services": {}})
 
 
+def test_a_stack_is_rolled_back_when_all_that_failed_are() -> None:
+    """What fails without a service that failed, as a port that is taken, is no rollback."""
+    failed = condition("Failed", "True", reason="PortTaken", message="held by nginx")
+    rows = [{"name": "a", "phase": "Failed", "reason": "RolledBack"}, {"name": "b", "phase": "Running"}]
+    for services, back in ((rows, True), (rows[1:], False), ([*rows, {"name": "c", "phase": "Failed"}], False)):
+        status = {"observedGeneration": 2, "services": services, "conditions": [failed]}
+        verdict = judge(obj("Stack", status, spec={"services": {}}), [])
+        assert (verdict.state, verdict.rolled_back) == ("failed", back)
+
+
 def test_a_stack_waits_for_its_ports() -> None:
     """Ready, and yet its Service was refused a port: failed with the holder; not known yet: waiting."""
     annotations = {"orchestr.dev/publish": '[{"hostPort": 80, "port": 80}]'}
