@@ -1,7 +1,7 @@
 """New pods for workloads: a Deployment is rolled, a service that runs once runs again."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from orchestr.cli.kinds import find
@@ -14,11 +14,16 @@ STAMP = "kubectl.kubernetes.io/restartedAt"  # kubectl rollout restart writes th
 PATIENCE = 30.0  # seconds for the Stack's controller to make a Job anew
 
 
-def roll(client: Client, found: Found) -> dict[str, object]:
+def roll(client: Client, found: Found) -> dict[str, Any]:
     """A Deployment, StatefulSet or DaemonSet: its strategy says how."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     patch = {"spec": {"template": {"metadata": {"annotations": {STAMP: f"{stamp}.{time.time_ns() % 10**9:09d}"}}}}}
     return {"kind": found[0].kind, **client.patch(target(found), patch)}
+
+
+def tell(objects: Sequence[Mapping[str, Any]]) -> None:
+    for obj in objects:
+        print(f"{obj['kind'].lower()}/{obj['metadata']['name']} restarted", flush=True)
 
 
 def rerun(client: Client, jobs: Sequence[Found]) -> list[dict[str, Any]]:

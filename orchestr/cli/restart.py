@@ -6,7 +6,7 @@ from orchestr.cli import OK, context, project
 from orchestr.cli.errors import Bad
 from orchestr.cli.follow import follow
 from orchestr.cli.options import add_scope, duration
-from orchestr.cli.recreate import rerun, roll
+from orchestr.cli.recreate import rerun, roll, tell
 from orchestr.cli.workloads import Found, find_all
 from orchestr.client.paths import path
 from orchestr.client.sync import Client
@@ -44,8 +44,7 @@ def run(args: argparse.Namespace) -> int:
     for level in levels(found):
         restarted = [roll(client, each) for each in level if each[0].kind != "Job"]
         restarted += rerun(client, [each for each in level if each[0].kind == "Job"])
-        for obj in restarted:
-            print(f"{str(obj['kind']).lower()}/{obj['metadata']['name']} restarted", flush=True)  # type: ignore[index]
+        tell(restarted)
         if not args.detach:
             code = code or follow(client, restarted, timeout=args.timeout, color=args.color)
     return code

@@ -12,7 +12,7 @@ from orchestr.cli.errors import Bad, Failed
 from orchestr.cli.follow import follow
 from orchestr.cli.options import add_namespace, add_output, duration
 from orchestr.cli.output import age, dump, table
-from orchestr.cli.recreate import roll
+from orchestr.cli.recreate import roll, tell
 from orchestr.cli.restart import levels
 from orchestr.cli.why import owned
 from orchestr.cli.workloads import Found, find_all, target
@@ -126,6 +126,7 @@ def again(client: Client, args: argparse.Namespace, found: Sequence[Found]) -> i
     code = OK
     for level in levels(list(found)):
         restarted = [roll(client, each) for each in level]
+        tell(restarted)
         if not args.detach:
             code = code or follow(client, restarted, timeout=args.timeout, color=args.color)
     return code
