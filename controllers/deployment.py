@@ -46,7 +46,7 @@ class Change(NamedTuple):
     @property
     def needed(self) -> bool:
         spec = self.rs.spec
-        return (spec.replicas, spec.min_ready_seconds, revision(self.rs)) != (
+        return (spec.replicas, spec.min_ready_seconds, self.rs.revision) != (
             self.replicas,
             self.min_ready,
             self.revision,
@@ -66,11 +66,6 @@ class Difference:
     create: ReplicaSet | None = None
     change: tuple[Change, ...] = ()
     delete: tuple[ReplicaSet, ...] = ()
-
-
-def revision(rs: ReplicaSet) -> int:
-    text = rs.metadata.annotations.get(REVISION, "0")
-    return int(text) if text.isdecimal() else 0
 
 
 def newest(deployment: Deployment, sets: Sequence[ReplicaSet]) -> ReplicaSet | None:
@@ -124,8 +119,8 @@ def difference(deployment: Deployment, sets: Sequence[ReplicaSet], *, old_pods: 
     """One step towards the template and the scale. Pure. `old_pods`: pods of old ReplicaSets still exist."""
     new = newest(deployment, sets)
     olds = [rs for rs in sets if rs is not new and not rs.metadata.deleting]
-    last = max((revision(rs) for rs in olds), default=0)
-    number = max(last + 1, revision(new)) if new else last + 1
+    last = max((rs.revision for rs in olds), default=0)
+    number = max(last + 1, new.revision) if new else last + 1
     if deployment.spec.paused:
         scales = rollout.spread(deployment, [*olds, new] if new else olds)
         return Difference(last if new is None else number, None, _changes(deployment, new, scales, number))
@@ -142,7 +137,7 @@ def _changes(
     deployment: Deployment, new: ReplicaSet | None, scales: Sequence[rollout.Scale], number: int
 ) -> tuple[Change, ...]:
     replicas = {scale.rs.key: scale.replicas for scale in scales}
-    changes = [Change(rs, n, revision(rs), rs.spec.min_ready_seconds) for rs, n in scales if rs is not new]
+    changes = [Change(rs, n, rs.revision, rs.spec.min_ready_seconds) for rs, n in scales if rs is not new]
     if new:
         target = replicas.get(new.key, new.spec.replicas)
         changes.append(Change(new, target, number, deployment.spec.min_ready_seconds))
@@ -154,7 +149,7 @@ def _history(deployment: Deployment, new: ReplicaSet, olds: Sequence[ReplicaSet]
     if any(rs.spec.replicas or rs.status.replicas for rs in olds) or not progress.serves(deployment, new):
         return ()
     spare = max(len(olds) - deployment.spec.revision_history_limit, 0)
-    return tuple(sorted(olds, key=lambda rs: (revision(rs), rs.metadata.created))[:spare])
+    return tuple(sorted(olds, key=lambda rs: (rs.revision, rs.metadata.created))[:spare])
 
 
 async def reconcile(cluster: ControllerCluster, key: Key) -> After | None:
@@ -200,7 +195,7 @@ async def _judged(
     why, good = rollback.trouble(deployment, new, await cluster.list(Pod, owner=new)), rollback.target(new, sets)
     if not why or good is None:
         return list(sets), why
-    cluster.record(deployment, "RollingBack", f"revision {revision(new)} failed: {why}", warning=True)
+    cluster.record(deployment, "RollingBack", f"revision {new.revision} failed: {why}", warning=True)
     marked = await cluster.update(rollback.marked(new, why, good))  # Conflict if it changed meanwhile
     return [marked if rs is new else rs for rs in sets], ""
 

@@ -18,12 +18,12 @@ from orchestr.api.base import Key, KubeObject, OwnerReference
 from orchestr.api.core import Event, Namespace, Pod
 from orchestr.api.custom import Custom
 from orchestr.api.errors import NotFound
+from orchestr.api.labels import REMOVE_AFTER
 from orchestr.engine import After, Index, Propagation, Related, Watches
 from orchestr.engine.controller import By, ControllerCluster
 
 EVENT_TTL = timedelta(hours=1)
 FOREGROUND = "foregroundDeletion"  # finalizer of an object that goes after its dependents
-REMOVE_AFTER = "orchestr.dev/remove-after"  # of a pod: seconds that it stays when it has finished
 SECONDS = re.compile(r"\d{1,9}")
 OWNERS = "garbage.owners"
 KINDS = {f"{kind.PLURAL}.{kind.GROUP}".rstrip("."): kind for kind in scheme.KINDS}

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from controllers import progress
-from orchestr.api.apps import POD_TEMPLATE_HASH, REVISION, Deployment, DeploymentStatus, DeploymentStrategy, ReplicaSet
+from orchestr.api.apps import POD_TEMPLATE_HASH, Deployment, DeploymentStatus, DeploymentStrategy, ReplicaSet
 from orchestr.api.base import Condition
 from orchestr.api.pod import Pod
 from orchestr.engine.conditions import condition, second, with_condition
@@ -40,13 +40,8 @@ def marked(rs: ReplicaSet, why: str, to: ReplicaSet) -> ReplicaSet:
 
 def target(new: ReplicaSet, sets: Sequence[ReplicaSet]) -> ReplicaSet | None:
     """The newest before it that is not marked."""
-    good = [rs for rs in sets if not failed(rs) and not rs.metadata.deleting and _number(rs) < _number(new)]
-    return max(good, key=_number, default=None)
-
-
-def _number(rs: ReplicaSet) -> int:
-    text = rs.metadata.annotations.get(REVISION, "0")
-    return int(text) if text.isdecimal() else 0
+    good = [rs for rs in sets if not failed(rs) and not rs.metadata.deleting and rs.revision < new.revision]
+    return max(good, key=lambda rs: rs.revision, default=None)
 
 
 def trouble(deployment: Deployment, new: ReplicaSet, pods: Sequence[Pod]) -> str:
@@ -93,7 +88,7 @@ def status(
 ) -> DeploymentStatus:
     """`counts`: the status of the Deployment as it is carried out."""
     over = progress.serves(deployment, good) and counts.replicas == deployment.spec.replicas
-    number, why = (_number(bad), failed(bad)) if bad else (0, "")
+    number, why = (bad.revision, failed(bad)) if bad else (0, "")
     text = f"revision {number} failed ({why}), {'went' if over else 'goes'} back to an earlier one"
     told = _told(counts, "False" if over else "True", ROLLED if over else ROLLING, text, now)
     return counts.but(conditions=told)

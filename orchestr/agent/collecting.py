@@ -7,13 +7,13 @@ name: as they are now, and in their last two revisions, so that a rollback finds
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import trio
 
 from orchestr.agent.node import Recorder, log
-from orchestr.api.apps import REVISION, Deployment, ReplicaSet
+from orchestr.api.apps import Deployment, ReplicaSet
 from orchestr.api.base import Key, KubeObject
 from orchestr.api.batch import Job
 from orchestr.api.core import Node as NodeObject
@@ -53,7 +53,7 @@ async def uses(cluster: Cluster) -> Uses:
     names |= {name for job in await cluster.list(Job) if not job.finished for name in _named(job.spec.template.spec)}
     for periodic in await cluster.list(CronJob):
         names |= set(_named(periodic.spec.job_template.spec.template.spec))
-    for replicas in newest(await cluster.list(ReplicaSet), lambda each: _number(each.metadata.annotations)):
+    for replicas in newest(await cluster.list(ReplicaSet), lambda each: each.revision):
         names |= set(_named(replicas.spec.template.spec))
     for revision in newest(await cluster.list(ControllerRevision), lambda each: each.revision):
         names |= set(_kept(revision.data))
@@ -68,11 +68,6 @@ def newest(objects: Iterable[K], number: Callable[[K], int]) -> Iterator[K]:
         owned[owner.uid if owner else each.metadata.uid or ""].append(each)
     for group in owned.values():
         yield from sorted(group, key=number)[-REVISIONS:]
-
-
-def _number(annotations: Mapping[str, str]) -> int:
-    text = annotations.get(REVISION, "")
-    return int(text) if text.isdecimal() else 0
 
 
 def _named(spec: PodSpec | None) -> Iterator[str]:

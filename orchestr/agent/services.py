@@ -17,6 +17,7 @@ from orchestr.api.base import Condition, Key, KubeObject
 from orchestr.api.core import Pod, Service, ServicePort
 from orchestr.api.discovery import SERVICE_NAME, Endpoint, EndpointSlice
 from orchestr.api.errors import ApiError
+from orchestr.api.labels import STACK
 from orchestr.engine import Cluster
 from orchestr.engine.informers import Informers
 from orchestr.network.seam import (
@@ -33,7 +34,7 @@ from orchestr.network.seam import ServicePort as Port
 
 GATHER = 0.02  # seconds
 PATIENCE = 5.0  # seconds; what a start waits for a pod to get into service, which mostly takes some milliseconds
-API, COMPOSE = Key("default", "kubernetes"), "orchestr.dev/stack"
+API = Key("default", "kubernetes")
 PUBLISH, ALIASES, ANY_PORT = "orchestr.dev/publish", "orchestr.dev/aliases", "orchestr.dev/any-port"
 
 
@@ -164,7 +165,7 @@ class Services:
     def api(self, pod: Pod) -> dict[str, str]:
         """Kubernetes' variables for the Service `kubernetes`; a Compose project's pods get none."""
         service = self._informers.one(Service, API)
-        if service is None or not service.spec.cluster_ip or COMPOSE in pod.metadata.labels:
+        if service is None or not service.spec.cluster_ip or STACK in pod.metadata.labels:
             return {}
         host, port = service.spec.cluster_ip, "443"
         names = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}

@@ -80,3 +80,9 @@ class ReplicaSet(KubeObject):
     kind: str = "ReplicaSet"
     spec: ReplicaSetSpec
     status: ReplicaSetStatus = ReplicaSetStatus()
+
+    @property
+    def revision(self) -> int:
+        """Of its Deployment's templates, counted from 1; 0 where none is noted."""
+        text = self.metadata.annotations.get(REVISION, "0")
+        return int(text) if text.isdecimal() else 0

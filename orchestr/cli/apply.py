@@ -64,7 +64,7 @@ def _bundle(args: argparse.Namespace) -> int:
     """Its images first: they are looked at, digest by digest, before any has a name."""
     from orchestr.cli import bundled
     from orchestr.cli.errors import Bad
-    from orchestr.cli.image import BASE
+    from orchestr.client.paths import IMAGES
 
     if args.files or args.namespace or args.dry_run == "client":
         raise Bad("orch apply: --bundle goes with no -f, -n and --dry-run=client: it is whole (leave them out)")
@@ -73,7 +73,7 @@ def _bundle(args: argparse.Namespace) -> int:
     client = started(args)
     if images and not args.dry_run:
         with open(args.bundle, "rb") as file:
-            client.stream("POST", f"{BASE}/load", body=file, content_type="application/x-tar").read()
+            client.stream("POST", f"{IMAGES}/load", body=file, content_type="application/x-tar").read()
     return _apply(client, args, [], [dict(item) for item in items])
 
 

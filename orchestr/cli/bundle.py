@@ -6,9 +6,9 @@ import os
 from orchestr.cli import OK, bundled, files
 from orchestr.cli.apply import started
 from orchestr.cli.errors import Bad
-from orchestr.cli.image import BASE, exchange
+from orchestr.cli.image import exchange
 from orchestr.cli.options import add_namespace
-from orchestr.client.paths import with_query
+from orchestr.client.paths import IMAGES, with_query
 from orchestr.client.sync import Client
 from orchestr.images.seam import ImageError
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _save(client: Client, named: list[str], path: str, *, quiet: bool) -> None:
     exchange(client, "pull", [name for name in named if not _here(client, name)], quiet=quiet)
-    response = client.stream("GET", with_query(f"{BASE}/save", {"name": named}))
+    response = client.stream("GET", with_query(f"{IMAGES}/save", {"name": named}))
     with open(path, "wb") as file:
         for chunk in response.chunks():
             file.write(chunk)
@@ -59,7 +59,7 @@ def _here(client: Client, name: str) -> bool:
     from orchestr.api.errors import NotFound
 
     try:
-        client.get(BASE, {"name": name})
+        client.get(IMAGES, {"name": name})
     except NotFound:
         return False
     return True

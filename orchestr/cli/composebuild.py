@@ -100,8 +100,6 @@ def _wanted(project: "Project", name: str, service: Mapping[str, Any]) -> "Wante
         "secrets": dict(_secret(project, name, use) for use in said.get("secrets") or []),
         **({"shm": int(said["shm_size"])} if said.get("shm_size") else {}),
     }
-    if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
-        fields["args"].setdefault("SOURCE_DATE_EPOCH", epoch)
     return Wanted(context, inline or read_text(file), file, fields)
 
 

@@ -97,11 +97,21 @@ def compose_files(args: argparse.Namespace) -> list[str]:
 def project_name(paths: list[str], directory: str | None = None) -> str:
     """The namespace of the project of Compose files: COMPOSE_PROJECT_NAME of its `.env`, the last `name:`, else its
     directory. Without a YAML parser, for this is on the way of `orch status`; a name with variables is read in full."""
-    folder = os.path.abspath(directory or os.path.dirname(paths[0]) or ".")
+    folder = _folder(paths, directory)
+    return label(_fitting(_given(paths, folder)) or _fitting(os.path.basename(folder)) or "project")
+
+
+def _folder(paths: list[str], directory: str | None) -> str:
+    """The project's directory."""
+    return os.path.abspath(directory or os.path.dirname(paths[0]) or ".")
+
+
+def _given(paths: list[str], folder: str) -> str:
+    """The name that somebody gave it, "" for none: the variable in its `.env`, else the last `name:`."""
     stated = _of_env(os.path.join(folder, ".env"), paths)
     for path in paths if not stated else ():
         stated = _stated(path, paths) or stated
-    return label(_fitting(stated) or _fitting(os.path.basename(folder)) or "project")
+    return stated
 
 
 def _fitting(text: str) -> str:
@@ -114,8 +124,7 @@ def implied_name(args: argparse.Namespace) -> bool:
     paths = compose_files(args)
     if args.project or os.environ.get("COMPOSE_PROJECT_NAME") or not paths:
         return False
-    folder = os.path.abspath(getattr(args, "project_directory", None) or os.path.dirname(paths[0]) or ".")
-    return not (_of_env(os.path.join(folder, ".env"), paths) or any(_stated(path, paths) for path in paths))
+    return not _given(paths, _folder(paths, getattr(args, "project_directory", None)))
 
 
 def _of_env(path: str, paths: list[str]) -> str:

@@ -10,15 +10,13 @@ from orchestr.cli.errors import Failed
 from orchestr.cli.kinds import find
 from orchestr.cli.options import duration
 from orchestr.cli.project import Project
-from orchestr.client.paths import path, with_query
+from orchestr.client.paths import IMAGES, path, with_query
 from orchestr.client.sync import Client
 
 EXAMPLES = """examples:
   orch down              the project here; volumes stay
   orch down -v           and its volumes, for ever
   orch -p shop down      a project by its name, where there is no file"""
-
-IMAGES = "/orchestr.dev/v1/images"
 
 
 def add(parser: argparse.ArgumentParser) -> None:

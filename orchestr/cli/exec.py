@@ -6,7 +6,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from orchestr.cli import context, targets
 from orchestr.cli.errors import Bad, Failed
@@ -181,6 +182,24 @@ def resize(stream: ExecStream) -> None:
     stream.resize(size.lines, size.columns)
 
 
+@contextmanager
+def woken_by(*numbers: int, told: Callable[[int], object] = lambda number: None) -> Iterator[int]:
+    """A descriptor that is readable when one of the signals has come, of which `told` hears."""
+    import signal
+
+    wake, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    before = {number: signal.signal(number, lambda got, _: told(got)) for number in numbers}
+    signal.set_wakeup_fd(write)
+    try:
+        yield wake
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(wake)
+        os.close(write)
+
+
 def raw(stream: ExecStream, keys: bytes = b"") -> int:
     """With our terminal in raw mode, its size passed on whenever it changes; `keys` leave it."""
     import signal
@@ -188,16 +207,10 @@ def raw(stream: ExecStream, keys: bytes = b"") -> int:
     import tty
 
     before = termios.tcgetattr(0)
-    wake, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    handler = signal.signal(signal.SIGWINCH, lambda *_: None)  # the byte that it leaves in the pipe is enough
-    signal.set_wakeup_fd(told)
-    try:
-        tty.setraw(0, termios.TCSADRAIN)  # TCSAFLUSH would drop what was typed ahead
-        resize(stream)
-        return pump(stream, 0, wake, resize, keys)
-    finally:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGWINCH, handler)
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
-        os.close(wake)
-        os.close(told)
+    with woken_by(signal.SIGWINCH) as wake:
+        try:
+            tty.setraw(0, termios.TCSADRAIN)  # TCSAFLUSH would drop what was typed ahead
+            resize(stream)
+            return pump(stream, 0, wake, resize, keys)
+        finally:
+            termios.tcsetattr(0, termios.TCSADRAIN, before)

@@ -12,7 +12,7 @@ from orchestr.cli import OK, imagebuild
 from orchestr.cli.errors import Bad, Failed
 from orchestr.cli.options import add_namespace, add_output
 from orchestr.cli.output import age, dump, table
-from orchestr.client.paths import with_query
+from orchestr.client.paths import IMAGES, with_query
 from orchestr.client.sync import Client
 
 EXAMPLES = """examples:
@@ -24,7 +24,6 @@ EXAMPLES = """examples:
   orch image load app.tar          oci-archive, docker-archive or an OCI layout directory
   orch image save app -o app.tar"""
 
-BASE = "/orchestr.dev/v1/images"
 PIECE = 1 << 20
 
 
@@ -113,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(client: Client, args: argparse.Namespace) -> int:
-    items = client.items(BASE)
+    items = client.items(IMAGES)
     if args.output:
         print(dump({"kind": "ImageList", "apiVersion": "orchestr.dev/v1", "items": items}, args.output))
         return OK
@@ -131,13 +130,13 @@ def size(count: int) -> str:
 
 
 def _inspect(client: Client, args: argparse.Namespace) -> int:
-    found = [client.get(BASE, {"name": name}) for name in args.names]
+    found = [client.get(IMAGES, {"name": name}) for name in args.names]
     print(dump(found[0] if len(found) == 1 else found, "json"))
     return OK
 
 
 def _history(client: Client, args: argparse.Namespace) -> int:
-    config = client.get(BASE, {"name": args.names[0]})["config"]
+    config = client.get(IMAGES, {"name": args.names[0]})["config"]
     rows = [
         [age(each.get("created")), "no layer" if each.get("empty_layer") else "layer", str(each.get("created_by", ""))]
         for each in reversed(config.get("history") or [])
@@ -149,7 +148,7 @@ def _history(client: Client, args: argparse.Namespace) -> int:
 
 def _tag(client: Client, args: argparse.Namespace) -> int:
     source, name = args.names
-    client.stream("POST", f"{BASE}/tag", body=json.dumps({"name": source, "as": name}).encode()).read()
+    client.stream("POST", f"{IMAGES}/tag", body=json.dumps({"name": source, "as": name}).encode()).read()
     print(f"tagged {name}")
     return OK
 
@@ -166,7 +165,7 @@ def exchange(client: Client, verb: str, names: Sequence[str], *, quiet: bool) ->
     for name in names:
         body = json.dumps({"name": name, "logins": logins(name)}).encode()
         bars = Bars(sys.stderr, quiet=quiet)
-        response = client.stream("POST", f"{BASE}/{verb}", body=body)
+        response = client.stream("POST", f"{IMAGES}/{verb}", body=body)
         told: dict[str, Any] = {}
         for line in response.lines():
             told = json.loads(line)
@@ -187,7 +186,7 @@ def _load(client: Client, args: argparse.Namespace) -> int:
 
 
 def _send(client: Client, path: str, name: str | None) -> dict[str, Any]:
-    target = with_query(f"{BASE}/load", {"name": name})
+    target = with_query(f"{IMAGES}/load", {"name": name})
     with _archive(path) as file:
         response = client.stream("POST", target, body=file, content_type="application/x-tar")
     answer: dict[str, Any] = json.loads(response.read())
@@ -218,7 +217,7 @@ def _save(client: Client, args: argparse.Namespace) -> int:
             f"orch image save: {args.output} cannot become a layout directory (give a path that is not there yet)"
         )
     wanted = "oci-archive" if layout else args.format
-    response = client.stream("GET", with_query(f"{BASE}/save", {"name": args.names, "format": wanted}))
+    response = client.stream("GET", with_query(f"{IMAGES}/save", {"name": args.names, "format": wanted}))
     if args.output == "-":
         for chunk in response.chunks():
             sys.stdout.buffer.write(chunk)
@@ -240,7 +239,7 @@ def _save(client: Client, args: argparse.Namespace) -> int:
 
 def _remove(client: Client, args: argparse.Namespace) -> int:
     for name in args.names:
-        client.delete(with_query(BASE, {"name": name}))
+        client.delete(with_query(IMAGES, {"name": name}))
         print(f"removed {name}")
     return OK
 
@@ -248,7 +247,7 @@ def _remove(client: Client, args: argparse.Namespace) -> int:
 def _bootstrap(client: Client, args: argparse.Namespace) -> int:
     name = args.names[0]
     body = json.dumps({"name": name, "suite": args.suite, "packages": args.packages}).encode()
-    response = client.stream("POST", f"{BASE}/bootstrap", body=body)
+    response = client.stream("POST", f"{IMAGES}/bootstrap", body=body)
     for line in response.lines():
         told = json.loads(line)
         if "stage" in told:

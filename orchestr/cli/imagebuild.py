@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestr.cli import OK
 from orchestr.cli.errors import Bad, Failed
+from orchestr.client.paths import IMAGES
 from orchestr.client.sync import Client
 
 EXAMPLES = """examples:
@@ -87,8 +88,6 @@ def read(args: argparse.Namespace) -> Wanted:
         "secrets": dict(secret(each) for each in args.secrets),
         **({"shm": _bytes(args.shm_size)} if args.shm_size else {}),
     }
-    if (epoch := os.environ.get("SOURCE_DATE_EPOCH")) and "SOURCE_DATE_EPOCH" not in fields["args"]:
-        fields["args"]["SOURCE_DATE_EPOCH"] = epoch
     return Wanted(context, text, file, fields)
 
 
@@ -150,11 +149,13 @@ def send(client: Client, wanted: Wanted, *, progress: str = "plain", prefix: str
     from orchestr.images.build.seam import BuildError
     from orchestr.images.build.stages import plan
 
-    head = json.dumps({**wanted.fields, "dockerfile": wanted.dockerfile, "file": wanted.file}).encode() + b"\n"
+    fields = wanted.fields
+    if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
+        fields = {**fields, "args": {"SOURCE_DATE_EPOCH": epoch, **fields["args"]}}
+    head = json.dumps({**fields, "dockerfile": wanted.dockerfile, "file": wanted.file}).encode() + b"\n"
     with tempfile.TemporaryFile() as body:
         try:
             text = dockerfile.parse(wanted.dockerfile, wanted.file)
-            fields = wanted.fields
             plan(text.instructions, fields["args"], platform_args(fields["platform"]), fields["target"])
             if wanted.context:
                 if not os.path.isdir(wanted.context):
@@ -163,9 +164,7 @@ def send(client: Client, wanted: Wanted, *, progress: str = "plain", prefix: str
         except BuildError as error:
             raise Bad(f"orch: {error}") from error
         body.seek(0)
-        response = client.stream(
-            "POST", "/orchestr.dev/v1/images/build", head=head, body=body, content_type="application/x-tar"
-        )
+        response = client.stream("POST", f"{IMAGES}/build", head=head, body=body, content_type="application/x-tar")
         told: dict[str, Any] = {}
         for line in response.lines():
             told = json.loads(line)

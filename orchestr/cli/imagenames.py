@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestr.api.errors import ApiError
-from orchestr.cli.project import Project
+from orchestr.cli.project import Project, service_of
+from orchestr.client.paths import IMAGES
 from orchestr.client.sync import Client
-
-IMAGES = "/orchestr.dev/v1/images"
 
 
 def image(client: Client, name: str) -> dict[str, Any] | None:
@@ -30,8 +29,9 @@ def outdated(project: Project, names: Iterable[str]) -> list[str]:
     known: dict[str, str] = {}
     found = []
     pods: dict[str, list[dict[str, Any]]] = {}
+    by_label = project.names
     for pod in project.pods(names):
-        pods.setdefault(project.name_of(pod), []).append(pod)
+        pods.setdefault(by_label[service_of(pod)], []).append(pod)
     for name in names:
         runs = {id for pod in pods.get(name, ()) for id in _images(pod)}
         wanted = str(project.services[name]["image"])

@@ -9,14 +9,13 @@ from orchestr.cli.context import namespace
 from orchestr.cli.errors import Bad
 from orchestr.cli.options import duration
 from orchestr.cli.output import age, dump, seconds, table
+from orchestr.client.paths import IMAGES
 from orchestr.client.sync import Client
-
-BASE = "/orchestr.dev/v1/images"
 
 
 def prune(client: Client, args: argparse.Namespace) -> int:
     wanted = {"all": args.all, "until": _until(args.filter), "dryRun": args.dry_run}
-    found = client.create(f"{BASE}/prune", wanted)
+    found = client.create(f"{IMAGES}/prune", wanted)
     if args.output:
         print(dump(found, args.output))
         return OK
@@ -66,7 +65,7 @@ def diff(client: Client, args: argparse.Namespace) -> int:
     if args.container:
         pod, _, container = args.container.partition("/")
         query |= {"namespace": namespace(args), "pod": pod, "container": container or None}
-    found = client.get(f"{BASE}/diff", query)
+    found = client.get(f"{IMAGES}/diff", query)
     if args.output:
         print(dump(found, args.output))
     else:
@@ -77,9 +76,9 @@ def diff(client: Client, args: argparse.Namespace) -> int:
 
 def mount(client: Client, args: argparse.Namespace) -> int:
     for name in args.names:
-        print(client.create(f"{BASE}/mount", {"name": name})["path"])
+        print(client.create(f"{IMAGES}/mount", {"name": name})["path"])
     if not args.names:
-        rows = [[", ".join(each["names"]) or each["digest"], each["path"]] for each in client.items(f"{BASE}/mounts")]
+        rows = [[", ".join(each["names"]) or each["digest"], each["path"]] for each in client.items(f"{IMAGES}/mounts")]
         print(table(["NAME", "DIRECTORY"], rows))
     return OK
 
@@ -87,12 +86,12 @@ def mount(client: Client, args: argparse.Namespace) -> int:
 def unmount(client: Client, args: argparse.Namespace) -> int:
     if bool(args.names) == args.all:
         raise Bad("orch image unmount: give NAMEs or --all")
-    client.create(f"{BASE}/unmount", {"all": True} if args.all else {"names": args.names})
+    client.create(f"{IMAGES}/unmount", {"all": True} if args.all else {"names": args.names})
     return OK
 
 
 def df(client: Client, args: argparse.Namespace) -> int:
-    found = client.get(f"{BASE}/df")
+    found = client.get(f"{IMAGES}/df")
     if args.output:
         print(dump(found, args.output))
         return OK

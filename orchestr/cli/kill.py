@@ -6,7 +6,7 @@ from orchestr.cli import OK, halting
 from orchestr.cli.errors import Bad
 from orchestr.cli.options import add_scope
 from orchestr.cli.project import chosen, find
-from orchestr.client.paths import path
+from orchestr.client.paths import in_pod
 
 EXAMPLES = """examples:
   orch kill web             at once, without asking it
@@ -27,8 +27,7 @@ def run(args: argparse.Namespace) -> int:
         return halting.kill(project, names)
     for pod in project.pods(names):
         if (pod.get("status") or {}).get("phase") == "Running":
-            place = path("pods", project.namespace, pod["metadata"]["name"], sub="signal")
-            project.client.create(place.replace("/api/v1/", "/orchestr.dev/v1/"), {"signal": name})
+            project.client.create(in_pod(project.namespace, pod["metadata"]["name"], "signal"), {"signal": name})
             print(f"{pod['metadata']['name']} {name}", flush=True)
     return OK
 

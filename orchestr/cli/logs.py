@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from orchestr.api.labels import SERVICE
 from orchestr.cli import context, targets
 from orchestr.cli.loglines import Printer, read
 from orchestr.cli.options import add_namespace, moment
@@ -130,8 +131,4 @@ def _meant(pod: Mapping[str, Any], words: list[str]) -> bool:
     """Whether a new pod belongs to what was asked for."""
     labels, name = pod["metadata"].get("labels") or {}, pod["metadata"]["name"]
     plain = [word.rpartition("/")[2] for word in words]
-    return (
-        not words
-        or labels.get("orchestr.dev/service") in plain
-        or any(name == w or name.startswith(f"{w}-") for w in plain)
-    )
+    return not words or labels.get(SERVICE) in plain or any(name == w or name.startswith(f"{w}-") for w in plain)

@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestr.api.labels import STACK
 from orchestr.cli.errors import Bad
 from orchestr.cli.runoptions import Service, named, told
+from orchestr.cli.selection import far
 from orchestr.manifest.compose.compiler import DEPENDS_ON
 from orchestr.manifest.compose.pod import NETWORKS
 
 Object = dict[str, Any]
 SELF = "run"  # the service that an image is read as
 FROM = "the options"  # what stands where a file's name would
-RUN, ONEOFF, STACK = "orchestr.dev/run", "orchestr.dev/oneoff", "orchestr.dev/stack"
-REMOVE_AFTER = "orchestr.dev/remove-after"
+RUN, ONEOFF = "orchestr.dev/run", "orchestr.dev/oneoff"
 HOST = "host"  # --network of the machine itself
 SECTIONS = ("volumes", "networks", "secrets", "configs")
 
@@ -82,31 +83,19 @@ def of_service(stack: Object, key: str, ports: Sequence[Object], *, name: str, d
     return Made(pod, service if ports else None, ())
 
 
-def around(stack: Object, key: str, there: Object | None, *, deps: bool) -> Object | None:
+def around(stack: Object, key: str, there: Mapping[str, Any] | None, *, deps: bool) -> Object | None:
     """The Stack that has what the pod needs: what is `there`, and what it lacks. None when it lacks nothing.
 
     A dependency that is there stays as it is; volumes, configs and the like are as the file has them now.
     """
     spec = stack["spec"]
     old = dict((there or {}).get("spec") or {})
-    services = {each: spec["services"][each] for each in _needed(spec["services"], key)} if deps else {}
+    services = {each: spec["services"][each] for each in far(spec["services"], key)} if deps else {}
     new = {**old, "services": {**services, **(old.get("services") or {})}}
     for section in SECTIONS:
         if merged := {**(old.get(section) or {}), **(spec.get(section) or {})}:
             new[section] = merged
     return None if there is not None and new == {"services": {}, **old} else {**stack, "spec": new}
-
-
-def _needed(services: Mapping[str, Any], key: str) -> list[str]:
-    """All that it waits for, directly or not."""
-    found: dict[str, None] = {}
-    ahead = list(services[key].get("depends_on", ()))
-    while ahead:
-        each = ahead.pop()
-        if each in services and each != key and each not in found:
-            found[each] = None
-            ahead += services[each].get("depends_on", ())
-    return list(found)
 
 
 def project(files: Sequence[str], over: Mapping[str, Service], options: Mapping[str, Any]) -> Any:

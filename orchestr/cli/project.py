@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from orchestr.api.errors import Conflict, NotFound
+from orchestr.api.labels import SERVICE
 from orchestr.cli import context
 from orchestr.cli.errors import Failed
 from orchestr.client.paths import path
 from orchestr.client.sync import Client
 
 Object = Mapping[str, Any]
-SERVICE = "orchestr.dev/service"
 
 
 class Project(NamedTuple):
@@ -48,10 +48,10 @@ class Project(NamedTuple):
         found = [pod for pod in self.client.items(path("pods", self.namespace)) if service_of(pod) in wanted]
         return sorted(found, key=lambda pod: (order[service_of(pod)], *_age(pod)))
 
-    def name_of(self, pod: Object) -> str:
-        """The service's name in the Compose file."""
-        label = service_of(pod)
-        return next((name for name, its in self.labels.items() if its == label), label)
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Name of the objects -> name in the Compose file."""
+        return {label: name for name, label in self.labels.items()}
 
     def again(self) -> "Project":
         return self._replace(stack=self.client.get(place(self.namespace)))
@@ -88,7 +88,7 @@ def find(args: argparse.Namespace) -> Project:
 
 def chosen(project: Project, words: Sequence[str]) -> list[str]:
     """The services that are named, all when none is. Failed names those that there are."""
-    by_name = {label: name for name, label in project.labels.items()} | {name: name for name in project.services}
+    by_name = {**project.names, **{name: name for name in project.services}}
     return named(words, by_name, f"project {project.namespace}") or list(project.services)
 
 

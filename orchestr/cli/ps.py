@@ -13,7 +13,7 @@ from orchestr.cli import OK, columns
 from orchestr.cli.forms import show
 from orchestr.cli.options import add_scope
 from orchestr.cli.output import age, seconds
-from orchestr.cli.project import Project, chosen, find
+from orchestr.cli.project import Project, chosen, find, service_of
 from orchestr.cli.why import pod_why
 from orchestr.client.paths import path
 
@@ -71,12 +71,13 @@ def rows(project: Project, names: list[str], *, whole: bool = False) -> Iterator
         service["metadata"]["name"]: columns.published(service)
         for service in project.client.items(path("services", project.namespace))
     }
+    by_label = project.names
     for pod in project.pods(names):
+        label = service_of(pod)
         statuses = {each["name"]: each for each in (pod.get("status") or {}).get("containerStatuses") or []}
         for container in pod["spec"]["containers"]:
             row = _row(project, pod, container, statuses.get(container["name"]) or {}, whole)
-            row["Ports"] = published.get(project.labels[row["Service"]], "").replace("<none>", "")
-            yield row
+            yield {**row, "Service": by_label[label], "Ports": published.get(label, "").replace("<none>", "")}
     for name in names:
         if name in project.stopped:
             yield _stopped(project, name)
@@ -92,7 +93,7 @@ def _row(project: Project, pod: Object, container: Object, status: Object, whole
         "Image": container["image"],
         "Command": json.dumps(command if whole or len(command) <= 20 else f"{command[:19]}…", ensure_ascii=False),
         "Project": project.namespace,
-        "Service": project.name_of(pod),
+        "Service": "",
         "Created": f"{age(pod['metadata']['creationTimestamp'])} ago",
         "CreatedAt": pod["metadata"]["creationTimestamp"],
         "RunningFor": age(pod["metadata"]["creationTimestamp"]),

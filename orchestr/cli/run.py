@@ -1,15 +1,15 @@
 """`orch run IMAGE [COMMAND]` as docker run has it, `orch run SERVICE [COMMAND]` as docker compose run: one pod, now."""
 
 import argparse
-import os
 import re
 import shlex
 import sys
 from contextlib import suppress
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from orchestr.cli import context, oneoff, runoptions
+from orchestr.api.labels import REMOVE_AFTER
+from orchestr.cli import context, files, oneoff, project, runoptions
 from orchestr.cli.apply import MANAGER, started
 from orchestr.cli.errors import Bad, Failed
 from orchestr.cli.options import add_namespace
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         given["entrypoint"] = shlex.split(args.entrypoint)
         given.setdefault("command", [])
     paths = _files(args)
-    found = oneoff.project(paths, {}, _options(args)) if paths else None
+    found = oneoff.project(paths, {}, files.compose_options(args)) if paths else None
     if found and args.image in found.config["services"]:
         client, made = _of_service(args, paths, given)
     elif args.files:
@@ -96,14 +96,6 @@ def _files(args: argparse.Namespace) -> list[str]:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", args.image) or args.namespace:
         return []
     return context.compose_files(args)
-
-
-def _options(args: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "name": args.project or os.environ.get("COMPOSE_PROJECT_NAME") or None,
-        "project_dir": args.project_directory,
-        "env_files": args.env_files or (),
-    }
 
 
 def _of_image(args: argparse.Namespace, given: runoptions.Service) -> tuple[Client, oneoff.Made]:
@@ -151,15 +143,15 @@ def _of_service(args: argparse.Namespace, paths: list[str], given: runoptions.Se
     terminal = sys.stdin.isatty() and sys.stdout.isatty() and not args.detach
     given["tty"] = terminal and not args.no_tty
     given["stdin_open"] = not args.detach
-    stack = oneoff.project(paths, {args.image: given}, _options(args))
+    stack = oneoff.project(paths, {args.image: given}, files.compose_options(args))
     *before, whole = stack.objects
     ports += oneoff.ports_of(whole, args.image) if args.service_ports else []
     name = args.name or f"{oneoff.label_of(whole, args.image)[:50].rstrip('-')}-run-{token_hex(3)}"
     deps = not args.no_deps
     made = oneoff.of_service(whole, args.image, ports=ports, name=name, deps=deps)
     client = started(args)
-    where = path("stacks", whole["metadata"]["namespace"], whole["metadata"]["name"], group="orchestr.dev")
-    there = _there(client, where)
+    known = project.seek(client, whole["metadata"]["namespace"])
+    there = known.stack if known else None
     wanted = oneoff.around(whole, args.image, there, deps=deps)
     if wanted is not None:
         there = client.apply_all([*before, wanted], manager=MANAGER)[-1]["object"]
@@ -168,22 +160,13 @@ def _of_service(args: argparse.Namespace, paths: list[str], given: runoptions.Se
     return client, made
 
 
-def _there(client: Client, where: str) -> dict[str, Any] | None:
-    from orchestr.api.errors import NotFound
-
-    try:
-        return client.get(where)
-    except NotFound:
-        return None
-
-
 def _dress(args: argparse.Namespace, pod: oneoff.Object) -> None:
     """What is about this run and not about the image or service."""
     container = pod["spec"]["containers"][0]
     if not args.detach:
         container["stdinOnce"] = True  # who starts it sees all that it writes, and ends its input
     if args.rm:  # by us when we have seen its end; by the daemon when we are not there any more
-        pod["metadata"]["annotations"][oneoff.REMOVE_AFTER] = "0" if args.detach else "60"
+        pod["metadata"]["annotations"][REMOVE_AFTER] = "0" if args.detach else "60"
 
 
 def _create(client: Client, made: oneoff.Made) -> oneoff.Object:

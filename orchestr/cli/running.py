@@ -4,7 +4,6 @@ It is attached to as soon as it runs, and the daemon gives whoever comes first w
 ended already is read from its log. So nothing is lost however short a command is.
 """
 
-import os
 import re
 import signal
 import sys
@@ -16,9 +15,9 @@ from typing import Any
 from orchestr.cli import OK
 from orchestr.cli.converge import HOPELESS
 from orchestr.cli.errors import Bad, Failed
-from orchestr.cli.exec import Detached, pump, raw
+from orchestr.cli.exec import Detached, pump, raw, woken_by
 from orchestr.client.exec import ExecStream
-from orchestr.client.paths import path
+from orchestr.client.paths import in_pod, path
 from orchestr.client.sync import Client
 
 Object = Mapping[str, Any]
@@ -165,9 +164,8 @@ class _Life:
         if self.asked > 1:
             self.delete(None if self.asked == 2 else 0)
             return
-        where = path("pods", self.namespace, self.name, sub="signal").replace("/api/v1/", "/orchestr.dev/v1/")
         with suppress(ApiError):  # it has ended meanwhile
-            self.client.create(where, {"signal": signal.Signals(number).name})
+            self.client.create(in_pod(self.namespace, self.name, "signal"), {"signal": signal.Signals(number).name})
 
     def delete(self, grace: int | None) -> None:
         from orchestr.api.errors import NotFound
@@ -187,19 +185,8 @@ class _Life:
 def signals(told: Callable[[int], None]) -> Iterator[tuple[int, Callable[[ExecStream], None]]]:
     """SIGINT and SIGTERM as something to read: a descriptor, and what to call when it is readable."""
     came: list[int] = []
-    wake, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    before = {
-        number: signal.signal(number, lambda got, _: came.append(got)) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    signal.set_wakeup_fd(write)
-    try:
+    with woken_by(signal.SIGINT, signal.SIGTERM, told=came.append) as wake:
         yield wake, lambda _stream: told(came.pop())
-    finally:
-        signal.set_wakeup_fd(-1)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        os.close(wake)
-        os.close(write)
 
 
 def _begun(state: Object) -> Object:

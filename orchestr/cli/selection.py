@@ -28,13 +28,13 @@ def levels(services: Mapping[str, Spec], names: Collection[str]) -> list[list[st
     """The named services: each level waits only for those before it. What waits in a circle is one level."""
     left, found = [name for name in services if name in names], []
     while left:
-        level = [name for name in left if not any(each in left for each in _far(services, name))] or left
+        level = [name for name in left if not any(each in left for each in far(services, name))] or left
         found.append(level)
         left = [name for name in left if name not in level]
     return found
 
 
-def _far(services: Mapping[str, Spec], name: str) -> list[str]:
+def far(services: Mapping[str, Spec], name: str) -> list[str]:
     """All that a service waits for, also by way of others."""
     return [each for each in with_dependencies(services, [name]) if each != name]
 

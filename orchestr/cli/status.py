@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from orchestr.api.labels import SERVICE, STACK
 from orchestr.cli import columns, context
 from orchestr.cli.kinds import find
 from orchestr.cli.options import add_namespace, add_output
@@ -128,7 +129,7 @@ def _chosen(line: Line, names: list[str]) -> bool:
 
 def _belongs(obj: Object, name: str) -> bool:
     labels = obj["metadata"].get("labels") or {}
-    return name in (labels.get("orchestr.dev/service"), labels.get("orchestr.dev/stack"))
+    return name in (labels.get(SERVICE), labels.get(STACK))
 
 
 def tree(objects: Mapping[str, list[dict[str, Any]]]) -> list[Line]:

@@ -88,18 +88,17 @@ def run(args: argparse.Namespace) -> int:
 def processes(client: Client, args: argparse.Namespace) -> int:
     """A table each pod. Numbers are those of the machine."""
     from orchestr.cli import targets
-    from orchestr.client.paths import path
+    from orchestr.client.paths import in_pod
 
     namespace = context.namespace(args)
     for pod in targets.pods(client, namespace, args.targets):
         if (pod.get("status") or {}).get("phase") != "Running":
             continue
         name = pod["metadata"]["name"]
-        place = path("pods", namespace, name, sub="processes").replace("/api/v1/", "/orchestr.dev/v1/")
         rows = [
             [*(str(each[key]) for key in ("uid", "pid", "ppid", "cpu")), each["start"][11:16], each["tty"],
              time.strftime("%H:%M:%S", time.gmtime(each["seconds"])), each["command"]]
-            for each in client.items(place)
+            for each in client.items(in_pod(namespace, name, "processes"))
         ]  # fmt: skip
         print(name)
         print(table(["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"], rows), end="\n\n")

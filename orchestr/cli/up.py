@@ -68,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
     names = _wanted(args, stack)
     if not args.no_build:
         composebuild.missing(client, args, names, anew=args.build, policies=True)
-    _pull(client, args, stack, [name for name in names if name not in composebuild.services(args)])
+    built = composebuild.services(args)
+    _pull(client, args, stack, [name for name in names if name not in built])
     stored = before.stack["spec"] if before else {}
     stay = _staying(args, set(stored.get("services") or {}) - there.keys())
     stack["spec"] = selection.merged(stack["spec"], stored, names, recreate=not args.no_recreate, stay=stay)

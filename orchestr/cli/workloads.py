@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from orchestr.api.labels import SERVICE
 from orchestr.cli import context
 from orchestr.cli.errors import Failed
 from orchestr.cli.kinds import Kind, find, references
@@ -37,7 +38,7 @@ def find_all(client: Client, args: argparse.Namespace, words: list[str], plurals
 
 def _names(obj: dict[str, Any]) -> tuple[str, ...]:
     """What people call it: its own name, and its service in the Compose file."""
-    return obj["metadata"]["name"], (obj["metadata"].get("labels") or {}).get("orchestr.dev/service", "")
+    return obj["metadata"]["name"], (obj["metadata"].get("labels") or {}).get(SERVICE, "")
 
 
 def target(found: Found) -> str:

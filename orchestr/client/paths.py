@@ -6,6 +6,7 @@ from typing import NamedTuple
 from orchestr.client.credentials import Credentials
 
 UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
+IMAGES = "/orchestr.dev/v1/images"
 ESCAPES = [chr(byte) if byte in UNRESERVED else f"%{byte:02X}" for byte in range(256)]
 
 
@@ -33,6 +34,11 @@ def path(
     if namespace:
         parts += ["namespaces", quote(namespace)]
     return "/".join([*parts, plural, *([quote(name)] if name else []), *([sub] if sub else [])])
+
+
+def in_pod(namespace: str, pod: str, part: str) -> str:
+    """`signal` and `processes` of a pod, for which Kubernetes has no path."""
+    return f"/orchestr.dev/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/{part}"
 
 
 def with_query(target: str, query: Mapping[str, object]) -> str:

@@ -6,6 +6,7 @@ Pods of a Compose project get no token unless they ask for one: nothing in a Com
 from orchestr.api.base import Key
 from orchestr.api.container import Container, ObjectFieldSelector, VolumeMount
 from orchestr.api.core import KeyToPath, Pod
+from orchestr.api.labels import STACK
 from orchestr.api.serviceaccount import ServiceAccount
 from orchestr.api.volume import (
     ConfigMapProjection,
@@ -23,7 +24,6 @@ DEFAULT = "default"
 PLACE = "/var/run/secrets/kubernetes.io/serviceaccount"
 PREFIX = "kube-api-access-"
 LIFE = 3607  # seconds, Kubernetes' own number
-COMPOSE = "orchestr.dev/stack"  # label on what a Compose project compiles to
 ENFORCED = "kubernetes.io/enforce-mountable-secrets"  # annotation of an account
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -77,7 +77,7 @@ def automounts(pod: Pod, account: object) -> bool:
         return pod.spec.automount_service_account_token
     if isinstance(account, ServiceAccount) and account.automount_service_account_token is not None:
         return account.automount_service_account_token
-    return COMPOSE not in pod.metadata.labels
+    return STACK not in pod.metadata.labels
 
 
 def _with_token(request: Request, pod: Pod) -> Pod:

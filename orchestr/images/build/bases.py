@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestr.arch import arch
 from orchestr.images.build.cache import key
+from orchestr.images.build.config import PATH
 from orchestr.images.build.platforms import check
 from orchestr.images.build.seam import BuildError
 from orchestr.images.build.stages import SCRATCH, Stage
@@ -20,7 +21,6 @@ DOCKER_LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar": OCI,
 }
 OWN = {"os": "linux"}
-PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 async def base(build: "Build", stage: Stage) -> State:
@@ -32,7 +32,7 @@ async def base(build: "Build", stage: Stage) -> State:
         except BuildError as error:
             at.fail(str(error))
     if stage.base == SCRATCH:
-        return State(config={"Env": [PATH]}, machine={"architecture": arch(), **OWN})
+        return State(config={"Env": [f"PATH={PATH}"]}, machine={"architecture": arch(), **OWN})
     try:
         return await state_of(build, stage.base)
     except ImageError as error:

@@ -13,6 +13,7 @@ from orchestr.images.build.dockerfile import Instruction, json_form
 
 Config = Mapping[str, Any]
 SHELL = ("/bin/sh", "-c")
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # where nobody says one
 PREDEFINED = tuple(  # arguments that RUN sees without an ARG, and that no layer depends on
     form
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")

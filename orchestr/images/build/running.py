@@ -23,7 +23,6 @@ from orchestr.images.build.state import State
 if TYPE_CHECKING:
     from orchestr.images.build.builder import Build
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TAIL = 2000  # bytes of what a RUN printed that its error tells
 _ALONE = re.compile(r"""<<-?(?:"[^"]+"|'[^']+'|[^\s"']+)$""")
 SCRIPT = "/dev/pipes/script"
@@ -41,7 +40,7 @@ async def run(
         step.fail(str(error))
     args, script = command(state, step)
     env = {**state.args, **config.environment(state.config)}
-    env.setdefault("PATH", DEFAULT_PATH)
+    env.setdefault("PATH", config.PATH)
     contents = [await _digest(build, stage, step, mount) for mount in given]
     user = str(state.config.get("User") or "0")
     wanted = key({

@@ -11,31 +11,24 @@ import stat
 import struct
 from collections.abc import Iterator, Sequence
 
+from orchestr.images.confined import check, libc
 from orchestr.images.unpack import CLONE_NEWNS, MS_PRIVATE, MS_REC
 
 OPENAT2, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS = 437, 0x10, 0x02
 AT_FDCWD = -100
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Refused(Exception):
     """What cannot be done with these files; the text is for whoever wrote the Dockerfile."""
 
 
-def _check(result: int, what: str) -> int:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{what}: {os.strerror(code)}")
-    return result
-
-
 def own_mounts() -> None:
-    _check(_libc.unshare(CLONE_NEWNS), "unshare")
-    _check(_libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mount private")
+    check(libc.unshare(CLONE_NEWNS), "unshare")
+    check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mount private")
 
 
 def mount_tmpfs(place: str) -> None:
-    _check(_libc.mount(b"tmpfs", os.fsencode(place), b"tmpfs", 0, b"mode=0755"), "mount tmpfs")
+    check(libc.mount(b"tmpfs", os.fsencode(place), b"tmpfs", 0, b"mode=0755"), "mount tmpfs")
 
 
 def merged(lower: Sequence[str], step: str, scratch: str) -> int:
@@ -58,7 +51,7 @@ def merged(lower: Sequence[str], step: str, scratch: str) -> int:
     layers = ":".join(map(str, range(len(lower))))
     # What is renamed or only changed in its rights is copied whole: a layer must stand for itself.
     options = f"lowerdir={layers},upperdir=u,workdir=w,redirect_dir=off,metacopy=off"
-    _check(_libc.mount(b"overlay", b"merged", b"overlay", 0, options.encode()), "mount overlay")
+    check(libc.mount(b"overlay", b"merged", b"overlay", 0, options.encode()), "mount overlay")
     found = os.open("merged", os.O_RDONLY | os.O_DIRECTORY)
     os.fchdir(before)
     os.close(before)
@@ -71,7 +64,7 @@ def open_in(root: int, path: str, flags: int = os.O_PATH) -> int:
     name = os.fsencode(path.strip("/") or ".")
     call = ctypes.c_long(OPENAT2)
     for _ in range(100):  # EAGAIN: somebody renames meanwhile
-        found = _libc.syscall(call, ctypes.c_long(root), name, how, ctypes.c_size_t(len(how)))
+        found = libc.syscall(call, ctypes.c_long(root), name, how, ctypes.c_size_t(len(how)))
         if found >= 0:
             return int(found)
         if ctypes.get_errno() != errno.EAGAIN:
