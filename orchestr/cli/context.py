@@ -12,7 +12,6 @@ from orchestr.client.sync import Client
 from orchestr.instance import Instance, InstanceError, instance
 
 LABEL_LIMIT = 63  # RFC 1123
-FITTING = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")  # of the name of a Compose project
 
 
 def current() -> Instance:
@@ -97,8 +96,10 @@ def compose_files(args: argparse.Namespace) -> list[str]:
 def project_name(paths: list[str], directory: str | None = None) -> str:
     """The namespace of the project of Compose files: COMPOSE_PROJECT_NAME of its `.env`, the last `name:`, else its
     directory. Without a YAML parser, for this is on the way of `orch status`; a name with variables is read in full."""
+    from orchestr.manifest.compose.discovery import fitting
+
     folder = _folder(paths, directory)
-    return label(_fitting(_given(paths, folder)) or _fitting(os.path.basename(folder)) or "project")
+    return label(fitting(_given(paths, folder)) or fitting(os.path.basename(folder)) or "project")
 
 
 def _folder(paths: list[str], directory: str | None) -> str:
@@ -112,11 +113,6 @@ def _given(paths: list[str], folder: str) -> str:
     for path in paths if not stated else ():
         stated = _stated(path, paths) or stated
     return stated
-
-
-def _fitting(text: str) -> str:
-    """What Compose leaves of a text as the name of a project."""
-    return "".join(c for c in text.lower() if c in FITTING).lstrip("_-")
 
 
 def implied_name(args: argparse.Namespace) -> bool:

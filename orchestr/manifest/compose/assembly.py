@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestr.api.labels import STACK
 from orchestr.manifest.compose import checks, conflicts, content, links, refusals, service
+from orchestr.manifest.compose.discovery import fitting
 from orchestr.manifest.compose.environment import Environment
 from orchestr.manifest.compose.interpolate import InterpolationError, substitute
 from orchestr.manifest.compose.loading import Loader, Scope
@@ -131,10 +132,10 @@ def project(
     """
     env = os.environ if env is None else env
     findings = Findings()
-    directory = os.path.abspath(project_dir or os.path.dirname(paths[0] if paths[0] != STDIN else "") or ".")
+    directory = _directory(project_dir, paths)
     environment = _environment(env, directory, env_files, strict_env, findings)
     root, project_name = _merged(paths, read_file, name, environment, directory, findings)
-    chosen = {text.strip() for text in profiles or environment.variables.get("COMPOSE_PROFILES", "").split(",")} - {""}
+    chosen = _active(profiles, environment)
     root = without_reset(root)
     services = root.get("services")
     chosen |= {
@@ -154,16 +155,26 @@ def uninterpolated(
 ) -> dict[str, Any]:
     """The files as one, in long form, with their variables as they are written. Raises ManifestError."""
     findings = Findings(written=True)
-    directory = os.path.abspath(project_dir or os.path.dirname(paths[0] if paths[0] != STDIN else "") or ".")
+    directory = _directory(project_dir, paths)
     environment = _environment(os.environ, directory, env_files, strict_env, findings)
     environment.fills = False
     root, project_name = _merged(paths, None, name, environment, directory, findings)
     if findings.errors:
         raise ManifestError(_ordered(findings.errors))
-    chosen = {text.strip() for text in profiles or environment.variables.get("COMPOSE_PROFILES", "").split(",")} - {""}
+    chosen = _active(profiles, environment)
     root = without_reset(root)
     _drop_inactive(root, chosen)
     return {"name": project_name, **root.plain()}
+
+
+def _directory(given: str | None, paths: Sequence[str]) -> str:
+    """What relative paths start from: that of the first file, unless one is given."""
+    return os.path.abspath(given or os.path.dirname(paths[0] if paths[0] != STDIN else "") or ".")
+
+
+def _active(profiles: Sequence[str], environment: Environment) -> set[str]:
+    named = profiles or environment.variables.get("COMPOSE_PROFILES", "").split(",")
+    return {text.strip() for text in named} - {""}
 
 
 def _merged(
@@ -283,15 +294,11 @@ def _name(
         name = stated
     else:
         written = _substituted(node, environment) if node is not None else ""
-        name = _fitting(written) or _fitting(os.path.basename(directory)) or "project"
+        name = fitting(written) or fitting(os.path.basename(directory)) or "project"
     if RESERVED.fullmatch(label(name)):
         why = "the namespace belongs to Kubernetes"
         findings.error(at, ("name",), f"{name!r} cannot be a project: {why}", "choose another with name:")
     return name
-
-
-def _fitting(text: str) -> str:
-    return re.sub(r"[^a-z0-9_-]", "", text.lower()).lstrip("_-")
 
 
 def _substituted(node: Node, environment: Environment) -> str:

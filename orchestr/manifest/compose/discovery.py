@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
+FITTING = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")  # of the name of a project
 BASES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
@@ -26,6 +27,11 @@ def discover(directory: str, env: Mapping[str, str], env_files: Sequence[str] = 
         if above == here:
             return []
         here = above
+
+
+def fitting(text: str) -> str:
+    """What Compose leaves of a text as the name of a project."""
+    return "".join(c for c in text.lower() if c in FITTING).lstrip("_-")
 
 
 def _from_files(directory: str, env: Mapping[str, str], env_files: Sequence[str]) -> dict[str, str]:
